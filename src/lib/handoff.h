@@ -1,0 +1,69 @@
+#ifndef HTTP_NOTIFY_HANDOFF_H
+#define HTTP_NOTIFY_HANDOFF_H
+
+#include "guid.h"
+
+/* The hand-off of notifications from a mail process to the service, over the
+   UNIX socket HTTP_NOTIFY_HANDOFF_SOCKET in base_dir. Lines of TAB-escaped
+   fields (strescape.h); both sides begin with Dovecot's VERSION line.
+
+   client: SESSION <session>
+   client: NOTIFY <seq> <mail user> <folder> <uid> <body> [<option> ...]
+   server: OK <seq>
+   server: FAIL <seq> <reason>
+
+   A session is one mail process, a connection after a lost one goes on with
+   it. A client numbers its notifications from 1, one higher each; together
+   with the session that is the notification's identity for good. The server
+   answers OK once the notification is stored, and also if it has been stored
+   before, so a client that lost a connection sends again what has no answer.
+   The body is what the endpoint gets; the options are the endpoint's
+   (options.h). */
+#define HTTP_NOTIFY_HANDOFF_SOCKET "http-notify"
+#define HTTP_NOTIFY_HANDOFF_NAME "http-notify-handoff"
+#define HTTP_NOTIFY_HANDOFF_VERSION_MAJOR 1
+#define HTTP_NOTIFY_HANDOFF_VERSION_MINOR 0
+
+/* Longest line, in bytes, above what a client can send: every text of the
+   body at its cap (notification.h) and each character six bytes in JSON. */
+#define HTTP_NOTIFY_HANDOFF_LINE_MAX (128*1024)
+
+struct http_notify_handoff {
+	uint64_t seq;
+	const char *username;
+	/* where the message is, for the log */
+	const char *folder;
+	uint32_t uid;
+	/* JSON */
+	const char *body;
+	/* NULL-terminated */
+	const char *const *options;
+};
+
+struct http_notify_handoff_reply {
+	uint64_t seq;
+	/* NULL = stored */
+	const char *error;
+};
+
+void http_notify_handoff_append_session(string_t *dest,
+					const guid_128_t session);
+void http_notify_handoff_append(string_t *dest,
+				const struct http_notify_handoff *handoff);
+void http_notify_handoff_append_reply(
+	string_t *dest, const struct http_notify_handoff_reply *reply);
+
+/* These parse a line that was split by t_strsplit_tabescaped(). The results
+   point to the fields. Return 0, or -1 and error_r, which repeats nothing of
+   the line. */
+int http_notify_handoff_parse_session(const char *const *fields,
+				      guid_128_t session_r,
+				      const char **error_r);
+int http_notify_handoff_parse(const char *const *fields,
+			      struct http_notify_handoff *handoff_r,
+			      const char **error_r);
+int http_notify_handoff_parse_reply(const char *const *fields,
+				    struct http_notify_handoff_reply *reply_r,
+				    const char **error_r);
+
+#endif

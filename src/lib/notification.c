@@ -1,0 +1,114 @@
+#include "lib.h"
+#include "str.h"
+#include "message-address.h"
+#include "unichar.h"
+
+#include "notification.h"
+#include "registration.h"
+
+#include <jansson.h>
+
+static const char *
+address_of_header(const char *value)
+{
+	const struct message_address *addr;
+	const char *ret;
+
+	if (value == NULL)
+		return NULL;
+	/* without a domain it is a group, whose members do not count */
+	addr = message_address_parse(pool_datastack_create(),
+				     (const unsigned char *)value,
+				     strlen(value), 1, 0);
+	if (addr == NULL || addr->mailbox == NULL || addr->mailbox[0] == '\0' ||
+	    addr->domain == NULL)
+		return NULL;
+	if (strlen(value) <= HTTP_NOTIFY_TEXT_MAX)
+		return value;
+
+	ret = addr->domain[0] == '\0' ? addr->mailbox :
+		t_strconcat(addr->mailbox, "@", addr->domain, NULL);
+	return strlen(ret) <= HTTP_NOTIFY_TEXT_MAX ? ret : NULL;
+}
+
+const char *
+http_notify_notification_choose_from(const char *from, const char *sender,
+				     const char *envelope_sender)
+{
+	const char *value;
+
+	if ((value = address_of_header(from)) != NULL ||
+	    (value = address_of_header(sender)) != NULL ||
+	    (value = address_of_header(envelope_sender)) != NULL)
+		return value;
+	return "MAILER-DAEMON";
+}
+
+static void
+json_add(json_t *object, const char *key, json_t *value)
+{
+	/* values are valid UTF-8 by now, so only memory can be the reason */
+	if (json_object_set_new_nocheck(object, key, value) < 0)
+		i_fatal_status(FATAL_OUTOFMEM, "JSON: out of memory");
+}
+
+static void
+json_add_text(json_t *object, const char *key, const char *value,
+	      size_t max_size)
+{
+	if (value == NULL)
+		return;
+
+	T_BEGIN {
+		string_t *valid = t_str_new(128);
+		/* Replacing invalid bytes never shortens, so what ends up
+		   within the cap begins within it. */
+		size_t size = I_MIN(strlen(value), max_size +
+				    UTF8_REPLACEMENT_CHAR_LEN);
+
+		if (!uni_utf8_get_valid_data((const unsigned char *)value,
+					     size, valid)) {
+			value = str_c(valid);
+			size = str_len(valid);
+		}
+		if (size > max_size) {
+			size = max_size;
+			while (size > 0 && !UTF8_IS_START_SEQ(value[size]))
+				size--;
+		}
+		json_add(object, key, json_stringn_nocheck(value, size));
+	} T_END;
+}
+
+static int
+json_dump_to_str(const char *data, size_t size, void *context)
+{
+	str_append_data((string_t *)context, data, size);
+	return 0;
+}
+
+void http_notify_notification_append_json(
+	const struct http_notify_notification *n, string_t *dest)
+{
+	json_t *object = json_object();
+
+	json_add_text(object, "user", n->user, HTTP_NOTIFY_USER_MAX);
+	json_add(object, "event", json_string("messageNew"));
+	json_add_text(object, "folder", n->folder, HTTP_NOTIFY_FOLDER_MAX);
+	json_add(object, "imap-uidvalidity", json_integer(n->uidvalidity));
+	json_add(object, "imap-uid", json_integer(n->uid));
+	json_add_text(object, "from", n->from, HTTP_NOTIFY_TEXT_MAX);
+	json_add_text(object, "subject", n->subject, HTTP_NOTIFY_TEXT_MAX);
+	json_add_text(object, "snippet", n->snippet, HTTP_NOTIFY_TEXT_MAX);
+	if (n->have_unseen) {
+		/* the published API calls it unseen, released servers read
+		   unread */
+		json_add(object, "unseen", json_integer(n->unseen));
+		json_add(object, "unread", json_integer(n->unseen));
+	}
+
+	if (json_dump_callback(object, json_dump_to_str, dest,
+			       JSON_COMPACT) < 0)
+		i_fatal_status(FATAL_OUTOFMEM, "JSON: out of memory");
+	json_decref(object);
+}

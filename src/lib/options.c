@@ -1,0 +1,190 @@
+#include "lib.h"
+#include "array.h"
+#include "http-url.h"
+#include "settings-parser.h"
+#include "str-sanitize.h"
+#include "strnum.h"
+
+#include "options.h"
+
+#define DEFAULT_TIMEOUT_MSECS 2000
+#define DEFAULT_MAX_AGE_SECS (60*60)
+#define DEFAULT_CACHE_LIFETIME_SECS 60
+/* An attempt that may take longer than this is not an attempt any more. */
+#define MAX_TIMEOUT_MSECS (10*60*1000)
+
+const char *http_notify_url_mask(const char *url)
+{
+	const char *begin, *end;
+
+	/* up to the last '@', so that it also holds for URLs that are none */
+	end = strrchr(url, '@');
+	if (end == NULL)
+		return url;
+	begin = strstr(url, "://");
+	begin = begin == NULL || begin > end ? url : begin + 3;
+	return t_strconcat(t_strdup_until(url, begin), "***", end, NULL);
+}
+
+struct http_url *http_notify_url_parse(const char *url, pool_t pool)
+{
+	struct http_url *http_url;
+	const char *error;
+
+	if (http_url_parse(url, NULL, HTTP_URL_ALLOW_USERINFO_PART, pool,
+			   &http_url, &error) < 0)
+		i_panic("URL that was accepted before is invalid: %s", error);
+	return http_url;
+}
+
+static int
+parse_url(const char *value, pool_t pool, const char **url_r,
+	  const char **error_r)
+{
+	struct http_url *url;
+
+	if (http_url_parse(value, NULL, HTTP_URL_ALLOW_USERINFO_PART,
+			   pool_datastack_create(), &url, error_r) < 0)
+		return -1;
+	*url_r = p_strdup(pool, value);
+	return 0;
+}
+
+static int
+parse_uint(const char *value, unsigned int min, unsigned int max,
+	   unsigned int *num_r, const char **error_r)
+{
+	if (str_to_uint(value, num_r) == 0 && *num_r >= min && *num_r <= max)
+		return 0;
+	*error_r = t_strdup_printf("must be a number from %u to %u", min, max);
+	return -1;
+}
+
+static int
+parse_option(const char *name, const char *value, pool_t pool,
+	     struct http_notify_options *options, const char **error_r)
+{
+	if (strlen(value) > HTTP_NOTIFY_OPTION_MAX) {
+		*error_r = t_strdup_printf("is longer than %u bytes",
+					   HTTP_NOTIFY_OPTION_MAX);
+		return -1;
+	}
+	if (strcmp(name, "url") == 0)
+		return parse_url(value, pool, &options->url, error_r);
+	if (strcmp(name, "standby_url") == 0)
+		return parse_url(value, pool, &options->standby_url, error_r);
+	if (strcmp(name, "timeout_msecs") == 0) {
+		return parse_uint(value, 1, MAX_TIMEOUT_MSECS,
+				  &options->timeout_msecs, error_r);
+	}
+	if (strcmp(name, "max_age") == 0) {
+		if (settings_get_time(value, &options->max_age_secs,
+				      error_r) < 0)
+			return -1;
+		if (options->max_age_secs == 0) {
+			*error_r = "must be longer than 0";
+			return -1;
+		}
+		return 0;
+	}
+	if (strcmp(name, "max_retries") == 0) {
+		return parse_uint(value, 0, HTTP_NOTIFY_NO_MAX_RETRIES - 1,
+				  &options->max_retries, error_r);
+	}
+	if (strcmp(name, "user_from_metadata") == 0) {
+		if (*value == '\0' || strcasecmp(value, "yes") == 0)
+			options->user_from_metadata = TRUE;
+		else if (strcasecmp(value, "no") == 0)
+			options->user_from_metadata = FALSE;
+		else {
+			*error_r = "must be yes or no";
+			return -1;
+		}
+		return 0;
+	}
+	if (strcmp(name, "cache_lifetime") == 0) {
+		return settings_get_time(value, &options->cache_lifetime_secs,
+					 error_r);
+	}
+	if (strcmp(name, "netrc_file") == 0) {
+		if (*value != '/') {
+			*error_r = "must be an absolute path";
+			return -1;
+		}
+		options->netrc_file = p_strdup(pool, value);
+		return 0;
+	}
+	*error_r = "is not an option of this driver";
+	return -1;
+}
+
+static bool url_has_credentials(const char *url)
+{
+	return url != NULL &&
+		http_notify_url_parse(url, pool_datastack_create())->user != NULL;
+}
+
+int http_notify_options_parse(const char *const *words, pool_t pool,
+			      struct http_notify_options *options_r,
+			      const char **error_r)
+{
+	const char *name, *value, *error;
+
+	i_zero(options_r);
+	options_r->timeout_msecs = DEFAULT_TIMEOUT_MSECS;
+	options_r->max_age_secs = DEFAULT_MAX_AGE_SECS;
+	options_r->max_retries = HTTP_NOTIFY_NO_MAX_RETRIES;
+	options_r->user_from_metadata = TRUE;
+	options_r->cache_lifetime_secs = DEFAULT_CACHE_LIFETIME_SECS;
+
+	for (; *words != NULL; words++) {
+		value = strchr(*words, '=');
+		name = value == NULL ? *words : t_strdup_until(*words, value);
+		value = value == NULL ? "" : value + 1;
+		if (parse_option(name, value, pool, options_r, &error) < 0) {
+			*error_r = t_strdup_printf("%s: %s",
+				str_sanitize(http_notify_url_mask(*words), 256),
+				error);
+			return -1;
+		}
+	}
+
+	if (options_r->url == NULL) {
+		*error_r = "url= is missing: the endpoint to notify";
+		return -1;
+	}
+	if (options_r->netrc_file != NULL &&
+	    (url_has_credentials(options_r->url) ||
+	     url_has_credentials(options_r->standby_url))) {
+		*error_r = t_strdup_printf(
+			"netrc_file=%s: the URL has credentials as well, "
+			"give them in one place only", options_r->netrc_file);
+		return -1;
+	}
+	return 0;
+}
+
+const char *const *
+http_notify_options_export(const struct http_notify_options *options)
+{
+	ARRAY_TYPE(const_string) words;
+	const char *word;
+
+	t_array_init(&words, 8);
+#define EXPORT(...) STMT_START { \
+		word = t_strdup_printf(__VA_ARGS__); \
+		array_push_back(&words, &word); \
+	} STMT_END
+	EXPORT("url=%s", options->url);
+	if (options->standby_url != NULL)
+		EXPORT("standby_url=%s", options->standby_url);
+	EXPORT("timeout_msecs=%u", options->timeout_msecs);
+	EXPORT("max_age=%us", options->max_age_secs);
+	if (options->max_retries != HTTP_NOTIFY_NO_MAX_RETRIES)
+		EXPORT("max_retries=%u", options->max_retries);
+	if (options->netrc_file != NULL)
+		EXPORT("netrc_file=%s", options->netrc_file);
+#undef EXPORT
+	array_append_zero(&words);
+	return array_front(&words);
+}

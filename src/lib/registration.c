@@ -1,0 +1,31 @@
+#include "lib.h"
+#include "strescape.h"
+#include "unichar.h"
+
+#include "registration.h"
+
+int http_notify_registration_parse(const char *value, const char **user_r,
+				   const char **error_r)
+{
+	const char *const *words, *user = NULL;
+
+	for (words = t_strsplit_tabescaped(value); *words != NULL; words++) {
+		if (str_begins(*words, "user="))
+			user = *words + strlen("user=");
+	}
+
+	if (user == NULL)
+		*error_r = "it has no user=";
+	else if (*user == '\0')
+		*error_r = "its user= is empty";
+	else if (strlen(user) > HTTP_NOTIFY_USER_MAX) {
+		*error_r = t_strdup_printf("its user= is longer than %u bytes",
+					   HTTP_NOTIFY_USER_MAX);
+	} else if (!uni_utf8_str_is_valid(user))
+		*error_r = "its user= is not valid UTF-8";
+	else {
+		*user_r = user;
+		return 0;
+	}
+	return -1;
+}

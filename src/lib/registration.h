@@ -1,0 +1,24 @@
+#ifndef HTTP_NOTIFY_REGISTRATION_H
+#define HTTP_NOTIFY_REGISTRATION_H
+
+/* A user is registered by a METADATA entry (RFC 5464) on the server level,
+   i.e. on the empty mailbox name. */
+#define HTTP_NOTIFY_METADATA_ENTRY \
+	"/private/vendor/vendor.dovecot/http-notify"
+
+/* Longest value of "user=", in bytes. A longer one is refused rather than
+   capped: a shortened name would be somebody else's. */
+#define HTTP_NOTIFY_USER_MAX 1024
+
+/* Parse the value of a METADATA entry: TAB-separated key=value words, of which
+   only "user" has a meaning: the name that the endpoint knows the user by, to
+   be sent as it is. OX writes user=<user id>@<context id>, others write other
+   shapes. The last "user" counts.
+
+   The value comes from the user and may hold anything. Returns 0 and user_r,
+   which lives on the data stack, or -1 and error_r, which never repeats the
+   value. */
+int http_notify_registration_parse(const char *value, const char **user_r,
+				   const char **error_r);
+
+#endif

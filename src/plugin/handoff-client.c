@@ -1,0 +1,367 @@
+#include "lib.h"
+#include "array.h"
+#include "eacces-error.h"
+#include "master-service.h"
+#include "net.h"
+#include "str.h"
+#include "str-sanitize.h"
+#include "strescape.h"
+#include "strfuncs.h"
+
+#include "handoff.h"
+#include "handoff-client.h"
+
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CONNECT_RETRY_USECS (5*1000)
+
+struct handoff_client_item {
+	struct http_notify_handoff handoff;
+	struct event *event;
+	bool answered;
+	/* the service's reason, when it was answered with a refusal */
+	const char *error;
+};
+
+struct handoff_client {
+	char *socket_path;
+	guid_128_t session;
+	uint64_t last_seq;
+
+	int fd;
+	/* what came on this connection and is not yet a whole line */
+	string_t *input;
+	bool version_received;
+
+	/* added since the last flush */
+	pool_t pool;
+	ARRAY(struct handoff_client_item *) items;
+};
+
+struct handoff_client *handoff_client_init(const char *socket_path)
+{
+	struct handoff_client *client;
+
+	client = i_new(struct handoff_client, 1);
+	client->socket_path = i_strdup(socket_path);
+	guid_128_generate(client->session);
+	client->fd = -1;
+	client->input = str_new(default_pool, 256);
+	client->pool = pool_alloconly_create("http-notify hand-off", 4096);
+	i_array_init(&client->items, 4);
+	return client;
+}
+
+static void handoff_client_disconnect(struct handoff_client *client)
+{
+	i_close_fd(&client->fd);
+	str_truncate(client->input, 0);
+	client->version_received = FALSE;
+}
+
+static void handoff_client_forget_items(struct handoff_client *client)
+{
+	struct handoff_client_item *item;
+
+	array_foreach_elem(&client->items, item)
+		event_unref(&item->event);
+	array_clear(&client->items);
+	p_clear(client->pool);
+}
+
+void handoff_client_deinit(struct handoff_client **_client)
+{
+	struct handoff_client *client = *_client;
+
+	*_client = NULL;
+	handoff_client_disconnect(client);
+	handoff_client_forget_items(client);
+	array_free(&client->items);
+	pool_unref(&client->pool);
+	str_free(&client->input);
+	i_free(client->socket_path);
+	i_free(client);
+}
+
+void handoff_client_add(struct handoff_client *client,
+			const struct http_notify_handoff *handoff,
+			struct event *event)
+{
+	struct handoff_client_item *item;
+	pool_t pool = client->pool;
+
+	item = p_new(pool, struct handoff_client_item, 1);
+	item->handoff.username = p_strdup(pool, handoff->username);
+	item->handoff.folder = p_strdup(pool, handoff->folder);
+	item->handoff.uid = handoff->uid;
+	item->handoff.body = p_strdup(pool, handoff->body);
+	item->handoff.options = p_strarray_dup(pool, handoff->options);
+	item->event = event;
+	event_ref(event);
+	array_push_back(&client->items, &item);
+}
+
+static int64_t monotonic_msecs(void)
+{
+	struct timespec ts;
+
+	/* not the wall clock, which may jump: this bounds a mail delivery */
+	if (clock_gettime(CLOCK_MONOTONIC, &ts) < 0)
+		i_fatal("clock_gettime() failed: %m");
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* Returns 1 if the connection is ready, 0 if the deadline has passed. */
+static int wait_for(int fd, short events, int64_t deadline)
+{
+	struct pollfd pfd = { .fd = fd, .events = events };
+	int64_t left;
+	int ret;
+
+	do {
+		left = deadline - monotonic_msecs();
+		ret = poll(&pfd, 1, left < 0 ? 0 : left);
+	} while (ret < 0 && errno == EINTR);
+	if (ret < 0)
+		i_fatal("poll() failed: %m");
+	return ret;
+}
+
+static int
+handoff_client_connect(struct handoff_client *client, int64_t deadline,
+		       const char **error_r)
+{
+	const char *path = client->socket_path;
+
+	/* A UNIX socket connects at once, or says that its backlog is full:
+	   then there is nothing to poll for. */
+	while ((client->fd = net_connect_unix(path)) == -1 &&
+	       errno == EAGAIN && monotonic_msecs() < deadline)
+		usleep(CONNECT_RETRY_USECS);
+	if (client->fd != -1) {
+		net_set_nonblock(client->fd, TRUE);
+		return 0;
+	}
+
+	switch (errno) {
+	case EACCES:
+		*error_r = t_strconcat(eacces_error_get("connect", path),
+			" (set mode, user or group of unix_listener "
+			HTTP_NOTIFY_HANDOFF_SOCKET" in service "
+			HTTP_NOTIFY_HANDOFF_SOCKET" so that this process "
+			"may write to it)", NULL);
+		break;
+	case ENOENT:
+	case ECONNREFUSED:
+		*error_r = t_strdup_printf("connect(%s) failed: %m "
+			"(is service "HTTP_NOTIFY_HANDOFF_SOCKET" configured "
+			"and Dovecot running?)", path);
+		break;
+	default:
+		*error_r = t_strdup_printf("connect(%s) failed: %m", path);
+	}
+	return -1;
+}
+
+static void
+handoff_client_append_unanswered(struct handoff_client *client, string_t *dest)
+{
+	struct handoff_client_item *item;
+
+	array_foreach_elem(&client->items, item) {
+		if (!item->answered)
+			http_notify_handoff_append(dest, &item->handoff);
+	}
+}
+
+static int
+handoff_client_write(struct handoff_client *client, const string_t *output,
+		     int64_t deadline, const char **error_r)
+{
+	const unsigned char *data = str_data(output);
+	size_t size = str_len(output);
+	ssize_t ret;
+
+	while (size > 0) {
+		ret = send(client->fd, data, size, MSG_NOSIGNAL);
+		if (ret >= 0) {
+			data += ret;
+			size -= ret;
+		} else if (errno == EAGAIN) {
+			if (wait_for(client->fd, POLLOUT, deadline) == 0)
+				return 0;
+		} else if (errno != EINTR) {
+			*error_r = t_strdup_printf("write(%s) failed: %m",
+						   client->socket_path);
+			return -1;
+		}
+	}
+	return 1;
+}
+
+static int
+handoff_client_input_line(struct handoff_client *client, const char *line,
+			  const char **error_r)
+{
+	struct http_notify_handoff_reply reply;
+	struct handoff_client_item *item;
+
+	if (!client->version_received) {
+		if (!version_string_verify(line, HTTP_NOTIFY_HANDOFF_NAME,
+				HTTP_NOTIFY_HANDOFF_VERSION_MAJOR)) {
+			*error_r = "the service is of an incompatible version "
+				"(mixed old and new binaries?)";
+			return -1;
+		}
+		client->version_received = TRUE;
+		return 0;
+	}
+	if (http_notify_handoff_parse_reply(t_strsplit_tabescaped(line),
+					    &reply, error_r) < 0)
+		return -1;
+	array_foreach_elem(&client->items, item) {
+		if (item->handoff.seq == reply.seq) {
+			item->answered = TRUE;
+			item->error = p_strdup(client->pool, reply.error);
+			return 0;
+		}
+	}
+	*error_r = "reply to a notification that was not sent";
+	return -1;
+}
+
+static int
+handoff_client_read(struct handoff_client *client, const char **error_r)
+{
+	unsigned char buf[1024];
+	const char *p;
+	ssize_t ret;
+	int line_ret;
+
+	ret = read(client->fd, buf, sizeof(buf));
+	if (ret < 0) {
+		if (errno == EAGAIN || errno == EINTR)
+			return 0;
+		*error_r = t_strdup_printf("read(%s) failed: %m",
+					   client->socket_path);
+		return -1;
+	}
+	if (ret == 0) {
+		*error_r = "the service closed the connection";
+		return -1;
+	}
+	str_append_data(client->input, buf, ret);
+	while ((p = strchr(str_c(client->input), '\n')) != NULL) {
+		T_BEGIN {
+			size_t size = p - str_c(client->input);
+
+			line_ret = handoff_client_input_line(client,
+				t_strndup(str_data(client->input), size),
+				error_r);
+			str_delete(client->input, 0, size + 1);
+		} T_END_PASS_STR_IF(line_ret < 0, error_r);
+		if (line_ret < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool handoff_client_all_answered(struct handoff_client *client)
+{
+	struct handoff_client_item *item;
+
+	array_foreach_elem(&client->items, item) {
+		if (!item->answered)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* Returns 1 if all is answered, 0 if the deadline passed, -1 if the connection
+   failed. */
+static int
+handoff_client_try(struct handoff_client *client, int64_t deadline,
+		   const char **error_r)
+{
+	string_t *output = t_str_new(2048);
+	int ret;
+
+	if (client->fd == -1) {
+		if (handoff_client_connect(client, deadline, error_r) < 0)
+			return -1;
+		str_printfa(output, "VERSION\t%s\t%u\t%u\n",
+			    HTTP_NOTIFY_HANDOFF_NAME,
+			    HTTP_NOTIFY_HANDOFF_VERSION_MAJOR,
+			    HTTP_NOTIFY_HANDOFF_VERSION_MINOR);
+		http_notify_handoff_append_session(output, client->session);
+	}
+	handoff_client_append_unanswered(client, output);
+
+	ret = handoff_client_write(client, output, deadline, error_r);
+	while (ret > 0 && !handoff_client_all_answered(client)) {
+		ret = wait_for(client->fd, POLLIN, deadline);
+		if (ret > 0 && handoff_client_read(client, error_r) < 0)
+			ret = -1;
+	}
+	return ret;
+}
+
+static int
+handoff_client_item_cmp(struct handoff_client_item *const *a,
+			struct handoff_client_item *const *b)
+{
+	if ((*a)->handoff.uid != (*b)->handoff.uid)
+		return (*a)->handoff.uid < (*b)->handoff.uid ? -1 : 1;
+	return 0;
+}
+
+void handoff_client_flush(struct handoff_client *client,
+			  unsigned int timeout_msecs)
+{
+	struct handoff_client_item *item;
+	int64_t deadline;
+	bool was_connected;
+	int ret;
+
+	if (array_is_empty(&client->items))
+		return;
+
+	/* a mail transaction's messages arrive in no particular order */
+	array_sort(&client->items, handoff_client_item_cmp);
+	array_foreach_elem(&client->items, item)
+		item->handoff.seq = ++client->last_seq;
+
+	T_BEGIN {
+		const char *error = NULL;
+
+		deadline = monotonic_msecs() + timeout_msecs;
+		was_connected = client->fd != -1;
+		ret = handoff_client_try(client, deadline, &error);
+		if (ret < 0 && (was_connected || client->fd != -1)) {
+			/* A connection was lost, as when the service was
+			   restarted. Sending again is safe. */
+			handoff_client_disconnect(client);
+			ret = handoff_client_try(client, deadline, &error);
+		}
+		if (ret == 0) {
+			error = t_strdup_printf("the service did not store it "
+				"within %u ms", timeout_msecs);
+		}
+		if (ret <= 0)
+			handoff_client_disconnect(client);
+
+		array_foreach_elem(&client->items, item) {
+			if (item->answered && item->error == NULL)
+				continue;
+			e_error(item->event, "Notification lost: user=%s "
+				"folder=%s uid=%u: %s",
+				str_sanitize(item->handoff.username, 128),
+				str_sanitize(item->handoff.folder, 128),
+				item->handoff.uid,
+				item->answered ? item->error : error);
+		}
+	} T_END;
+	handoff_client_forget_items(client);
+}

@@ -1,0 +1,232 @@
+#include "lib.h"
+#include "array.h"
+#include "hash.h"
+#include "mail-index.h"
+#include "mail-namespace.h"
+#include "mail-storage-private.h"
+#include "mail-storage-settings.h"
+#include "settings-parser.h"
+#include "str.h"
+#include "push-notification-drivers.h"
+#include "push-notification-events.h"
+#include "push-notification-plugin.h"
+#include "push-notification-txn-msg.h"
+
+#include "handoff.h"
+#include "handoff-client.h"
+#include "http-notify-driver.h"
+#include "http-notify-message.h"
+#include "notification.h"
+#include "options.h"
+
+#define DEFAULT_HANDOFF_TIMEOUT_MSECS 500
+#define HANDOFF_TIMEOUT_SETTING "http_notify_handoff_timeout"
+
+/* One driver line of one mail user. */
+struct http_notify_driver_user {
+	struct event *event;
+	struct http_notify_options options;
+	const char *const *service_options;
+	unsigned int handoff_timeout_msecs;
+	/* FALSE if the line has an error: it has been logged, and mail is
+	   delivered without it */
+	bool usable;
+};
+
+/* The process's connection to the service. */
+static struct handoff_client *handoff_client = NULL;
+
+static int
+driver_settings_parse(struct http_notify_driver_user *duser,
+		      struct push_notification_driver_config *config,
+		      struct mail_user *user, pool_t pool,
+		      const char **error_r)
+{
+	const char *value, *error;
+
+	if (http_notify_options_parse(
+			t_strsplit_spaces(config->raw_config == NULL ? "" :
+					  config->raw_config, " "),
+			pool, &duser->options, error_r) < 0)
+		return -1;
+	duser->service_options = p_strarray_dup(pool,
+		http_notify_options_export(&duser->options));
+
+	duser->handoff_timeout_msecs = DEFAULT_HANDOFF_TIMEOUT_MSECS;
+	value = mail_user_plugin_getenv(user, HANDOFF_TIMEOUT_SETTING);
+	if (value != NULL &&
+	    settings_get_time_msecs(value, &duser->handoff_timeout_msecs,
+				    &error) < 0) {
+		*error_r = t_strdup_printf(HANDOFF_TIMEOUT_SETTING"=%s: %s",
+					   value, error);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+http_notify_driver_init_user(struct push_notification_driver_config *config,
+			     struct mail_user *user, pool_t pool,
+			     void **context,
+			     const char **error_r ATTR_UNUSED)
+{
+	struct http_notify_driver_user *duser;
+	const char *error;
+
+	duser = p_new(pool, struct http_notify_driver_user, 1);
+	duser->event = event_create(user->event);
+	event_add_category(duser->event,
+			   push_notification_get_event_category());
+	event_set_append_log_prefix(duser->event, "http-notify: ");
+
+	duser->usable = driver_settings_parse(duser, config, user, pool,
+					      &error) == 0;
+	if (!duser->usable) {
+		/* Returning failure would disable the driver lines after this
+		   one, too. */
+		e_error(duser->event, "push_notification_driver is invalid, "
+			"no notifications by it: %s", error);
+	}
+	*context = duser;
+	return 0;
+}
+
+static bool
+http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
+{
+	struct http_notify_driver_user *duser = dtxn->duser->context;
+	struct mailbox *box = dtxn->ptxn->mbox;
+	struct http_notify_event_message_config *config;
+
+	/* POST_SESSION marks the mailboxes that a delivery opens, as opposed
+	   to IMAP. */
+	if (!duser->usable || !box->inbox_user ||
+	    (box->flags & MAILBOX_FLAG_POST_SESSION) == 0)
+		return FALSE;
+
+	config = p_new(dtxn->ptxn->pool,
+		       struct http_notify_event_message_config, 1);
+	config->registration_lifetime_secs = duser->options.cache_lifetime_secs;
+	config->event = duser->event;
+	push_notification_event_init(dtxn, http_notify_event_message.name,
+				     config);
+	return TRUE;
+}
+
+/* The unseen messages of a mailbox after a transaction was committed to it.
+
+   The mailbox's own view still is the one from before the commit, and syncing
+   it is not allowed here. Dovecot's built-in driver opens and syncs the
+   mailbox a second time. All it takes is the index's header, which the commit
+   has just brought up to date in memory or in the transaction log: refreshing
+   the index and opening another view of it. The difference is measured by
+   tests/bench/unseen.py. */
+static bool unseen_get(struct mailbox *box, unsigned int *unseen_r)
+{
+	const struct mail_index_header *hdr;
+	struct mail_index_view *view;
+
+	if ((mailbox_get_private_flags_mask(box) & MAIL_SEEN) != 0) {
+		/* kept per reader, elsewhere */
+		return FALSE;
+	}
+	if (mail_index_refresh(box->index) < 0) {
+		mailbox_set_index_error(box);
+		return FALSE;
+	}
+	view = mail_index_view_open(box->index);
+	hdr = mail_index_get_header(view);
+	*unseen_r = hdr->messages_count - hdr->seen_messages_count;
+	mail_index_view_close(&view);
+	return TRUE;
+}
+
+static void
+http_notify_driver_process_msg(struct push_notification_driver_txn *dtxn,
+			       struct push_notification_txn_msg *msg)
+{
+	struct http_notify_driver_user *duser = dtxn->duser->context;
+	struct mail_user *user = dtxn->ptxn->muser;
+	const struct http_notify_message *message;
+	struct http_notify_notification notification;
+	struct http_notify_handoff handoff;
+
+	message = http_notify_message_get(msg);
+	if (message == NULL)
+		return;
+	if (msg->uid == 0) {
+		e_error(duser->event, "Notification lost: user=%s folder=%s: "
+			"the storage assigned no UID",
+			user->username, msg->mailbox);
+		return;
+	}
+
+	i_zero(&notification);
+	notification.user = duser->options.user_from_metadata ?
+		message->registered_user : user->username;
+	notification.folder = msg->mailbox;
+	notification.uidvalidity = msg->uid_validity;
+	notification.uid = msg->uid;
+	notification.from = message->from;
+	notification.subject = message->subject;
+	notification.snippet = message->snippet;
+	if (unseen_get(dtxn->ptxn->mbox, &notification.unseen))
+		notification.have_unseen = TRUE;
+
+	i_zero(&handoff);
+	handoff.username = user->username;
+	handoff.folder = msg->mailbox;
+	handoff.uid = msg->uid;
+	handoff.options = duser->service_options;
+	T_BEGIN {
+		string_t *body = t_str_new(1024);
+
+		http_notify_notification_append_json(&notification, body);
+		handoff.body = str_c(body);
+		if (handoff_client == NULL) {
+			handoff_client = handoff_client_init(t_strconcat(
+				user->set->base_dir,
+				"/"HTTP_NOTIFY_HANDOFF_SOCKET, NULL));
+		}
+		handoff_client_add(handoff_client, &handoff, duser->event);
+	} T_END;
+}
+
+static void
+http_notify_driver_end_txn(struct push_notification_driver_txn *dtxn,
+			   bool success ATTR_UNUSED)
+{
+	struct http_notify_driver_user *duser = dtxn->duser->context;
+
+	/* By now every driver line has seen every message of the transaction,
+	   so the first of them to get here hands over for all. */
+	if (handoff_client != NULL) {
+		handoff_client_flush(handoff_client,
+				     duser->handoff_timeout_msecs);
+	}
+}
+
+static void
+http_notify_driver_deinit_user(struct push_notification_driver_user *puser)
+{
+	struct http_notify_driver_user *duser = puser->context;
+
+	event_unref(&duser->event);
+}
+
+void http_notify_driver_deinit(void)
+{
+	if (handoff_client != NULL)
+		handoff_client_deinit(&handoff_client);
+}
+
+struct push_notification_driver http_notify_driver = {
+	.name = "ox",
+	.v = {
+		.init = http_notify_driver_init_user,
+		.begin_txn = http_notify_driver_begin_txn,
+		.process_msg = http_notify_driver_process_msg,
+		.end_txn = http_notify_driver_end_txn,
+		.deinit = http_notify_driver_deinit_user,
+	},
+};

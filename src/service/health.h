@@ -1,0 +1,67 @@
+#ifndef HTTP_NOTIFY_HEALTH_H
+#define HTTP_NOTIFY_HEALTH_H
+
+#include "answer.h"
+
+/* What is known about a server that notifications are sent to, and what
+   follows for how many may be under way. It knows neither queue nor HTTP; the
+   caller tells it what happened and when. Times are milliseconds of a
+   monotonic clock. */
+
+/* Probes of a server that is down: from the first to the slowest. Jitter is a
+   quarter more or less, so no more than a minute passes. */
+#define HEALTH_PROBE_MIN_MSECS (1*1000)
+#define HEALTH_PROBE_MAX_MSECS (48*1000)
+/* The same if only an admin can mend it. */
+#define HEALTH_MISCONFIGURED_PROBE_MIN_MSECS (30*1000)
+#define HEALTH_MISCONFIGURED_PROBE_MAX_MSECS (240*1000)
+/* The longest Retry-After that is believed. */
+#define HEALTH_RETRY_AFTER_MAX_SECS (60*60)
+
+/* Requests under way: at first, and at most. */
+#define HEALTH_WINDOW_MIN 4
+#define HEALTH_WINDOW_MAX 64
+/* This many notifications that get ANSWER_RETRY without a success between them
+   mean that it is not the notifications' fault. */
+#define HEALTH_MAX_FAILURES 5
+
+enum health_state {
+	HEALTH_UP,
+	/* probed by one request at a time */
+	HEALTH_DOWN,
+	/* likewise, more slowly */
+	HEALTH_MISCONFIGURED
+};
+
+struct health {
+	enum health_state state;
+
+	unsigned int in_flight;
+	/* while up: as many may be in flight; one more with each success, half
+	   as many after a failure */
+	unsigned int window;
+	/* while up: failures since the last success */
+	unsigned int failures;
+
+	/* while not up */
+	int64_t next_probe;
+	unsigned int probe_interval_msecs;
+	bool probing;
+};
+
+void health_init(struct health *health);
+
+/* May one more request be sent? */
+bool health_may_send(const struct health *health, int64_t now);
+/* One was sent. */
+void health_sent(struct health *health);
+/* It was answered. again: the notification has failed before, so another
+   failure says nothing new about the server. Returns TRUE if the state
+   changed. */
+bool health_answered(struct health *health, enum answer_class answer,
+		     bool again, unsigned int retry_after_secs, int64_t now);
+
+/* The interval with jitter: a quarter more or less. */
+unsigned int health_jitter(unsigned int msecs);
+
+#endif

@@ -1,0 +1,193 @@
+#include "lib.h"
+#include "array.h"
+#include "connection.h"
+#include "ioloop.h"
+#include "istream.h"
+#include "ostream.h"
+#include "str.h"
+#include "master-service.h"
+
+#include "delivery.h"
+#include "handoff.h"
+#include "intake.h"
+#include "queue.h"
+
+/* What may wait to be written to a client that does not read. */
+#define OUTPUT_MAX (64*1024)
+
+struct intake_client {
+	struct connection conn;
+	struct intake *intake;
+
+	guid_128_t session;
+	bool session_received;
+};
+
+/* A notification that was added to the queue and is not stored yet. */
+struct intake_pending {
+	struct intake_client *client;
+	uint64_t seq;
+};
+
+struct intake {
+	struct queue *queue;
+	struct delivery *delivery;
+	struct connection_list *clients;
+	ARRAY(struct intake_pending) pending;
+};
+
+static void
+intake_client_reply(struct intake_client *client, uint64_t seq,
+		    const char *error)
+{
+	const struct http_notify_handoff_reply reply = {
+		.seq = seq, .error = error
+	};
+
+	T_BEGIN {
+		string_t *str = t_str_new(128);
+
+		http_notify_handoff_append_reply(str, &reply);
+		o_stream_nsend(client->conn.output, str_data(str),
+			       str_len(str));
+	} T_END;
+}
+
+static int
+intake_client_handoff(struct intake_client *client,
+		      const struct http_notify_handoff *handoff,
+		      const char **error_r)
+{
+	struct intake *intake = client->intake;
+	struct intake_pending *pending;
+	struct queue_item item;
+	unsigned int max_age_secs;
+
+	i_zero(&item);
+	if (delivery_endpoint_get(intake->delivery, handoff->options,
+				  &item.endpoint, &max_age_secs, error_r) < 0)
+		return -1;
+	guid_128_copy(item.session, client->session);
+	item.seq = handoff->seq;
+	item.username = handoff->username;
+	item.folder = handoff->folder;
+	item.uid = handoff->uid;
+	item.body = handoff->body;
+	item.created = ioloop_time;
+	item.expires = ioloop_time + max_age_secs;
+	if (queue_add(intake->queue, &item, error_r) < 0)
+		return -1;
+
+	/* also if it was there already: what it waits for may be the very
+	   transaction that is not committed yet */
+	pending = array_append_space(&intake->pending);
+	pending->client = client;
+	pending->seq = handoff->seq;
+	return 0;
+}
+
+static int
+intake_client_input_args(struct connection *conn, const char *const *args)
+{
+	struct intake_client *client =
+		container_of(conn, struct intake_client, conn);
+	struct http_notify_handoff handoff;
+	const char *error;
+
+	if (!client->session_received) {
+		if (http_notify_handoff_parse_session(args, client->session,
+						      &error) < 0) {
+			e_error(conn->event, "Invalid hand-off: %s", error);
+			return -1;
+		}
+		client->session_received = TRUE;
+		return 1;
+	}
+	if (http_notify_handoff_parse(args, &handoff, &error) < 0) {
+		e_error(conn->event, "Invalid hand-off: %s", error);
+		return -1;
+	}
+	if (intake_client_handoff(client, &handoff, &error) < 0)
+		intake_client_reply(client, handoff.seq, error);
+	return 1;
+}
+
+static void intake_client_destroy(struct connection *conn)
+{
+	struct intake_client *client =
+		container_of(conn, struct intake_client, conn);
+	struct intake *intake = client->intake;
+	struct intake_pending *pending;
+
+	array_foreach_modifiable(&intake->pending, pending) {
+		if (pending->client == client)
+			pending->client = NULL;
+	}
+	if (client->session_received)
+		queue_session_end(intake->queue, client->session);
+	connection_deinit(conn);
+	i_free(client);
+	master_service_client_connection_destroyed(master_service);
+}
+
+static const struct connection_settings intake_client_settings = {
+	.service_name_in = HTTP_NOTIFY_HANDOFF_NAME,
+	.service_name_out = HTTP_NOTIFY_HANDOFF_NAME,
+	.major_version = HTTP_NOTIFY_HANDOFF_VERSION_MAJOR,
+	.minor_version = HTTP_NOTIFY_HANDOFF_VERSION_MINOR,
+	.input_max_size = HTTP_NOTIFY_HANDOFF_LINE_MAX,
+	.output_max_size = OUTPUT_MAX,
+};
+
+static const struct connection_vfuncs intake_client_vfuncs = {
+	.destroy = intake_client_destroy,
+	.input_args = intake_client_input_args,
+};
+
+void intake_connected(struct intake *intake,
+		      struct master_service_connection *conn)
+{
+	struct intake_client *client;
+
+	master_service_client_connection_accept(conn);
+	client = i_new(struct intake_client, 1);
+	client->intake = intake;
+	connection_init_server(intake->clients, &client->conn, conn->name,
+			       conn->fd, conn->fd);
+}
+
+void intake_committed(struct intake *intake, const char *error)
+{
+	const struct intake_pending *pending;
+
+	array_foreach(&intake->pending, pending) {
+		if (pending->client != NULL) {
+			intake_client_reply(pending->client, pending->seq,
+					    error);
+		}
+	}
+	array_clear(&intake->pending);
+}
+
+struct intake *intake_init(struct queue *queue, struct delivery *delivery)
+{
+	struct intake *intake;
+
+	intake = i_new(struct intake, 1);
+	intake->queue = queue;
+	intake->delivery = delivery;
+	intake->clients = connection_list_init(&intake_client_settings,
+					       &intake_client_vfuncs);
+	i_array_init(&intake->pending, 64);
+	return intake;
+}
+
+void intake_deinit(struct intake **_intake)
+{
+	struct intake *intake = *_intake;
+
+	*_intake = NULL;
+	connection_list_deinit(&intake->clients);
+	array_free(&intake->pending);
+	i_free(intake);
+}

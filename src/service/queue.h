@@ -1,0 +1,93 @@
+#ifndef HTTP_NOTIFY_QUEUE_H
+#define HTTP_NOTIFY_QUEUE_H
+
+#include "guid.h"
+
+/* The notifications that have not reached their endpoint yet, on disk. It
+   knows no HTTP: a notification is a body, an endpoint a number and options.
+
+   Changes gather in one transaction, which is committed at the next turn of
+   the ioloop; what was added can be read from then on. If that fails the
+   additions are gone, and all else is tried again. One process at a time has a
+   queue open. */
+struct queue;
+
+/* One notification. Strings of a result live in the pool that was given. */
+struct queue_item {
+	/* Ascending in the order they were added. */
+	int64_t id;
+	int64_t endpoint;
+	/* Notifications of one endpoint with the same lane are for the same
+	   user and must keep their order. (Two users may share a lane, by a
+	   chance of 2^-64.) */
+	int64_t lane;
+
+	/* what it was handed off as: its identity for good */
+	guid_128_t session;
+	uint64_t seq;
+
+	const char *username, *folder;
+	uint32_t uid;
+	const char *body;
+
+	/* wall clock, since both outlive the host's uptime */
+	time_t created, expires;
+	/* attempts that have failed so far */
+	unsigned int attempts;
+};
+
+/* Called after each commit: error is NULL if all that was added since the last
+   one is stored now, else none of it is. */
+typedef void queue_committed_callback_t(const char *error, void *context);
+
+/* Open or create the queue in directory. sync_full: a commit survives a power
+   cut. Waits a while for another process that has it open. Returns 0, or -1
+   and error_r, which says what to do. */
+int queue_init(const char *directory, bool sync_full,
+	       queue_committed_callback_t *callback, void *context,
+	       struct queue **queue_r, const char **error_r);
+/* Commits first. */
+void queue_deinit(struct queue **queue);
+
+/* The endpoint with this key, made if there is none; its options become these
+   ones. Commits at once. Returns 0, or -1 and error_r. */
+int queue_endpoint_set(struct queue *queue, const char *key,
+		       const char *options, int64_t *endpoint_r,
+		       const char **error_r);
+
+typedef void
+queue_endpoint_callback_t(int64_t endpoint, const char *options,
+			  void *context);
+/* Call callback for each endpoint that has something queued, after forgetting
+   those that have not. */
+void queue_endpoints_foreach(struct queue *queue,
+			     queue_endpoint_callback_t *callback,
+			     void *context);
+
+/* Add an item; lane and id are set here. Added once only: it returns 0 if the
+   same session has added this seq or a later one before, 1 if not. Whether it
+   is stored is said by the commit callback. Returns -1 and error_r if it can't
+   be. */
+int queue_add(struct queue *queue, struct queue_item *item,
+	      const char **error_r);
+/* This session's mail process is gone and sends nothing again. */
+void queue_session_end(struct queue *queue, const guid_128_t session);
+
+/* Read an endpoint's stored items with higher ids than after_id, in order, at
+   most limit. Returns how many. */
+unsigned int
+queue_read(struct queue *queue, int64_t endpoint, int64_t after_id,
+	   unsigned int limit, pool_t pool, struct queue_item *items_r);
+/* The next item of a lane with an id above after_id, if any. */
+bool queue_read_lane(struct queue *queue, int64_t endpoint, int64_t lane,
+		     int64_t after_id, pool_t pool, struct queue_item *item_r);
+
+/* How many items an endpoint has; takes the longer the more there are. */
+unsigned int queue_count(struct queue *queue, int64_t endpoint);
+
+/* The item is done with, one way or the other. */
+void queue_remove(struct queue *queue, int64_t id);
+/* Another attempt has failed. */
+void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts);
+
+#endif

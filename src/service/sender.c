@@ -1,0 +1,418 @@
+#include "lib.h"
+#include "array.h"
+#include "hash.h"
+#include "ioloop.h"
+#include "llist.h"
+#include "str.h"
+#include "str-sanitize.h"
+#include "master-service-ssl-settings.h"
+
+#include "sender.h"
+
+#include <curl/curl.h>
+
+/* What is kept of an answer's body, for the log. */
+#define ANSWER_BODY_MAX 200
+
+struct sender_socket {
+	struct sender_socket *prev, *next;
+	struct sender *sender;
+	curl_socket_t fd;
+	struct io *io_read, *io_write;
+};
+
+struct sender_request {
+	struct sender_request *prev, *next;
+	struct sender *sender;
+	CURL *easy;
+	/* the request's own header before the sender's common ones */
+	struct curl_slist headers;
+	string_t *header;
+	string_t *body;
+	char error[CURL_ERROR_SIZE];
+
+	sender_callback_t *callback;
+	void *context;
+};
+
+struct sender {
+	CURLM *multi;
+	const struct master_service_ssl_settings *ssl_set;
+	char *user_agent;
+	struct curl_slist *common_headers;
+
+	struct timeout *to_multi;
+	struct sender_socket *sockets;
+	/* under way, and ready for use again */
+	struct sender_request *requests, *idle_requests;
+};
+
+static void sender_finish_requests(struct sender *sender);
+
+static void
+sender_socket_action(struct sender *sender, curl_socket_t fd, int events)
+{
+	int running;
+
+	(void)curl_multi_socket_action(sender->multi, fd, events, &running);
+	sender_finish_requests(sender);
+}
+
+static void sender_socket_readable(struct sender_socket *sock)
+{
+	sender_socket_action(sock->sender, sock->fd, CURL_CSELECT_IN);
+}
+
+static void sender_socket_writable(struct sender_socket *sock)
+{
+	sender_socket_action(sock->sender, sock->fd, CURL_CSELECT_OUT);
+}
+
+static void sender_socket_free(struct sender_socket **_sock)
+{
+	struct sender_socket *sock = *_sock;
+
+	*_sock = NULL;
+	DLLIST_REMOVE(&sock->sender->sockets, sock);
+	io_remove(&sock->io_read);
+	io_remove(&sock->io_write);
+	i_free(sock);
+}
+
+/* libcurl says what a socket is to be watched for. */
+static int
+sender_socket_callback(CURL *easy ATTR_UNUSED, curl_socket_t fd, int what,
+		       void *context, void *socket_context)
+{
+	struct sender *sender = context;
+	struct sender_socket *sock = socket_context;
+	bool read = (what & CURL_POLL_IN) != 0;
+	bool write = (what & CURL_POLL_OUT) != 0;
+
+	if (what == CURL_POLL_REMOVE) {
+		if (sock != NULL)
+			sender_socket_free(&sock);
+		return 0;
+	}
+	if (sock == NULL) {
+		sock = i_new(struct sender_socket, 1);
+		sock->sender = sender;
+		sock->fd = fd;
+		DLLIST_PREPEND(&sender->sockets, sock);
+		(void)curl_multi_assign(sender->multi, fd, sock);
+	}
+	if (!read)
+		io_remove(&sock->io_read);
+	else if (sock->io_read == NULL) {
+		sock->io_read = io_add(fd, IO_READ, sender_socket_readable,
+				       sock);
+	}
+	if (!write)
+		io_remove(&sock->io_write);
+	else if (sock->io_write == NULL) {
+		sock->io_write = io_add(fd, IO_WRITE, sender_socket_writable,
+					sock);
+	}
+	return 0;
+}
+
+static void sender_timeout(struct sender *sender)
+{
+	timeout_remove(&sender->to_multi);
+	sender_socket_action(sender, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* libcurl says when it wants to be called although nothing happened. */
+static int
+sender_timer_callback(CURLM *multi ATTR_UNUSED, long msecs, void *context)
+{
+	struct sender *sender = context;
+
+	timeout_remove(&sender->to_multi);
+	if (msecs >= 0) {
+		sender->to_multi = timeout_add_short(msecs, sender_timeout,
+						     sender);
+	}
+	return 0;
+}
+
+static size_t
+sender_body_callback(char *data, size_t size, size_t nmemb, void *context)
+{
+	struct sender_request *req = context;
+	size_t left = ANSWER_BODY_MAX - str_len(req->body);
+
+	str_append_data(req->body, data, I_MIN(size * nmemb, left));
+	return size * nmemb;
+}
+
+static struct curl_blob blob_of(const char *str)
+{
+	struct curl_blob blob = {
+		.data = (void *)(uintptr_t)str,
+		.len = strlen(str),
+		.flags = CURL_BLOB_NOCOPY,
+	};
+	return blob;
+}
+
+#define setopt(easy, option, value) STMT_START { \
+		CURLcode setopt_ret = \
+			curl_easy_setopt(easy, CURLOPT_##option, value); \
+		if (setopt_ret != CURLE_OK) \
+			i_fatal("libcurl: option "#option": %s", \
+				curl_easy_strerror(setopt_ret)); \
+	} STMT_END
+
+static long ssl_min_version(const char *ssl_min_protocol)
+{
+	static const struct {
+		const char *name;
+		long version;
+	} versions[] = {
+		{ "TLSv1", CURL_SSLVERSION_TLSv1_0 },
+		{ "TLSv1.1", CURL_SSLVERSION_TLSv1_1 },
+		{ "TLSv1.2", CURL_SSLVERSION_TLSv1_2 },
+		{ "TLSv1.3", CURL_SSLVERSION_TLSv1_3 },
+		{ "ANY", CURL_SSLVERSION_DEFAULT },
+		/* the library's newest */
+		{ "LATEST", CURL_SSLVERSION_TLSv1_3 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(versions); i++) {
+		if (strcasecmp(versions[i].name, ssl_min_protocol) == 0)
+			return versions[i].version;
+	}
+	i_fatal("ssl_min_protocol=%s is not known", ssl_min_protocol);
+}
+
+static void
+sender_request_set_ssl(CURL *easy,
+		       const struct master_service_ssl_settings *set)
+{
+	long verify = set->ssl_client_require_valid_cert ? 1 : 0;
+
+	setopt(easy, SSL_VERIFYPEER, verify);
+	setopt(easy, SSL_VERIFYHOST, verify * 2);
+	setopt(easy, SSLVERSION, ssl_min_version(set->ssl_min_protocol));
+	/* empty: the library's defaults */
+	if (set->ssl_client_ca_file[0] != '\0')
+		setopt(easy, CAINFO, set->ssl_client_ca_file);
+	if (set->ssl_client_ca_dir[0] != '\0')
+		setopt(easy, CAPATH, set->ssl_client_ca_dir);
+	if (set->ssl_client_cert[0] != '\0') {
+		struct curl_blob blob = blob_of(set->ssl_client_cert);
+		setopt(easy, SSLCERT_BLOB, &blob);
+	}
+	if (set->ssl_client_key[0] != '\0') {
+		struct curl_blob blob = blob_of(set->ssl_client_key);
+		setopt(easy, SSLKEY_BLOB, &blob);
+	}
+	if (set->ssl_cipher_list[0] != '\0')
+		setopt(easy, SSL_CIPHER_LIST, set->ssl_cipher_list);
+	if (set->ssl_cipher_suites[0] != '\0')
+		setopt(easy, TLS13_CIPHERS, set->ssl_cipher_suites);
+	if (set->ssl_curve_list[0] != '\0')
+		setopt(easy, SSL_EC_CURVES, set->ssl_curve_list);
+}
+
+static struct sender_request *sender_request_create(struct sender *sender)
+{
+	struct sender_request *req;
+	CURL *easy;
+
+	req = i_new(struct sender_request, 1);
+	req->sender = sender;
+	req->header = str_new(default_pool, 128);
+	req->body = str_new(default_pool, 64);
+	req->headers.next = sender->common_headers;
+	req->easy = easy = curl_easy_init();
+	if (easy == NULL)
+		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
+
+	setopt(easy, PRIVATE, req);
+	setopt(easy, ERRORBUFFER, req->error);
+	setopt(easy, NOSIGNAL, 1L);
+	/* the body is small and in memory: what curl calls a POST, as PUT */
+	setopt(easy, POST, 1L);
+	setopt(easy, CUSTOMREQUEST, "PUT");
+	setopt(easy, USERAGENT, sender->user_agent);
+	setopt(easy, HTTPAUTH, CURLAUTH_BASIC);
+	setopt(easy, WRITEFUNCTION, sender_body_callback);
+	setopt(easy, WRITEDATA, req);
+	sender_request_set_ssl(easy, sender->ssl_set);
+	return req;
+}
+
+static void sender_request_free(struct sender_request *req)
+{
+	curl_easy_cleanup(req->easy);
+	str_free(&req->header);
+	str_free(&req->body);
+	i_free(req);
+}
+
+static void
+sender_request_set_target(CURL *easy, const struct sender_target *target)
+{
+	bool tls = str_begins(target->url, "https:");
+
+	setopt(easy, URL, target->url);
+	setopt(easy, HTTP_VERSION, tls ? CURL_HTTP_VERSION_2TLS :
+	       CURL_HTTP_VERSION_1_1);
+	/* HTTP/2: rather one more stream than one more connection */
+	setopt(easy, PIPEWAIT, tls ? 1L : 0L);
+	setopt(easy, TIMEOUT_MS, (long)target->timeout_msecs);
+	setopt(easy, CONNECTTIMEOUT_MS, (long)target->timeout_msecs);
+	setopt(easy, USERNAME, target->username);
+	setopt(easy, PASSWORD, target->password);
+	setopt(easy, NETRC, target->netrc_file == NULL ?
+	       CURL_NETRC_IGNORED : CURL_NETRC_REQUIRED);
+	setopt(easy, NETRC_FILE, target->netrc_file);
+}
+
+void sender_put(struct sender *sender, const struct sender_target *target,
+		const char *body, const char *idempotency_key,
+		sender_callback_t *callback, void *context)
+{
+	struct sender_request *req = sender->idle_requests;
+	CURLMcode ret;
+
+	if (req != NULL)
+		DLLIST_REMOVE(&sender->idle_requests, req);
+	else
+		req = sender_request_create(sender);
+	DLLIST_PREPEND(&sender->requests, req);
+
+	req->callback = callback;
+	req->context = context;
+	req->error[0] = '\0';
+	str_truncate(req->body, 0);
+	/* draft-ietf-httpapi-idempotency-key-header: a quoted string */
+	str_truncate(req->header, 0);
+	str_printfa(req->header, "Idempotency-Key: \"%s\"", idempotency_key);
+	req->headers.data = str_c_modifiable(req->header);
+
+	sender_request_set_target(req->easy, target);
+	setopt(req->easy, HTTPHEADER, &req->headers);
+	setopt(req->easy, POSTFIELDS, body);
+	setopt(req->easy, POSTFIELDSIZE, (long)strlen(body));
+
+	ret = curl_multi_add_handle(sender->multi, req->easy);
+	if (ret != CURLM_OK)
+		i_fatal("libcurl: %s", curl_multi_strerror(ret));
+}
+
+static const char *
+answer_reason(struct sender_request *req, CURLcode result, long status)
+{
+	if (result == CURLE_OK) {
+		return str_len(req->body) == 0 ?
+			t_strdup_printf("%ld", status) :
+			t_strdup_printf("%ld %s", status, str_c(req->body));
+	}
+	return t_strdup(req->error[0] != '\0' ? req->error :
+			curl_easy_strerror(result));
+}
+
+static void
+sender_request_finish(struct sender_request *req, CURLcode result)
+{
+	struct sender *sender = req->sender;
+	struct answer answer;
+	curl_off_t retry_after = 0;
+	long status = 0;
+
+	i_zero(&answer);
+	(void)curl_easy_getinfo(req->easy, CURLINFO_RESPONSE_CODE, &status);
+	(void)curl_easy_getinfo(req->easy, CURLINFO_RETRY_AFTER, &retry_after);
+	/* an answer that broke off is none */
+	answer.status = result == CURLE_OK ? status : 0;
+	answer.reason = answer_reason(req, result, status);
+	answer.retry_after_secs = I_MIN(I_MAX(retry_after, 0), INT_MAX);
+
+	(void)curl_multi_remove_handle(sender->multi, req->easy);
+	DLLIST_REMOVE(&sender->requests, req);
+	DLLIST_PREPEND(&sender->idle_requests, req);
+
+	req->callback(&answer, req->context);
+}
+
+static void sender_finish_requests(struct sender *sender)
+{
+	CURLMsg *msg;
+	char *private;
+	int left;
+
+	while ((msg = curl_multi_info_read(sender->multi, &left)) != NULL) {
+		CURLcode result = msg->data.result;
+
+		(void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
+					&private);
+		T_BEGIN {
+			sender_request_finish((struct sender_request *)private,
+					      result);
+		} T_END;
+	}
+}
+
+struct sender *sender_init(const struct master_service_ssl_settings *ssl_set,
+			   const char *user_agent)
+{
+	/* Expect: would delay each request by a round trip or a second */
+	static const char *const common_headers[] = {
+		"Content-Type: application/json", "Accept: */*", "Expect:"
+	};
+	struct sender *sender;
+	unsigned int i;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		i_fatal("libcurl: initialisation failed");
+
+	sender = i_new(struct sender, 1);
+	sender->ssl_set = ssl_set;
+	sender->user_agent = i_strdup(user_agent);
+	for (i = 0; i < N_ELEMENTS(common_headers); i++) {
+		sender->common_headers =
+			curl_slist_append(sender->common_headers,
+					  common_headers[i]);
+	}
+	sender->multi = curl_multi_init();
+	if (sender->multi == NULL || sender->common_headers == NULL)
+		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
+	(void)curl_multi_setopt(sender->multi, CURLMOPT_SOCKETFUNCTION,
+				sender_socket_callback);
+	(void)curl_multi_setopt(sender->multi, CURLMOPT_SOCKETDATA, sender);
+	(void)curl_multi_setopt(sender->multi, CURLMOPT_TIMERFUNCTION,
+				sender_timer_callback);
+	(void)curl_multi_setopt(sender->multi, CURLMOPT_TIMERDATA, sender);
+	return sender;
+}
+
+void sender_deinit(struct sender **_sender)
+{
+	struct sender *sender = *_sender;
+	struct sender_request *req;
+
+	*_sender = NULL;
+	while ((req = sender->requests) != NULL) {
+		(void)curl_multi_remove_handle(sender->multi, req->easy);
+		DLLIST_REMOVE(&sender->requests, req);
+		sender_request_free(req);
+	}
+	while ((req = sender->idle_requests) != NULL) {
+		DLLIST_REMOVE(&sender->idle_requests, req);
+		sender_request_free(req);
+	}
+	(void)curl_multi_cleanup(sender->multi);
+	while (sender->sockets != NULL) {
+		struct sender_socket *sock = sender->sockets;
+		sender_socket_free(&sock);
+	}
+	timeout_remove(&sender->to_multi);
+	curl_slist_free_all(sender->common_headers);
+	i_free(sender->user_agent);
+	i_free(sender);
+	curl_global_cleanup();
+}

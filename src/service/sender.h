@@ -1,0 +1,41 @@
+#ifndef HTTP_NOTIFY_SENDER_H
+#define HTTP_NOTIFY_SENDER_H
+
+#include "answer.h"
+
+struct master_service_ssl_settings;
+
+/* Sends HTTP requests, by libcurl on the ioloop. It knows no queue and does
+   not try again. Connections are kept alive and shared by all requests to the
+   same server; over TLS HTTP/2 is used where the server offers it. */
+struct sender;
+
+/* Where requests go, and how. */
+struct sender_target {
+	/* without credentials */
+	const char *url;
+	/* Basic credentials, decoded; NULL = none */
+	const char *username, *password;
+	/* netrc(5) file with them instead; NULL = none */
+	const char *netrc_file;
+	/* from connecting to the end of the answer */
+	unsigned int timeout_msecs;
+};
+
+/* answer lives until the callback returns. */
+typedef void sender_callback_t(const struct answer *answer, void *context);
+
+/* TLS follows Dovecot's ssl_client_* settings, which must outlive the sender.
+   user_agent goes into each request. */
+struct sender *sender_init(const struct master_service_ssl_settings *ssl_set,
+			   const char *user_agent);
+/* Requests under way are given up without calling back. */
+void sender_deinit(struct sender **sender);
+
+/* PUT a JSON body. body must stay until the callback, which is never called
+   from inside this function. */
+void sender_put(struct sender *sender, const struct sender_target *target,
+		const char *body, const char *idempotency_key,
+		sender_callback_t *callback, void *context);
+
+#endif

@@ -1,0 +1,289 @@
+"""A throwaway Dovecot under a temporary directory.
+
+Nothing of it is outside of that directory: Dovecot's executables and modules
+are linked there beside the ones under test, as an installation would have
+them, and the shipped conf.d/90-http-notify.conf is included as it is.
+"""
+
+import imaplib
+import os
+import pathlib
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+MAIL_UID = 20000  # no such user is needed
+PASSWORD = "secret"
+METADATA_ENTRY = "/private/vendor/vendor.dovecot/http-notify"
+
+CONFIG = """
+base_dir = {dir}/run
+state_dir = {dir}/state
+libexec_dir = {dir}/libexec
+mail_plugin_dir = {dir}/modules
+log_path = {dir}/dovecot.log
+log_timestamp = "%Y-%m-%d %H:%M:%S.%{{usecs}} "
+instance_name = {name}
+protocols = imap lmtp
+ssl = no
+disable_plaintext_auth = no
+auth_mechanisms = plain
+mail_location = {mail_location}
+mail_uid = {uid}
+mail_gid = {uid}
+first_valid_uid = {uid}
+mail_attribute_dict = file:%h/dovecot-attributes
+protocol imap {{
+  imap_metadata = yes
+}}
+namespace inbox {{
+  inbox = yes
+}}
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={uid} home={dir}/home/%u
+}}
+service imap-login {{
+  inet_listener imap {{
+    address = 127.0.0.1
+    port = {imap_port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service lmtp {{
+  unix_listener lmtp {{
+    mode = 0666
+  }}
+}}
+service stats {{
+  unix_listener stats-reader {{
+    mode = 0600
+  }}
+}}
+"""
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def wait_for(condition, timeout=10, what="condition"):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "timed out: %s" % what
+        time.sleep(0.005)
+
+
+def link_all(source, target):
+    target.mkdir(exist_ok=True)
+    for path in source.iterdir():
+        link = target / path.name
+        if not link.exists():
+            link.symlink_to(path)
+
+
+class Dovecot:
+    def __init__(self, directory, stage, mail_location="maildir:~/Maildir",
+                 builtin=False):
+        """stage: what "make install DESTDIR=stage" made. builtin: without
+        this project, with Dovecot's own plugins only."""
+        self.dir = pathlib.Path(directory)
+        self.stage = pathlib.Path(stage)
+        self.imap_port = free_port()
+        self.mail_location = mail_location
+        self.builtin = builtin
+        self.process = None
+        self.main = self.dir / "dovecot.conf"
+        self.log_path = self.dir / "dovecot.log"
+        self._lay_out()
+
+    def _lay_out(self):
+        # mail users have to get at their homes
+        self.dir.chmod(0o755)
+        for name in ("run", "state", "home"):
+            (self.dir / name).mkdir()
+        os.chown(self.dir / "home", MAIL_UID, MAIL_UID)
+        libexec, modules = self.dir / "libexec", self.dir / "modules"
+        if not self.builtin:
+            link_all(self.stage / "usr/lib/dovecot/modules", modules)
+            libexec.mkdir()
+            (libexec / "http-notify").symlink_to(
+                self.stage / "usr/lib/dovecot/http-notify")
+            queue = self.dir / "state/http-notify"
+            queue.mkdir(mode=0o700)
+            shutil.chown(queue, "dovecot")
+        link_all(pathlib.Path("/usr/lib/dovecot/modules"), modules)
+        link_all(pathlib.Path("/usr/lib/dovecot"), libexec)
+
+    def configure(self, *plugin_lines, extra=""):
+        """plugin_lines go into plugin { }, extra to the end."""
+        text = CONFIG.format(
+            dir=self.dir, name=self.dir.name, uid=MAIL_UID,
+            imap_port=self.imap_port, password=PASSWORD,
+            mail_location=self.mail_location)
+        if not self.builtin:
+            text += "!include %s\n" % (
+                self.stage / "etc/dovecot/conf.d/90-http-notify.conf")
+        text += "plugin {\n%s\n}\n%s\n" % ("\n".join(plugin_lines), extra)
+        self.main.write_text(text)
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["dovecot", "-F", "-c", str(self.main)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT)
+        wait_for(lambda: self._answers() or self.process.poll() is not None,
+                 what="Dovecot's start")
+        assert self.process.poll() is None, self.log()
+
+    def _answers(self):
+        try:
+            socket.create_connection(
+                ("127.0.0.1", self.imap_port), 1).close()
+            return (self.dir / "run/lmtp").exists()
+        except OSError:
+            return False
+
+    def stop(self):
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        finally:
+            if self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            # master waits for nobody, but nothing may outlive a test
+            wait_for(lambda: not self.pids(), what="Dovecot's processes' end")
+            self.process = None
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+    def pids(self, name=None):
+        """Of this Dovecot's processes, all or those of one executable."""
+        found = []
+        for proc in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if os.stat(proc / "cwd").st_ino not in self._cwds():
+                    continue
+                cmdline = (proc / "cmdline").read_bytes().split(b"\0")[0]
+            except OSError:
+                continue
+            if name is None or cmdline.decode() == "dovecot/" + name:
+                found.append(int(proc.name))
+        return found
+
+    def _cwds(self):
+        # Dovecot's processes run in base_dir, login processes below it
+        return {os.stat(path).st_ino for path in
+                (self.dir / "run", self.dir / "run/login",
+                 self.dir / "run/empty") if path.exists()}
+
+    def log(self):
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    def log_lines(self, *words):
+        """The lines of the log in which all the words are."""
+        return [line for line in self.log().splitlines()
+                if all(word in line for word in words)]
+
+    def wait_log(self, *words, count=1, timeout=10):
+        wait_for(lambda: len(self.log_lines(*words)) >= count, timeout,
+                 "log lines with %s" % (words,))
+        return self.log_lines(*words)
+
+    def clear_log(self):
+        # not a new file: the log process has this one open
+        if self.log_path.exists():
+            os.truncate(self.log_path, 0)
+
+    @property
+    def queue_path(self):
+        return self.dir / "state/http-notify/queue.sqlite"
+
+    def service_pid(self):
+        wait_for(lambda: len(self.pids("http-notify")) == 1,
+                 what="one http-notify process")
+        return self.pids("http-notify")[0]
+
+    # -- what the peers do --
+
+    def imap(self, user):
+        imap = imaplib.IMAP4("127.0.0.1", self.imap_port)
+        imap.login(user, PASSWORD)
+        return imap
+
+    def setmetadata(self, user, value):
+        """With the bytes that an OX node sends; value None unregisters."""
+        with self.imap(user) as imap:
+            quoted = "NIL" if value is None else '"%s"' % value
+            status, data = imap.xatom(
+                "SETMETADATA", '"" (%s %s)' % (METADATA_ENTRY, quoted))
+            assert status == "OK", data
+
+    def lmtp(self):
+        """Connected and greeted."""
+        lmtp = smtplib.LMTP(str(self.dir / "run/lmtp"))
+        return lmtp
+
+    def deliver(self, users, message, sender="sender@example.org",
+                options=()):
+        """By LMTP; returns the seconds from the end of DATA to the reply."""
+        if isinstance(users, str):
+            users = [users]
+        if isinstance(message, str):
+            message = message.encode()
+        lmtp = self.lmtp()
+        try:
+            lmtp.ehlo()
+            code, reply = lmtp.mail(sender, options)
+            assert code == 250, reply
+            for user in users:
+                code, reply = lmtp.rcpt(user)
+                assert code == 250, reply
+            begin = time.monotonic()
+            code, reply = lmtp.data(message)
+            assert code == 250, reply
+            replies = [lmtp.getreply() for _ in users[1:]]
+            end = time.monotonic()
+            assert all(code == 250 for code, _ in replies), replies
+            lmtp.quit()
+        finally:
+            lmtp.close()
+        return end - begin
+
+    def lda(self, user, message, arguments=()):
+        """By dovecot-lda as the mail user, as an MTA runs it."""
+        home = self.dir / "home" / user
+        home.mkdir(exist_ok=True)
+        os.chown(home, MAIL_UID, MAIL_UID)
+        env = dict(os.environ, USER=user, HOME=str(home))
+        return subprocess.run(
+            ["/usr/lib/dovecot/dovecot-lda", "-c", str(self.main),
+             "-f", "sender@example.org", *arguments],
+            input=message.encode() if isinstance(message, str) else message,
+            env=env, user=MAIL_UID, group=MAIL_UID, extra_groups=[],
+            cwd=str(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def message(subject="Hello", from_="Alice <alice@example.org>",
+            body="This is the text.", **headers):
+    lines = ["From: %s" % from_, "To: bob@example.org",
+             "Subject: %s" % subject]
+    lines += ["%s: %s" % (name.replace("_", "-"), value)
+              for name, value in headers.items()]
+    return "\r\n".join(lines + ["", body, ""])

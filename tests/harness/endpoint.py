@@ -1,0 +1,219 @@
+"""A stand-in for the OX middleware's endpoint.
+
+It answers as OX does: PUT only, Basic authentication, {"success":true} also
+for events that it ignores and users that it can't parse, which it drops; 500
+for a "from" without an address. On top of that a test can make it misbehave.
+"""
+
+import base64
+import email.utils
+import http.server
+import json
+import re
+import socket
+import ssl
+import threading
+import time
+import urllib.parse
+
+PATH = "/preliminary/http-notify/v1/notify"
+LOGIN, PASSWORD = "login", "pa:ss/wörd"
+
+
+class Request:
+    """A notification as it came in."""
+
+    def __init__(self, handler, raw):
+        self.time = time.monotonic()
+        self.method = handler.command
+        self.path = handler.path
+        self.headers = dict(handler.headers.items())
+        self.raw = raw
+        self.body = json.loads(raw) if raw else None
+        self.connection = handler.client_address
+        self.status = None
+        # what OX makes of it: pushed to the phone, or silently dropped
+        self.pushed = False
+
+    @property
+    def key(self):
+        return self.headers.get("Idempotency-Key")
+
+    @property
+    def uid(self):
+        return self.body["imap-uid"]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # without this each answer waits for a delayed ack
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def log_message(self, *args):
+        pass
+
+    def handle_one_request(self):
+        try:
+            super().handle_one_request()
+        except (ConnectionError, ssl.SSLError):
+            self.close_connection = True
+
+    def answer(self, status, body, headers=()):
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_PUT(self):
+        endpoint = self.server.endpoint
+        raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        request = Request(self, raw)
+        with endpoint.lock:
+            endpoint.attempts.append(request)
+            status, headers = endpoint.status, endpoint.answer_headers
+            if callable(status):
+                status = status(request)
+        if endpoint.hang:
+            endpoint.unhang.wait()
+            self.close_connection = True
+            return
+        if endpoint.delay:
+            time.sleep(endpoint.delay)
+        if status is None:
+            status = self.ox_status(request)
+        request.status = status
+        if status == 200:
+            # noted before it is answered: who has the answer can count on it
+            with endpoint.lock:
+                endpoint.delivered.append(request)
+        self.answer(status, {"success": True} if status == 200 else
+                    {"error": "An error occurred: status %d" % status},
+                    headers)
+
+    def ox_status(self, request):
+        credentials = base64.b64encode(
+            ("%s:%s" % (LOGIN, PASSWORD)).encode()).decode()
+        if request.path != PATH:
+            return 404
+        if request.headers.get("Authorization") != "Basic " + credentials:
+            return 401
+        body = request.body
+        if not isinstance(body, dict) or not body:
+            return 500
+        if body.get("event") != "messageNew":
+            return 200
+        if "folder" not in body or "imap-uid" not in body:
+            return 500
+        if not any(address for _, address in
+                   email.utils.getaddresses([body.get("from", "")])):
+            return 500
+        request.pushed = bool(re.fullmatch(r"\d+@\d+", body.get("user", "")))
+        return 200
+
+    def refuse_method(self):
+        self.answer(405, {"error": "only PUT"})
+
+    do_GET = do_POST = do_DELETE = refuse_method
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        pass  # a client that hung up is a test's doing
+
+
+class Endpoint:
+    def __init__(self, port=0, tls=None):
+        """tls: (certificate file, key file)"""
+        self.lock = threading.Lock()
+        self.tls = tls
+        self.attempts = []
+        self.delivered = []
+        self.status = None
+        self.answer_headers = ()
+        self.delay = 0
+        self.hang = False
+        self.unhang = threading.Event()
+        self.port = port
+        self.server = None
+        self.start()
+
+    def start(self):
+        self.server = Server(("127.0.0.1", self.port), Handler)
+        self.server.endpoint = self
+        self.port = self.server.server_address[1]
+        if self.tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.tls)
+            self.server.socket = context.wrap_socket(
+                self.server.socket, server_side=True,
+                do_handshake_on_connect=False)
+        self.connections = set()
+        orig = self.server.get_request
+
+        def get_request():
+            conn, addr = orig()
+            self.connections.add(conn)
+            return conn, addr
+        self.server.get_request = get_request
+        threading.Thread(target=self.server.serve_forever, args=(0.05,),
+                         daemon=True).start()
+
+    def stop(self):
+        """Refuse connections, and drop those that are open."""
+        if self.server is None:
+            return
+        self.unhang.set()
+        self.server.shutdown()
+        self.server.server_close()
+        for conn in self.connections:
+            try:
+                conn.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self.server = None
+
+    @property
+    def authority(self):
+        return "127.0.0.1:%d" % self.port
+
+    @property
+    def url(self):
+        """With the credentials, as an admin writes it in dovecot.conf: a % of
+        the URL is %% there."""
+        password = urllib.parse.quote(PASSWORD, safe="").replace("%", "%%")
+        return "%s://%s:%s@%s:%d%s" % (
+            "https" if self.tls else "http", LOGIN, password,
+            "localhost" if self.tls else "127.0.0.1", self.port, PATH)
+
+    def wait(self, count, timeout=10):
+        """Wait until this many were delivered; returns them."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            with self.lock:
+                if len(self.delivered) >= count:
+                    return list(self.delivered)
+            time.sleep(0.005)
+        raise AssertionError("%d of %d notifications arrived in %s s" % (
+            len(self.delivered), count, timeout))
+
+    def wait_attempts(self, count, timeout=10):
+        deadline = time.monotonic() + timeout
+        while len(self.attempts) < count:
+            assert time.monotonic() < deadline, "%d of %d attempts" % (
+                len(self.attempts), count)
+            time.sleep(0.005)
+
+    def clear(self):
+        with self.lock:
+            self.attempts.clear()
+            self.delivered.clear()
+        self.status, self.answer_headers = None, ()
+        self.delay, self.hang = 0, False
