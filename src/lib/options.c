@@ -142,8 +142,9 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 		name = value == NULL ? *words : t_strdup_until(*words, value);
 		value = value == NULL ? "" : value + 1;
 		if (parse_option(name, value, pool, options_r, &error) < 0) {
-			*error_r = t_strdup_printf("%s: %s",
-				str_sanitize(http_notify_url_mask(*words), 256),
+			*error_r = t_strdup_printf("%s=%s: %s",
+				str_sanitize(name, 64), str_sanitize(
+					http_notify_url_mask(value), 256),
 				error);
 			return -1;
 		}

@@ -18,6 +18,15 @@ static const char *header_get(struct mail *mail, const char *name)
 	return mail_get_first_header(mail, name, &value) > 0 ? value : NULL;
 }
 
+/* The envelope sender that LMTP or LDA was given. */
+static const char *envelope_sender_get(struct mail *mail)
+{
+	const char *value;
+
+	return mail_get_special(mail, MAIL_FETCH_FROM_ENVELOPE, &value) < 0 ?
+		NULL : value;
+}
+
 static const char *snippet_get(struct mail *mail)
 {
 	const char *value;
@@ -32,8 +41,6 @@ static const char *snippet_get(struct mail *mail)
 static struct http_notify_message *
 message_read(struct mail *mail, pool_t pool)
 {
-	/* the envelope sender that LMTP or LDA was given */
-	struct mail_save_context *save_ctx = mail->transaction->save_ctx;
 	struct http_notify_message *message;
 
 	message = p_new(pool, struct http_notify_message, 1);
@@ -43,8 +50,7 @@ message_read(struct mail *mail, pool_t pool)
 
 		message->from = p_strdup(pool,
 			http_notify_notification_choose_from(from, sender,
-				save_ctx == NULL ? NULL :
-				save_ctx->data.from_envelope));
+				envelope_sender_get(mail)));
 		message->subject = p_strdup(pool, header_get(mail, "Subject"));
 		message->snippet = p_strdup(pool, snippet_get(mail));
 	} T_END;

@@ -590,8 +590,9 @@ static const char *options_key_of_words(const char *const *words)
 	string_t *str = t_str_new(256);
 
 	for (; *words != NULL; words++) {
+		if (str_len(str) > 0)
+			str_append_c(str, '\t');
 		str_append_tabescaped(str, *words);
-		str_append_c(str, '\t');
 	}
 	return str_c(str);
 }

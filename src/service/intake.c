@@ -123,8 +123,11 @@ static void intake_client_destroy(struct connection *conn)
 		if (pending->client == client)
 			pending->client = NULL;
 	}
-	if (client->session_received)
+	if (client->session_received &&
+	    conn->disconnect_reason != CONNECTION_DISCONNECT_DEINIT) {
+		/* it was the client who left */
 		queue_session_end(intake->queue, client->session);
+	}
 	connection_deinit(conn);
 	i_free(client);
 	master_service_client_connection_destroyed(master_service);

@@ -307,13 +307,21 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 static const char *
 answer_reason(struct sender_request *req, CURLcode result, long status)
 {
+	const char *reason;
+	long os_errno;
+
 	if (result == CURLE_OK) {
 		return str_len(req->body) == 0 ?
 			t_strdup_printf("%ld", status) :
 			t_strdup_printf("%ld %s", status, str_c(req->body));
 	}
-	return t_strdup(req->error[0] != '\0' ? req->error :
-			curl_easy_strerror(result));
+	reason = req->error[0] != '\0' ? req->error :
+		curl_easy_strerror(result);
+	/* libcurl does not say why it could not connect */
+	if (curl_easy_getinfo(req->easy, CURLINFO_OS_ERRNO,
+			      &os_errno) == CURLE_OK && os_errno != 0)
+		return t_strdup_printf("%s: %s", reason, strerror(os_errno));
+	return t_strdup(reason);
 }
 
 static void

@@ -65,10 +65,8 @@ service lmtp {{
     mode = 0666
   }}
 }}
-service stats {{
-  unix_listener stats-reader {{
-    mode = 0600
-  }}
+protocol lda {{
+  log_path = {dir}/lda.log
 }}
 """
 
@@ -115,6 +113,10 @@ class Dovecot:
         for name in ("run", "state", "home"):
             (self.dir / name).mkdir()
         os.chown(self.dir / "home", MAIL_UID, MAIL_UID)
+        # dovecot-lda writes its log itself, as the mail user
+        self.log_path.touch()
+        (self.dir / "lda.log").touch()
+        os.chown(self.dir / "lda.log", MAIL_UID, MAIL_UID)
         libexec, modules = self.dir / "libexec", self.dir / "modules"
         if not self.builtin:
             link_all(self.stage / "usr/lib/dovecot/modules", modules)
@@ -183,7 +185,7 @@ class Dovecot:
                 cmdline = (proc / "cmdline").read_bytes().split(b"\0")[0]
             except OSError:
                 continue
-            if name is None or cmdline.decode() == "dovecot/" + name:
+            if name is None or cmdline.endswith(b"/" + name.encode()):
                 found.append(int(proc.name))
         return found
 
@@ -194,7 +196,7 @@ class Dovecot:
                  self.dir / "run/empty") if path.exists()}
 
     def log(self):
-        return self.log_path.read_text() if self.log_path.exists() else ""
+        return self.log_path.read_text() + (self.dir / "lda.log").read_text()
 
     def log_lines(self, *words):
         """The lines of the log in which all the words are."""
@@ -208,8 +210,8 @@ class Dovecot:
 
     def clear_log(self):
         # not a new file: the log process has this one open
-        if self.log_path.exists():
-            os.truncate(self.log_path, 0)
+        os.truncate(self.log_path, 0)
+        os.truncate(self.dir / "lda.log", 0)
 
     @property
     def queue_path(self):
@@ -232,7 +234,8 @@ class Dovecot:
         with self.imap(user) as imap:
             quoted = "NIL" if value is None else '"%s"' % value
             status, data = imap.xatom(
-                "SETMETADATA", '"" (%s %s)' % (METADATA_ENTRY, quoted))
+                "SETMETADATA",
+                ('"" (%s %s)' % (METADATA_ENTRY, quoted)).encode())
             assert status == "OK", data
 
     def lmtp(self):
@@ -266,7 +269,7 @@ class Dovecot:
             lmtp.close()
         return end - begin
 
-    def lda(self, user, message, arguments=()):
+    def lda(self, user, message, groups=()):
         """By dovecot-lda as the mail user, as an MTA runs it."""
         home = self.dir / "home" / user
         home.mkdir(exist_ok=True)
@@ -274,9 +277,9 @@ class Dovecot:
         env = dict(os.environ, USER=user, HOME=str(home))
         return subprocess.run(
             ["/usr/lib/dovecot/dovecot-lda", "-c", str(self.main),
-             "-f", "sender@example.org", *arguments],
+             "-f", "sender@example.org"],
             input=message.encode() if isinstance(message, str) else message,
-            env=env, user=MAIL_UID, group=MAIL_UID, extra_groups=[],
+            env=env, user=MAIL_UID, group=MAIL_UID, extra_groups=groups,
             cwd=str(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 

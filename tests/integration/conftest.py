@@ -1,0 +1,128 @@
+import contextlib
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from harness.dovecot import Dovecot  # noqa: E402
+from harness.endpoint import Endpoint  # noqa: E402
+
+STAGE = os.environ.get("HTTP_NOTIFY_STAGE")
+if not STAGE:
+    pytest.exit("HTTP_NOTIFY_STAGE is not set: run tests/run.sh", 2)
+
+
+@contextlib.contextmanager
+def running_dovecot(*plugin_lines, extra="", start=True, **kwargs):
+    # not pytest's own directories: their path is too long for UNIX sockets,
+    # and mail users can't get at them
+    with tempfile.TemporaryDirectory(prefix="hn-") as directory:
+        dovecot = Dovecot(directory, STAGE, **kwargs)
+        dovecot.configure(*plugin_lines, extra=extra)
+        try:
+            if start:
+                dovecot.start()
+            yield dovecot
+        except BaseException:
+            print(dovecot.log())
+            raise
+        finally:
+            dovecot.stop()
+
+
+def driver(endpoint, options="", number=""):
+    """A push_notification_driver line for an endpoint."""
+    return "push_notification_driver%s = ox:url=%s %s" % (
+        number, endpoint.url, options)
+
+
+@pytest.fixture(scope="module")
+def shared_endpoint():
+    endpoint = Endpoint()
+    yield endpoint
+    endpoint.stop()
+
+
+@pytest.fixture(scope="module")
+def shared_dovecot(shared_endpoint):
+    """One Dovecot for a module, with one endpoint; bob is registered."""
+    with running_dovecot(driver(shared_endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        yield dovecot
+        assert not [line for line in dovecot.log_lines("Panic:")]
+
+
+@pytest.fixture
+def endpoint(shared_endpoint):
+    shared_endpoint.clear()
+    return shared_endpoint
+
+
+@pytest.fixture
+def dovecot(shared_dovecot, endpoint):
+    shared_dovecot.clear_log()
+    return shared_dovecot
+
+
+@pytest.fixture
+def other_endpoint():
+    """One more, for one test."""
+    endpoint = Endpoint()
+    yield endpoint
+    endpoint.stop()
+
+
+@pytest.fixture(scope="session")
+def certificates():
+    """good (by ca), expired (by ca) and foreign (by another CA), each a pair
+    of files, for localhost."""
+    # where the service's user can read it
+    with tempfile.TemporaryDirectory(prefix="hn-tls-") as directory:
+        directory = pathlib.Path(directory)
+        directory.chmod(0o755)
+        yield make_certificates(directory)
+
+
+def make_certificates(directory):
+
+    def openssl(*args):
+        subprocess.run(["openssl", *args], cwd=directory, check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+
+    def ca(name):
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                "-subj", "/CN=" + name, "-keyout", name + ".key",
+                "-out", name + ".pem")
+
+    def certificate(name, issuer, dates):
+        (directory / "ext").write_text("subjectAltName=DNS:localhost\n")
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj",
+                "/CN=localhost", "-keyout", name + ".key",
+                "-out", name + ".csr")
+        (directory / "index").write_text("")
+        (directory / "serial").write_text("01")
+        (directory / "ca.cnf").write_text(
+            "[ca]\ndefault_ca=c\n[c]\ndatabase=index\nserial=serial\n"
+            "new_certs_dir=.\ndefault_md=sha256\npolicy=p\n"
+            "unique_subject=no\n[p]\ncommonName=supplied\n")
+        openssl("ca", "-batch", "-config", "ca.cnf", "-cert", issuer + ".pem",
+                "-keyfile", issuer + ".key", "-in", name + ".csr",
+                "-out", name + ".pem", "-extfile", "ext", *dates)
+        return (str(directory / (name + ".pem")),
+                str(directory / (name + ".key")))
+
+    ca("ca")
+    ca("stranger")
+    return {
+        "ca": str(directory / "ca.pem"),
+        "good": certificate("good", "ca", ("-days", "2")),
+        "expired": certificate("expired", "ca", (
+            "-startdate", "20200101000000Z", "-enddate", "20200201000000Z")),
+        "foreign": certificate("foreign", "stranger", ("-days", "2")),
+    }

@@ -1,0 +1,301 @@
+"""From a delivered message to the endpoint."""
+
+import grp
+import time
+
+from conftest import driver, running_dovecot
+from harness.dovecot import message
+from harness.endpoint import Endpoint
+
+
+def nothing_arrives(dovecot, endpoint):
+    """A message for bob that comes after all others arrives, and is the only
+    one that does."""
+    before = len(endpoint.attempts)
+    dovecot.deliver("bob", message("last"))
+    endpoint.wait_attempts(before + 1)
+    time.sleep(0.2)
+    assert [r.body["subject"] for r in endpoint.attempts[before:]] == ["last"]
+    assert len(endpoint.attempts) == 1
+
+
+def test_lmtp_to_one_recipient(dovecot, endpoint):
+    dovecot.deliver("bob", message("Hello", "Alice <alice@example.org>",
+                                   "The first line.\r\nThe second."))
+    request, = endpoint.wait(1)
+    body = request.body
+    assert list(body) == ["user", "event", "folder", "imap-uidvalidity",
+                          "imap-uid", "from", "subject", "snippet", "unseen",
+                          "unread"]
+    assert body["user"] == "3@1"
+    assert body["event"] == "messageNew"
+    assert body["folder"] == "INBOX"
+    assert body["from"] == "Alice <alice@example.org>"
+    assert body["subject"] == "Hello"
+    assert body["snippet"] == "The first line. The second."
+    assert body["unseen"] == body["unread"]
+    assert request.pushed
+
+    with dovecot.imap("bob") as imap:
+        imap.select("INBOX", readonly=True)
+        uidvalidity = int(imap.response("UIDVALIDITY")[1][0])
+        _, (uids,) = imap.uid("SEARCH", "SUBJECT", "Hello")
+    assert body["imap-uidvalidity"] == uidvalidity
+    assert body["imap-uid"] == int(uids.split()[-1])
+
+
+def test_request_headers(dovecot, endpoint):
+    dovecot.deliver("bob", message())
+    request, = endpoint.wait(1)
+    headers = request.headers
+    assert request.method == "PUT"
+    assert headers["Content-Type"] == "application/json"
+    assert headers["User-Agent"].startswith("dovecot-http-notify/")
+    assert len(headers["Idempotency-Key"]) > 16
+    assert "Expect" not in headers
+    # the endpoint itself checks that login and password were decoded
+    assert headers["Authorization"].startswith("Basic ")
+
+
+def test_lmtp_to_several_recipients_notifies_the_registered(dovecot, endpoint):
+    dovecot.setmetadata("carol", "user=4@1")
+    dovecot.deliver(["bob", "nobody-registered", "carol"], message("to all"))
+    requests = endpoint.wait(2)
+    assert sorted(r.body["user"] for r in requests) == ["3@1", "4@1"]
+    assert requests[0].key != requests[1].key
+    dovecot.setmetadata("carol", None)
+    nothing_arrives_for = len(endpoint.attempts)
+    dovecot.deliver("carol", message("unregistered"))
+    dovecot.deliver("bob", message("last"))
+    endpoint.wait(3)
+    assert endpoint.attempts[nothing_arrives_for].body["subject"] == "last"
+
+
+def test_two_registered_recipients_of_one_message(dovecot, endpoint):
+    dovecot.setmetadata("dave", "user=5@1")
+    dovecot.deliver(["bob", "dave"], message("both"))
+    assert sorted(r.body["user"] for r in endpoint.wait(2)) == ["3@1", "5@1"]
+
+
+def test_unseen_counts_this_message_and_not_those_that_were_read(dovecot,
+                                                                 endpoint):
+    dovecot.setmetadata("erin", "user=6@1")
+    for count in (1, 2, 3):
+        dovecot.deliver("erin", message())
+        assert endpoint.wait(count)[-1].body["unseen"] == count
+    with dovecot.imap("erin") as imap:
+        imap.select("INBOX")
+        imap.store("1:2", "+FLAGS", "\\Seen")
+    dovecot.deliver("erin", message())
+    assert endpoint.wait(4)[-1].body["unread"] == 2
+
+
+def test_one_users_notifications_arrive_in_order(dovecot, endpoint):
+    dovecot.setmetadata("frank", "user=7@1")
+    endpoint.delay = 0.01
+    for _ in range(30):
+        dovecot.deliver("frank", message())
+    assert [r.uid for r in endpoint.wait(30)] == list(range(1, 31))
+
+
+def test_imap_append_makes_no_notification(dovecot, endpoint):
+    with dovecot.imap("bob") as imap:
+        imap.append("INBOX", None, None, message("appended").encode())
+        imap.select("INBOX")
+        imap.store("1", "+FLAGS", "\\Seen")
+        imap.copy("1", "INBOX")
+    nothing_arrives(dovecot, endpoint)
+
+
+def test_imap_loads_the_plugin_as_well(endpoint):
+    """An admin may add it to mail_plugins of all protocols."""
+    with running_dovecot(
+            driver(endpoint), extra="mail_plugins = notify push_notification"
+            " http_notify") as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        with dovecot.imap("bob") as imap:
+            imap.append("INBOX", None, None, message("appended").encode())
+        nothing_arrives(dovecot, endpoint)
+        assert not dovecot.log_lines("Error:")
+
+
+def test_delivery_to_another_folder_makes_no_notification(endpoint):
+    with running_dovecot(
+            driver(endpoint), extra="lda_mailbox_autocreate = yes\n"
+            "recipient_delimiter = +\nlmtp_save_to_detail_mailbox = yes\n"
+            ) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob+Sent", message("by sub-address"))
+        nothing_arrives(dovecot, endpoint)
+
+
+def test_sieve_fileinto_makes_no_notification_and_inbox_does(endpoint):
+    sieve = """
+    require ["fileinto", "mailbox", "imap4flags"];
+    if header :contains "Subject" "list" { fileinto :create "Lists"; stop; }
+    if header :contains "Subject" "read" { fileinto :flags "\\\\Seen" "INBOX"; }
+    """
+    with running_dovecot(
+            driver(endpoint), "sieve = ~/.dovecot.sieve",
+            extra="protocol lmtp {\n mail_plugins = $mail_plugins sieve\n}",
+            ) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        (dovecot.dir / "home/bob/.dovecot.sieve").write_text(sieve)
+        dovecot.deliver("bob", message("list mail"))
+        nothing_arrives(dovecot, endpoint)
+        dovecot.deliver("bob", message("read already"))
+        request = endpoint.wait(2)[-1]
+        assert request.body["subject"] == "read already"
+        # only "last" is unseen
+        assert request.body["unseen"] == 1
+        assert dovecot.log_lines("sieve", "stored mail into mailbox")
+
+
+def test_sieve_configured_before_stays_loaded(endpoint):
+    """The shipped file adds to mail_plugins, it replaces nothing."""
+    with running_dovecot(driver(endpoint), "sieve = ~/.dovecot.sieve",
+                         start=False) as dovecot:
+        text = dovecot.main.read_text()
+        include = next(line for line in text.splitlines()
+                       if line.startswith("!include"))
+        dovecot.main.write_text(text.replace(
+            include, "protocol lmtp {\n mail_plugins = $mail_plugins sieve\n"
+            "}\n" + include))
+        dovecot.start()
+        dovecot.setmetadata("bob", "user=3@1")
+        (dovecot.dir / "home/bob/.dovecot.sieve").write_text(
+            'require "fileinto"; fileinto "INBOX";')
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
+        assert dovecot.log_lines("sieve:", "stored mail into mailbox")
+
+
+def test_dovecot_lda(endpoint):
+    """With access to the socket for the mail user, as the shipped file says."""
+    with running_dovecot(driver(endpoint), extra="""
+            service http-notify {
+              unix_listener http-notify {
+                group = mail
+              }
+            }""") as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        result = dovecot.lda("bob", message("by lda"),
+                             groups=[grp.getgrnam("mail").gr_gid])
+        assert result.returncode == 0, result.stdout
+        request, = endpoint.wait(1)
+        assert request.body["subject"] == "by lda"
+
+
+def test_dovecot_lda_without_access_says_what_to_set(dovecot, endpoint):
+    result = dovecot.lda("bob", message("by lda"))
+    assert result.returncode == 0
+    line, = dovecot.wait_log("lda(bob)", "Error:")
+    for words in ("Notification lost: user=bob folder=INBOX uid=",
+                  "Permission denied", "unix_listener http-notify",
+                  "service http-notify"):
+        assert words in line
+    nothing_arrives(dovecot, endpoint)
+
+
+def test_two_drivers_make_two_notifications(endpoint, other_endpoint):
+    third = Endpoint()
+    with running_dovecot(
+            driver(endpoint), driver(other_endpoint, number="2"),
+            driver(third, "user_from_metadata=no", number="3")) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for count in (1, 2):
+            dovecot.deliver("bob", message("copied"))
+            requests = [e.wait(count)[-1]
+                        for e in (endpoint, other_endpoint, third)]
+        assert [r.body["user"] for r in requests] == ["3@1", "3@1", "bob"]
+        assert len({r.key for r in requests}) == 3
+    third.stop()
+
+
+def test_seed_configuration_line_verbatim(tmp_path):
+    """CONTRACT: "this line, unchanged, has to work"."""
+    endpoint = Endpoint(port=8009)
+    endpoint.status = 200
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.1 node1.domain.tld localhost\n")
+    for directory in [hosts, *hosts.parents][:4]:
+        directory.chmod(0o755)
+    seed = ("push_notification_driver = ox:url=http://login:pass@"
+            "node1.domain.tld:8009/preliminary/http-notify/v1/notify")
+    try:
+        with running_dovecot(seed, extra="import_environment = "
+                             "$import_environment "
+                             "LD_PRELOAD=libnss_wrapper.so "
+                             "NSS_WRAPPER_HOSTS=%s" % hosts) as dovecot:
+            dovecot.setmetadata("bob", "user=3@1")
+            dovecot.deliver("bob", message())
+            request, = endpoint.wait(1)
+            assert request.headers["Host"] == "node1.domain.tld:8009"
+            assert request.headers["Authorization"] == \
+                "Basic bG9naW46cGFzcw=="
+    finally:
+        endpoint.stop()
+
+
+def test_values_of_other_programs_reach_the_endpoint_verbatim(dovecot,
+                                                              endpoint):
+    values = ["5::acc;t0ken@groupware.example.org", "alice@example.org",
+              "münchen@exämple.org"]
+    for count, value in enumerate(values, 1):
+        dovecot.setmetadata("grace", "user=" + value)
+        dovecot.deliver("grace", message())
+        request = endpoint.wait(count)[-1]
+        assert request.body["user"] == value
+        # which OX would drop, and say nothing
+        assert request.status == 200 and not request.pushed
+
+
+def test_a_registration_of_no_use_is_logged_and_repeats_nothing(dovecot,
+                                                                endpoint):
+    dovecot.setmetadata("mallory", "url=http://evil.example/ auth=s3cret")
+    dovecot.deliver("mallory", message())
+    line, = dovecot.wait_log("lmtp(mallory)", "Warning:")
+    assert "no valid registration" in line and "no user=" in line
+    assert "evil" not in dovecot.log() and "s3cret" not in dovecot.log()
+    nothing_arrives(dovecot, endpoint)
+
+
+def test_a_user_without_registration_costs_one_lookup_and_no_line(endpoint):
+    with running_dovecot(
+            driver(endpoint), driver(endpoint, number="2"),
+            extra="log_debug = category=storage") as dovecot:
+        dovecot.deliver("nobody-registered", message())
+        assert len(dovecot.log_lines("lmtp(", "Looking up 'priv/")) == 1
+        assert [line for line in dovecot.log_lines("lmtp(")
+                if "http-notify: " in line] == []
+
+
+def test_builtin_driver_is_back_when_the_word_is_removed(endpoint):
+    """A site goes back by removing one word from mail_plugins."""
+    with running_dovecot(driver(endpoint, "user_from_metadata"),
+                         builtin=True,
+                         extra="protocol lmtp {\n mail_plugins = notify "
+                         "push_notification\n}") as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        request, = endpoint.wait(1)
+        assert not request.headers.get("User-Agent", "").startswith(
+            "dovecot-http-notify/")
+
+
+def test_the_mailbox_formats_agree_on_uid_and_unseen(endpoint):
+    for location in ("sdbox:~/sdbox", "mdbox:~/mdbox",
+                     "mbox:~/mail:INBOX=~/inbox"):
+        endpoint.clear()
+        with running_dovecot(driver(endpoint),
+                             mail_location=location) as dovecot:
+            dovecot.setmetadata("bob", "user=3@1")
+            for _ in range(3):
+                dovecot.deliver("bob", message())
+            assert [(r.uid, r.body["unseen"]) for r in endpoint.wait(3)] == [
+                (1, 1), (2, 2), (3, 3)], location
+            with dovecot.imap("bob") as imap:
+                assert imap.status("INBOX", "(UNSEEN UIDNEXT)")[1][0] \
+                    .endswith(b"(UIDNEXT 4 UNSEEN 3)")
+
+

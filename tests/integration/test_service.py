@@ -1,0 +1,510 @@
+"""The service: nothing is lost, and no delivery waits for it."""
+
+import os
+import pwd
+import signal
+import smtplib
+import socket
+import sqlite3
+import stat
+import subprocess
+import time
+
+import pytest
+
+from conftest import driver, running_dovecot
+from harness.dovecot import free_port, message, wait_for
+from harness.endpoint import Endpoint
+
+# A delivery of this long has waited for something. Far above what it takes,
+# far below the 4 s that it used to take.
+LONG = 1.5
+
+
+def queued(dovecot):
+    with sqlite3.connect("file:%s?mode=ro" % dovecot.queue_path,
+                         uri=True) as db:
+        return db.execute("SELECT count(*) FROM notification").fetchone()[0]
+
+
+def wait_queue_empty(dovecot):
+    wait_for(lambda: queued(dovecot) == 0, what="the queue to be empty")
+
+
+def test_runs_as_the_internal_user_from_the_start(dovecot):
+    pid = dovecot.service_pid()
+    with open("/proc/%d/status" % pid) as status:
+        uids = next(line for line in status if line.startswith("Uid:"))
+    assert set(uids.split()[1:]) == {str(pwd.getpwnam("dovecot").pw_uid)}
+
+
+def test_sockets_and_queue_are_private(dovecot, endpoint):
+    def mode(path):
+        return stat.S_IMODE(os.stat(path).st_mode)
+
+    dovecot.deliver("bob", message())
+    endpoint.wait(1)
+    assert mode(dovecot.dir / "run/http-notify") == 0o660
+    assert mode(dovecot.dir / "run/http-notify-admin") == 0o600
+    assert mode(dovecot.queue_path.parent) == 0o700
+    for path in dovecot.queue_path.parent.iterdir():
+        assert mode(path) == 0o600, path
+
+
+def test_delivered_notifications_leave_the_queue(dovecot, endpoint):
+    for _ in range(5):
+        dovecot.deliver("bob", message())
+    endpoint.wait(5)
+    wait_queue_empty(dovecot)
+    assert len(endpoint.attempts) == 5
+
+
+def test_connections_are_kept_alive_and_shared(dovecot, endpoint):
+    for _ in range(10):
+        dovecot.deliver("bob", message())
+        wait_queue_empty(dovecot)
+    assert len({r.connection for r in endpoint.wait(10)}) == 1
+
+
+def test_hung_endpoint_delays_no_delivery(dovecot, endpoint):
+    endpoint.hang = True
+    try:
+        for _ in range(5):
+            assert dovecot.deliver("bob", message()) < LONG
+    finally:
+        endpoint.hang = False
+        endpoint.unhang.set()
+        endpoint.unhang.clear()
+    # what timed out is tried again
+    endpoint.wait(5)
+
+
+def test_outage_holds_and_resends_in_order(endpoint, other_endpoint):
+    """Connection refused: none is lost, the log has one line at each end."""
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
+        endpoint.stop()
+        for _ in range(20):
+            assert dovecot.deliver("bob", message()) < LONG
+        assert queued(dovecot) == 20
+        endpoint.start()
+        requests = endpoint.wait(21, 20)
+        assert [r.uid for r in requests] == list(range(1, 22))
+        wait_queue_empty(dovecot)
+        lines = [line for line in dovecot.log().splitlines()
+                 if "http-notify: " in line]
+        assert len(lines) == 2, lines
+        assert "Error: Endpoint %s is down" % endpoint.authority in lines[0]
+        assert "refused" in lines[0]
+        assert "Info: Endpoint %s is up again" % endpoint.authority in lines[1]
+        assert "20 notifications queued, 0 given up" in lines[1]
+
+
+def test_failed_attempt_is_retried_with_the_same_key(dovecot, endpoint):
+    answers = [503, 500, None]
+    endpoint.status = lambda request: answers.pop(0)
+    dovecot.deliver("bob", message())
+    endpoint.wait(1)
+    assert len({r.key for r in endpoint.attempts}) == 1
+    assert [r.status for r in endpoint.attempts] == [503, 500, 200]
+    # the longer wait is the second one, whatever the jitter
+    first, second, third = (r.time for r in endpoint.attempts)
+    assert third - second > (second - first) * 1.1
+
+
+def test_one_users_trouble_delays_no_other_user(dovecot, endpoint):
+    dovecot.setmetadata("poison", "user=666@1")
+    endpoint.status = lambda request: (
+        500 if request.body["user"] == "666@1" else None)
+    dovecot.deliver("poison", message())
+    endpoint.wait_attempts(1)
+    for count in range(1, 11):
+        dovecot.deliver("bob", message())
+        endpoint.wait(count)
+    endpoint.status = None
+    assert endpoint.wait(11)[-1].body["user"] == "666@1"
+
+
+def test_max_age_ends_it_and_says_what_was_lost(endpoint):
+    endpoint.status = 503
+    with running_dovecot(driver(endpoint, "max_age=2s")) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        line, = dovecot.wait_log("Notification lost", timeout=20)
+        for words in ("user=bob", "folder=INBOX", "uid=1",
+                      "endpoint=" + endpoint.authority, "max_age"):
+            assert words in line
+        wait_queue_empty(dovecot)
+        endpoint.clear()
+        dovecot.deliver("bob", message())
+        assert endpoint.wait(1)[0].uid == 2
+
+
+def test_max_age_also_ends_what_is_never_tried(endpoint):
+    endpoint.stop()
+    try:
+        with running_dovecot(driver(endpoint, "max_age=2s")) as dovecot:
+            dovecot.setmetadata("bob", "user=3@1")
+            for _ in range(3):
+                dovecot.deliver("bob", message())
+            lines = dovecot.wait_log("Notification lost", count=3, timeout=20)
+            assert ["uid=%d " % uid in line for uid, line in
+                    enumerate(lines, 1)] == [True] * 3
+            wait_queue_empty(dovecot)
+    finally:
+        endpoint.start()
+
+
+def test_max_retries(endpoint):
+    endpoint.status = 503
+    with running_dovecot(driver(endpoint, "max_retries=1")) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("Notification lost", "max_retries=1", "503")
+        assert len(endpoint.attempts) == 2
+
+
+def test_refused_notification_is_dropped_and_named(dovecot, endpoint):
+    endpoint.status = lambda request: 422 if len(
+        endpoint.attempts) == 1 else None
+    dovecot.deliver("bob", message("refused"))
+    dovecot.wait_log("Notification lost", "user=bob", "422")
+    dovecot.deliver("bob", message("taken"))
+    assert endpoint.wait(1)[0].body["subject"] == "taken"
+    assert len(endpoint.attempts) == 2
+
+
+def test_wrong_password_keeps_and_the_right_one_sends(endpoint):
+    with running_dovecot(driver(endpoint).replace(
+            "login:", "login:wr0ng"), start=True) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        line, = dovecot.wait_log("Error:", "credentials", "401")
+        assert endpoint.authority in line
+        dovecot.configure(driver(endpoint))
+        dovecot.reload()
+        dovecot.wait_log("SIGHUP received")
+        wait_for(lambda: dovecot.imap("bob").logout(), what="reload")
+        dovecot.deliver("bob", message())
+        # with the new password for what was queued with the old one
+        assert [r.uid for r in endpoint.wait(2)] == [1, 2]
+
+
+def test_redirects_are_not_followed(dovecot, endpoint, other_endpoint):
+    endpoint.status = 307
+    endpoint.answer_headers = [("Location", other_endpoint.url)]
+    dovecot.setmetadata("bob", "user=3@1")
+    dovecot.deliver("bob", message())
+    dovecot.wait_log("Error:", "Endpoint", "307")
+    assert other_endpoint.attempts == []
+    # gone before the next test, which shares the Dovecot
+    endpoint.clear()
+    os.kill(dovecot.service_pid(), signal.SIGKILL)
+    endpoint.wait(1)
+
+
+def test_killed_service_loses_nothing(endpoint, other_endpoint):
+    endpoint = other_endpoint
+    endpoint.stop()
+    with running_dovecot(driver(endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for _ in range(3):
+            for _ in range(5):
+                dovecot.deliver("bob", message())
+            os.kill(dovecot.service_pid(), signal.SIGKILL)
+        endpoint.start()
+        assert [r.uid for r in endpoint.wait(15, 20)] == list(range(1, 16))
+        wait_queue_empty(dovecot)
+        assert len(endpoint.delivered) == 15
+        assert not dovecot.log_lines("Notification lost")
+
+
+def test_mail_process_reconnects_after_a_restart_of_the_service(dovecot,
+                                                                endpoint):
+    """Its kept connection is gone, the delivery after that goes through."""
+    lmtp = dovecot.lmtp()
+    lmtp.ehlo()
+    for subject in ("before", "after"):
+        lmtp.sendmail("a@example.org", ["bob"], message(subject))
+        if subject == "before":
+            os.kill(dovecot.service_pid(), signal.SIGKILL)
+    lmtp.quit()
+    assert [r.body["subject"] for r in endpoint.wait(2)] == ["before", "after"]
+    assert not dovecot.log_lines("Notification lost")
+
+
+def test_restart_of_dovecot_sends_what_was_queued(other_endpoint):
+    """... without waiting for a new message."""
+    endpoint = other_endpoint
+    endpoint.stop()
+    with running_dovecot(driver(endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for _ in range(3):
+            dovecot.deliver("bob", message())
+        dovecot.stop()
+        endpoint.start()
+        dovecot.start()
+        assert [r.uid for r in endpoint.wait(3)] == [1, 2, 3]
+
+
+def test_stopping_waits_for_nothing_and_loses_nothing(other_endpoint):
+    endpoint = other_endpoint
+    endpoint.hang = True
+    with running_dovecot(driver(endpoint, "timeout_msecs=60000")) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        endpoint.wait_attempts(1)
+        begin = time.monotonic()
+        dovecot.stop()
+        assert time.monotonic() - begin < 10
+        assert queued(dovecot) == 1
+        endpoint.hang = False
+        endpoint.unhang.set()
+        dovecot.start()
+        request, = endpoint.wait(1)
+        assert {r.key for r in endpoint.attempts} == {request.key}
+
+
+def delivered(dovecot, subject):
+    try:
+        return dovecot.deliver("bob", message(subject))
+    except (OSError, smtplib.SMTPException, AssertionError):
+        return False  # lmtp was told to go: the MTA tries again
+
+
+def test_reload_loses_nothing(dovecot, endpoint):
+    endpoint.delay = 0.02
+    for number in range(20):
+        if number % 5 == 0:
+            dovecot.reload()
+        wait_for(lambda: delivered(dovecot, "%d" % number), what="delivery")
+    wait_for(lambda: len({r.body["subject"] for r in endpoint.delivered}) == 20,
+             what="20 notifications")
+    # Twice at most what was under way when the service was told to go, and
+    # that with the same key.
+    uids = list(dict.fromkeys(r.uid for r in endpoint.delivered))
+    assert uids == sorted(uids)
+    assert len({r.key for r in endpoint.delivered}) == len(uids)
+    assert not dovecot.log_lines("Notification lost")
+
+
+def test_stopped_service_costs_the_deadline_and_names_what_is_lost(endpoint):
+    with running_dovecot(driver(endpoint),
+                         "http_notify_handoff_timeout = 300ms") as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        pid = dovecot.service_pid()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            seconds = dovecot.deliver("bob", message())
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert 0.3 <= seconds < LONG
+        line, = dovecot.wait_log("Error:", "Notification lost: user=bob")
+        assert "folder=INBOX uid=1" in line and "300 ms" in line
+        dovecot.deliver("bob", message())
+        assert 2 in [r.uid for r in endpoint.wait(1)]
+
+
+def test_no_service_costs_nothing_and_names_what_is_lost(endpoint):
+    with running_dovecot(driver(endpoint), extra="""
+            service http-notify {
+              process_min_avail = 0
+              unix_listener http-notify {
+                mode = 0
+              }
+            }""") as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        assert dovecot.deliver("bob", message()) < 0.5
+        line, = dovecot.wait_log("Error:", "Notification lost: user=bob")
+        for words in ("folder=INBOX uid=1", "No such file",
+                      "is service http-notify configured"):
+            assert words in line
+        with dovecot.imap("bob") as imap:
+            assert imap.select("INBOX") == ("OK", [b"1"])
+
+
+@pytest.mark.parametrize("trouble", ["missing", "not writable"])
+def test_queue_directory_trouble_says_what_to_do(endpoint, trouble):
+    with running_dovecot(driver(endpoint), start=False) as dovecot:
+        directory = dovecot.queue_path.parent
+        if trouble == "missing":
+            directory.rmdir()
+        else:
+            os.chown(directory, 0, 0)
+        dovecot.start()
+        line = dovecot.wait_log("http-notify: Fatal:")[0]
+        assert str(directory) in line
+        assert "must exist, with mode 0700, and belong to the user" in line
+
+
+def test_bad_sync_setting_says_so(endpoint):
+    with running_dovecot(driver(endpoint), "http_notify_sync = fulll",
+                         "http_notify_sink = 1") as dovecot:
+        dovecot.wait_log("http-notify: Fatal:", "http_notify_sync=fulll",
+                         "must be normal or full")
+
+
+def fsyncs_of_deliveries(dovecot, count):
+    trace = dovecot.dir / "trace"
+    strace = subprocess.Popen(
+        ["strace", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o",
+         str(trace), "-p", str(dovecot.service_pid())],
+        stdin=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: "TracerPid:\t0" not in open(
+            "/proc/%d/status" % dovecot.service_pid()).read())
+        for _ in range(count):
+            dovecot.deliver("bob", message())
+        wait_queue_empty(dovecot)
+    finally:
+        strace.send_signal(signal.SIGINT)
+        strace.wait()
+    return trace.read_text().count("sync(")
+
+
+@pytest.mark.parametrize("sync", ["normal", "full"])
+def test_sync_full_flushes_each_delivery_and_normal_does_not(endpoint, sync):
+    with running_dovecot(driver(endpoint),
+                         "http_notify_sync = " + sync) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        fsyncs = fsyncs_of_deliveries(dovecot, 5)
+        assert fsyncs >= 5 if sync == "full" else fsyncs == 0
+        endpoint.wait(5)
+
+
+class HandoffClient:
+    """A mail process's side of the protocol, by hand."""
+
+    def __init__(self, dovecot, session="0123456789abcdef0123456789abcdef"):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(dovecot.dir / "run/http-notify"))
+        self.sock.settimeout(10)
+        self.file = self.sock.makefile("rwb")
+        self.send("VERSION\thttp-notify-handoff\t1\t0\nSESSION\t%s\n" %
+                  session)
+        assert self.reply().startswith("VERSION\thttp-notify-handoff\t1\t")
+
+    def send(self, text):
+        self.file.write(text.encode())
+        self.file.flush()
+
+    def notify(self, seq, endpoint, uid=1):
+        self.send("NOTIFY\t%d\tbob\tINBOX\t%d\t%s\turl=%s\n" % (
+            seq, uid, '{"event":"messageNew","folder":"INBOX","from":"a@b",'
+            '"user":"3@1","imap-uid":%d}' % uid,
+            endpoint.url.replace("%%", "%")))
+
+    def reply(self):
+        return self.file.readline().decode()
+
+    def close(self):
+        self.file.close()
+        self.sock.close()
+
+
+def test_handoff_sent_again_is_acked_and_stored_once(dovecot, endpoint):
+    """A lost ack: the client can't know that it was stored."""
+    client = HandoffClient(dovecot)
+    client.notify(1, endpoint)
+    assert client.reply() == "OK\t1\n"
+    endpoint.wait(1)
+    client.notify(1, endpoint)
+    client.notify(2, endpoint, uid=2)
+    assert [client.reply(), client.reply()] == ["OK\t1\n", "OK\t2\n"]
+    endpoint.wait(2)
+
+    # the service dies before the client has its ack, but after it is stored
+    os.kill(dovecot.service_pid(), signal.SIGKILL)
+    client.close()
+    client = HandoffClient(dovecot)
+    client.notify(2, endpoint, uid=2)
+    client.notify(3, endpoint, uid=3)
+    assert [client.reply(), client.reply()] == ["OK\t2\n", "OK\t3\n"]
+    assert [r.uid for r in endpoint.wait(3)] == [1, 2, 3]
+    wait_queue_empty(dovecot)
+    assert len(endpoint.attempts) == 3
+    client.close()
+
+
+def test_garbage_on_the_socket_costs_nobody_else(dovecot, endpoint):
+    for garbage in (b"\0\xff\r\n\r\n", b"VERSION\tother\t1\t0\n",
+                    b"VERSION\thttp-notify-handoff\t2\t0\n",
+                    b"VERSION\thttp-notify-handoff\t1\t0\nNOTIFY\t1\n",
+                    b"VERSION\thttp-notify-handoff\t1\t0\nSESSION\tx\n",
+                    b"x" * 200000):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(dovecot.dir / "run/http-notify"))
+        try:
+            sock.sendall(garbage)
+        except OSError:
+            pass  # hung up on already
+        sock.settimeout(10)
+        try:
+            while sock.recv(4096):
+                pass
+        except ConnectionError:
+            pass
+        sock.close()
+    client = HandoffClient(dovecot)
+    client.send("NOTIFY\t1\tbob\tINBOX\t1\t{}\turl=ftp://login:s3cret@x/\n")
+    reply = client.reply()
+    assert reply.startswith("FAIL\t1\turl=ftp://***@x/: ")
+    client.close()
+    dovecot.deliver("bob", message())
+    endpoint.wait(1)
+    assert "s3cret" not in dovecot.log()
+
+
+def test_standby_takes_over_and_hands_back(other_endpoint):
+    first, standby = other_endpoint, Endpoint()
+    with running_dovecot(driver(first, "standby_url=" +
+                                standby.url)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        first.wait(1)
+        first.stop()
+        for _ in range(3):
+            dovecot.deliver("bob", message())
+        assert [r.uid for r in standby.wait(3)] == [2, 3, 4]
+        first.start()
+
+        def handed_back():
+            dovecot.deliver("bob", message())
+            time.sleep(0.1)
+            return len(first.delivered) > 1
+        wait_for(handed_back, 30, "the first endpoint to be used again")
+        uids = [r.uid for r in first.delivered + standby.delivered]
+        assert sorted(uids) == list(range(1, len(uids) + 1))
+    standby.stop()
+
+
+def test_netrc_file_has_the_credentials(endpoint):
+    with running_dovecot(start=False) as dovecot:
+        netrc = dovecot.queue_path.parent / "netrc"
+        netrc.write_text("machine 127.0.0.1 login login password pa:ss/wörd\n")
+        netrc.chmod(0o600)
+        os.chown(netrc, *pwd.getpwnam("dovecot")[2:4])
+        scheme, _, rest = endpoint.url.partition("://")
+        dovecot.configure(
+            "push_notification_driver = ox:url=%s://%s netrc_file=%s" % (
+                scheme, rest.split("@")[1], netrc))
+        dovecot.start()
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
+
+
+def test_endpoint_on_another_port_is_another_endpoint(endpoint):
+    """A dead one does not hold up the other."""
+    dead = "push_notification_driver2 = ox:url=http://127.0.0.1:%d/" % (
+        free_port())
+    with running_dovecot(driver(endpoint), dead) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for _ in range(10):
+            dovecot.deliver("bob", message())
+        endpoint.wait(10)
+        assert queued(dovecot) == 10
+        assert len(dovecot.log_lines("Error:")) == 1

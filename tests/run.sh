@@ -1,0 +1,83 @@
+#!/bin/sh
+# Runs every test, on a fresh Debian machine as well, as root:
+#
+#   sh tests/run.sh
+#
+# The last line says how many passed and failed.
+. "$(dirname "$0")/prepare.sh"
+
+prepare http-notify-run libcmocka-dev clang xz-utils python3 python3-pytest \
+	python3-h2 dovecot-sieve nginx-light openssl procps sqlite3 \
+	libnss-wrapper
+
+passed=0
+failed=0
+
+# One test: a name and a command.
+check() {
+	what=$1
+	shift
+	if "$@" </dev/null >"$work/check.log" 2>&1; then
+		echo "ok      $what"
+		passed=$((passed + 1))
+	else
+		tail -60 "$work/check.log"
+		echo "FAILED  $what"
+		failed=$((failed + 1))
+	fi
+}
+
+# A build in a directory of its own, in which any warning is an error.
+without_warnings() {
+	mkdir "$work/$1" &&
+	cd "$work/$1" &&
+	CC=$1 "$top/configure" &&
+	make -j2 CFLAGS="-g -O2 -Wall -Wextra -Werror" all check TESTS=
+}
+
+distcheck() {
+	mkdir "$work/dist" &&
+	cd "$work/dist" &&
+	"$top/configure" &&
+	make -j2 distcheck
+}
+
+echo "Unit tests"
+quietly unit make -C "$build" check TESTS=
+for program in "$build"/tests/unit/test-*; do
+	test -x "$program" && test ! -d "$program" || continue
+	"$program" </dev/null >"$work/unit.log" 2>&1
+	status=$?
+	ok=$(grep -c '^\[       OK \]' "$work/unit.log")
+	bad=$(grep -c '^\[  FAILED  \] [^0-9]' "$work/unit.log")
+	if test $status != 0; then
+		grep -v '^\[ *\(OK\|RUN\)' "$work/unit.log"
+		# it may have ended before it could count
+		test "$bad" != 0 || bad=1
+	fi
+	echo "$(basename "$program"): $ok passed, $bad failed"
+	passed=$((passed + ok))
+	failed=$((failed + bad))
+done
+
+echo "Builds"
+check "no warnings from gcc" without_warnings gcc
+check "no warnings from clang" without_warnings clang
+check "make distcheck" distcheck
+
+echo "Integration tests"
+HTTP_NOTIFY_STAGE=$stage PYTHONDONTWRITEBYTECODE=1 TMPDIR=$work \
+	/usr/bin/python3 -m pytest -p no:cacheprovider -q \
+	--basetemp="$work/pytest" "$top/tests/integration" \
+	</dev/null 2>&1 | tee "$work/pytest.log"
+summary=$(tail -1 "$work/pytest.log")
+ok=$(echo "$summary" | sed -n 's/.*\b\([0-9]*\) passed.*/\1/p')
+bad=$(echo "$summary" | sed -n 's/.*\b\([0-9]*\) failed.*/\1/p')
+errors=$(echo "$summary" | sed -n 's/.*\b\([0-9]*\) error.*/\1/p')
+# pytest that ran nothing has failed
+test -n "$ok" || errors=$((${errors:-0} + 1))
+passed=$((passed + ${ok:-0}))
+failed=$((failed + ${bad:-0} + ${errors:-0}))
+
+echo "$passed passed, $failed failed"
+test $failed = 0

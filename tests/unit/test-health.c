@@ -1,0 +1,502 @@
+#include "lib.h"
+
+#include "health.h"
+
+#include "test-common.h"
+
+/* any time */
+#define NOW 1000000
+
+static bool
+answered(struct health *health, enum answer_class answer, int64_t now)
+{
+	return health_answered(health, answer, FALSE, 0, now);
+}
+
+static void send_count(struct health *health, unsigned int count)
+{
+	for (; count > 0; count--)
+		health_sent(health);
+}
+
+/* A request and its answer. */
+static bool send_one(struct health *health, enum answer_class answer)
+{
+	health_sent(health);
+	return answered(health, answer, NOW);
+}
+
+static void down_init(struct health *health)
+{
+	health_init(health);
+	(void)send_one(health, ANSWER_UNREACHABLE);
+	assert_int_equal(health->state, HEALTH_DOWN);
+}
+
+static void misconfigured_init(struct health *health)
+{
+	health_init(health);
+	(void)send_one(health, ANSWER_MISCONFIGURED);
+	assert_int_equal(health->state, HEALTH_MISCONFIGURED);
+}
+
+/* Sends the next probe as soon as it is due; returns when it was. */
+static int64_t
+probe(struct health *health, enum answer_class answer,
+      unsigned int retry_after_secs)
+{
+	int64_t now = health->next_probe;
+
+	assert_true(health_may_send(health, now));
+	health_sent(health);
+	(void)health_answered(health, answer, FALSE, retry_after_secs, now);
+	return now;
+}
+
+static void
+assert_jittered(int64_t msecs, unsigned int interval_msecs)
+{
+	assert_in_range(msecs, interval_msecs * 3 / 4, interval_msecs * 5 / 4);
+}
+
+static void test_starts_up_with_the_small_window(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	assert_int_equal(health.state, HEALTH_UP);
+	assert_int_equal(health.window, HEALTH_WINDOW_MIN);
+	assert_int_equal(health.in_flight, 0);
+}
+
+static void test_window_limits_requests_under_way(void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int i;
+
+	health_init(&health);
+	for (i = 0; i < HEALTH_WINDOW_MIN; i++) {
+		assert_true(health_may_send(&health, NOW));
+		health_sent(&health);
+	}
+	assert_false(health_may_send(&health, NOW));
+	(void)answered(&health, ANSWER_DONE, NOW);
+	assert_true(health_may_send(&health, NOW));
+}
+
+static void test_window_grows_with_success(void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int window;
+
+	health_init(&health);
+	for (window = HEALTH_WINDOW_MIN; window < HEALTH_WINDOW_MAX; window++) {
+		assert_int_equal(health.window, window);
+		(void)send_one(&health, ANSWER_DONE);
+	}
+	(void)send_one(&health, ANSWER_DONE);
+	assert_int_equal(health.window, HEALTH_WINDOW_MAX);
+}
+
+static void test_refused_notification_is_no_failure(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	(void)send_one(&health, ANSWER_REFUSED);
+	assert_int_equal(health.state, HEALTH_UP);
+	assert_int_equal(health.window, HEALTH_WINDOW_MIN + 1);
+}
+
+static void test_window_halves_with_failure(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	health.window = HEALTH_WINDOW_MAX;
+	(void)send_one(&health, ANSWER_RETRY);
+	assert_int_equal(health.state, HEALTH_UP);
+	assert_int_equal(health.window, HEALTH_WINDOW_MAX / 2);
+}
+
+static void test_window_never_closes(void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int i;
+
+	health_init(&health);
+	for (i = 1; i < HEALTH_MAX_FAILURES; i++)
+		(void)send_one(&health, ANSWER_RETRY);
+	assert_int_equal(health.window, 1);
+	assert_true(health_may_send(&health, NOW));
+}
+
+static void test_many_notifications_failing_is_down(void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int i;
+
+	health_init(&health);
+	for (i = 1; i < HEALTH_MAX_FAILURES; i++) {
+		assert_false(send_one(&health, ANSWER_RETRY));
+		assert_int_equal(health.state, HEALTH_UP);
+	}
+	assert_true(send_one(&health, ANSWER_RETRY));
+	assert_int_equal(health.state, HEALTH_DOWN);
+}
+
+static void test_one_notification_failing_is_not_down(void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int i, window;
+
+	health_init(&health);
+	(void)send_one(&health, ANSWER_RETRY);
+	window = health.window;
+	for (i = 0; i < 10 * HEALTH_MAX_FAILURES; i++) {
+		health_sent(&health);
+		assert_false(health_answered(&health, ANSWER_RETRY, TRUE, 0,
+					     NOW));
+	}
+	assert_int_equal(health.state, HEALTH_UP);
+	assert_int_equal(health.window, window);
+	assert_int_equal(health.in_flight, 0);
+}
+
+static void test_success_forgives_failures(void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int i;
+
+	health_init(&health);
+	for (i = 0; i < 10 * HEALTH_MAX_FAILURES; i++) {
+		(void)send_one(&health, i % HEALTH_MAX_FAILURES == 0 ?
+			       ANSWER_DONE : ANSWER_RETRY);
+	}
+	assert_int_equal(health.state, HEALTH_UP);
+}
+
+static void test_unreachable_is_down_at_once(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	assert_true(send_one(&health, ANSWER_UNREACHABLE));
+	assert_int_equal(health.state, HEALTH_DOWN);
+}
+
+static void test_unreachable_again_is_down_at_once(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	health_sent(&health);
+	assert_true(health_answered(&health, ANSWER_UNREACHABLE, TRUE, 0, NOW));
+	assert_int_equal(health.state, HEALTH_DOWN);
+}
+
+static void test_misconfigured_at_once(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	assert_true(send_one(&health, ANSWER_MISCONFIGURED));
+	assert_int_equal(health.state, HEALTH_MISCONFIGURED);
+}
+
+static void test_change_is_reported_once_per_spell(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	assert_false(send_one(&health, ANSWER_DONE));
+	assert_true(send_one(&health, ANSWER_UNREACHABLE));
+	assert_false(send_one(&health, ANSWER_UNREACHABLE));
+	assert_false(send_one(&health, ANSWER_RETRY));
+	assert_true(send_one(&health, ANSWER_DONE));
+	assert_false(send_one(&health, ANSWER_DONE));
+}
+
+static void test_probe_waits_until_it_is_due(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	down_init(&health);
+	assert_true(health.next_probe > NOW);
+	assert_false(health_may_send(&health, NOW));
+	assert_false(health_may_send(&health, health.next_probe - 1));
+	assert_true(health_may_send(&health, health.next_probe));
+}
+
+static void test_one_probe_at_a_time(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	down_init(&health);
+	health_sent(&health);
+	assert_false(health_may_send(&health, health.next_probe));
+	assert_false(health_may_send(&health, INT64_MAX));
+}
+
+static void test_probe_waits_for_earlier_requests(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	send_count(&health, 3);
+	(void)answered(&health, ANSWER_UNREACHABLE, NOW);
+	assert_false(health_may_send(&health, health.next_probe));
+	(void)answered(&health, ANSWER_UNREACHABLE, NOW);
+	assert_false(health_may_send(&health, health.next_probe));
+	(void)answered(&health, ANSWER_UNREACHABLE, NOW);
+	assert_true(health_may_send(&health, health.next_probe));
+}
+
+static void test_late_failures_do_not_slow_probes(void **state ATTR_UNUSED)
+{
+	static const enum answer_class late[] = {
+		ANSWER_UNREACHABLE, ANSWER_RETRY
+	};
+	struct health health;
+	int64_t next_probe;
+	unsigned int i;
+
+	health_init(&health);
+	send_count(&health, 1 + N_ELEMENTS(late));
+	(void)answered(&health, ANSWER_UNREACHABLE, NOW);
+	next_probe = health.next_probe;
+
+	for (i = 0; i < N_ELEMENTS(late); i++)
+		assert_false(answered(&health, late[i], NOW + 500));
+	assert_int_equal(health.next_probe, next_probe);
+	assert_int_equal(health.probe_interval_msecs, HEALTH_PROBE_MIN_MSECS);
+}
+
+/* One outage is one line in the log, also where several servers behind one
+   address fail in ways of their own. */
+static void
+test_late_failures_of_another_kind_change_nothing(void **state ATTR_UNUSED)
+{
+	struct health health;
+	int64_t next_probe;
+
+	health_init(&health);
+	send_count(&health, 3);
+	assert_true(answered(&health, ANSWER_UNREACHABLE, NOW));
+	next_probe = health.next_probe;
+
+	assert_false(answered(&health, ANSWER_MISCONFIGURED, NOW));
+	assert_false(answered(&health, ANSWER_UNREACHABLE, NOW));
+	assert_int_equal(health.state, HEALTH_DOWN);
+	assert_int_equal(health.next_probe, next_probe);
+}
+
+static void test_late_success_is_up(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	send_count(&health, 3);
+	(void)answered(&health, ANSWER_UNREACHABLE, NOW);
+	assert_true(answered(&health, ANSWER_DONE, NOW));
+	assert_int_equal(health.state, HEALTH_UP);
+	/* what is under way still counts */
+	assert_int_equal(health.in_flight, 1);
+}
+
+static void test_up_again_begins_with_small_window(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	down_init(&health);
+	health.window = HEALTH_WINDOW_MAX;
+	health_sent(&health);
+	assert_true(answered(&health, ANSWER_DONE, health.next_probe));
+	assert_int_equal(health.state, HEALTH_UP);
+	assert_int_equal(health.window, HEALTH_WINDOW_MIN);
+	assert_int_equal(health.failures, 0);
+}
+
+static void test_new_outage_begins_with_fast_probes(void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int i;
+
+	down_init(&health);
+	for (i = 0; i < 5; i++)
+		(void)probe(&health, ANSWER_UNREACHABLE, 0);
+	(void)probe(&health, ANSWER_DONE, 0);
+	(void)send_one(&health, ANSWER_UNREACHABLE);
+	assert_jittered(health.next_probe - NOW, HEALTH_PROBE_MIN_MSECS);
+}
+
+/* Probes until the interval is at its maximum, and some more. */
+static void
+check_backoff(struct health *health, enum answer_class answer,
+	      unsigned int min_msecs, unsigned int max_msecs)
+{
+	unsigned int interval = min_msecs, i;
+	int64_t now = NOW;
+
+	for (i = 0; i < 20; i++) {
+		assert_int_equal(health->probe_interval_msecs, interval);
+		assert_jittered(health->next_probe - now, interval);
+		now = probe(health, answer, 0);
+		interval = I_MIN(interval * 2, max_msecs);
+	}
+	assert_int_equal(interval, max_msecs);
+}
+
+static void test_backoff_doubles_up_to_its_maximum(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	down_init(&health);
+	check_backoff(&health, ANSWER_UNREACHABLE,
+		      HEALTH_PROBE_MIN_MSECS, HEALTH_PROBE_MAX_MSECS);
+	down_init(&health);
+	check_backoff(&health, ANSWER_RETRY,
+		      HEALTH_PROBE_MIN_MSECS, HEALTH_PROBE_MAX_MSECS);
+}
+
+static void test_down_is_probed_every_minute(void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int i;
+	int64_t now;
+
+	down_init(&health);
+	for (i = 0; i < 1000; i++) {
+		now = probe(&health, ANSWER_UNREACHABLE, 0);
+		assert_in_range(health.next_probe - now, 1, 60*1000);
+	}
+}
+
+static void test_misconfigured_is_probed_more_slowly(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	misconfigured_init(&health);
+	check_backoff(&health, ANSWER_MISCONFIGURED,
+		      HEALTH_MISCONFIGURED_PROBE_MIN_MSECS,
+		      HEALTH_MISCONFIGURED_PROBE_MAX_MSECS);
+	assert_true(HEALTH_MISCONFIGURED_PROBE_MIN_MSECS >
+		    HEALTH_PROBE_MIN_MSECS);
+	assert_true(HEALTH_MISCONFIGURED_PROBE_MAX_MSECS >
+		    HEALTH_PROBE_MAX_MSECS);
+}
+
+static void test_misconfigured_can_go_down(void **state ATTR_UNUSED)
+{
+	struct health health;
+	int64_t now;
+
+	misconfigured_init(&health);
+	now = probe(&health, ANSWER_UNREACHABLE, 0);
+	assert_int_equal(health.state, HEALTH_DOWN);
+	assert_jittered(health.next_probe - now, HEALTH_PROBE_MIN_MSECS);
+}
+
+static void test_down_can_become_misconfigured(void **state ATTR_UNUSED)
+{
+	struct health health;
+	int64_t now;
+
+	down_init(&health);
+	now = probe(&health, ANSWER_MISCONFIGURED, 0);
+	assert_int_equal(health.state, HEALTH_MISCONFIGURED);
+	assert_jittered(health.next_probe - now,
+			HEALTH_MISCONFIGURED_PROBE_MIN_MSECS);
+}
+
+static void test_retry_after_is_honoured_while_up(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	health_sent(&health);
+	assert_true(health_answered(&health, ANSWER_RETRY, FALSE, 120, NOW));
+	assert_int_equal(health.state, HEALTH_DOWN);
+	assert_int_equal(health.next_probe, NOW + 120*1000);
+}
+
+static void test_retry_after_is_honoured_while_down(void **state ATTR_UNUSED)
+{
+	struct health health;
+	int64_t now;
+
+	down_init(&health);
+	now = probe(&health, ANSWER_RETRY, 120);
+	assert_int_equal(health.next_probe, now + 120*1000);
+}
+
+static void test_retry_after_is_capped(void **state ATTR_UNUSED)
+{
+	static const unsigned int believed = HEALTH_RETRY_AFTER_MAX_SECS;
+	struct health health;
+	int64_t now;
+
+	down_init(&health);
+	now = probe(&health, ANSWER_RETRY, believed);
+	assert_int_equal(health.next_probe - now, believed * 1000);
+	now = probe(&health, ANSWER_RETRY, believed + 1);
+	assert_int_equal(health.next_probe - now, believed * 1000);
+	now = probe(&health, ANSWER_RETRY, UINT_MAX);
+	assert_int_equal(health.next_probe - now, believed * 1000);
+}
+
+static void test_jitter_is_a_quarter_more_or_less(void **state ATTR_UNUSED)
+{
+	unsigned int i, msecs, min = UINT_MAX, max = 0;
+
+	for (i = 0; i < 10000; i++) {
+		msecs = health_jitter(1000);
+		assert_jittered(msecs, 1000);
+		min = I_MIN(min, msecs);
+		max = I_MAX(max, msecs);
+	}
+	assert_true(min < 1000 && max > 1000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_starts_up_with_the_small_window),
+		cmocka_unit_test(test_window_limits_requests_under_way),
+		cmocka_unit_test(test_window_grows_with_success),
+		cmocka_unit_test(test_refused_notification_is_no_failure),
+		cmocka_unit_test(test_window_halves_with_failure),
+		cmocka_unit_test(test_window_never_closes),
+		cmocka_unit_test(test_many_notifications_failing_is_down),
+		cmocka_unit_test(test_one_notification_failing_is_not_down),
+		cmocka_unit_test(test_success_forgives_failures),
+		cmocka_unit_test(test_unreachable_is_down_at_once),
+		cmocka_unit_test(test_unreachable_again_is_down_at_once),
+		cmocka_unit_test(test_misconfigured_at_once),
+		cmocka_unit_test(test_change_is_reported_once_per_spell),
+		cmocka_unit_test(test_probe_waits_until_it_is_due),
+		cmocka_unit_test(test_one_probe_at_a_time),
+		cmocka_unit_test(test_probe_waits_for_earlier_requests),
+		cmocka_unit_test(test_late_failures_do_not_slow_probes),
+		cmocka_unit_test(
+			test_late_failures_of_another_kind_change_nothing),
+		cmocka_unit_test(test_late_success_is_up),
+		cmocka_unit_test(test_up_again_begins_with_small_window),
+		cmocka_unit_test(test_new_outage_begins_with_fast_probes),
+		cmocka_unit_test(test_backoff_doubles_up_to_its_maximum),
+		cmocka_unit_test(test_down_is_probed_every_minute),
+		cmocka_unit_test(test_misconfigured_is_probed_more_slowly),
+		cmocka_unit_test(test_misconfigured_can_go_down),
+		cmocka_unit_test(test_down_can_become_misconfigured),
+		cmocka_unit_test(test_retry_after_is_honoured_while_up),
+		cmocka_unit_test(test_retry_after_is_honoured_while_down),
+		cmocka_unit_test(test_retry_after_is_capped),
+		cmocka_unit_test(test_jitter_is_a_quarter_more_or_less),
+	};
+	int ret;
+
+	lib_init();
+	ret = cmocka_run_group_tests_name("health", tests, NULL, NULL);
+	lib_deinit();
+	return ret;
+}

@@ -1,0 +1,581 @@
+#include "lib.h"
+#include "message-address.h"
+#include "str.h"
+#include "unichar.h"
+
+#include "notification.h"
+#include "registration.h"
+
+#include <jansson.h>
+
+#include "test-common.h"
+
+#define FFFD UNICODE_REPLACEMENT_CHAR_UTF8
+/* "INBOX" in Japanese */
+#define INBOX_JA "\xe5\x8f\x97\xe4\xbf\xa1\xe7\xae\xb1"
+
+static const char *
+to_text(const struct http_notify_notification *notification)
+{
+	string_t *dest = t_str_new(256);
+
+	http_notify_notification_append_json(notification, dest);
+	return str_c(dest);
+}
+
+static json_t *to_json(const struct http_notify_notification *notification)
+{
+	json_error_t error;
+	json_t *json;
+
+	json = json_loads(to_text(notification), JSON_REJECT_DUPLICATES,
+			  &error);
+	if (json == NULL)
+		fail_msg("JSON is invalid: %s", error.text);
+	return json;
+}
+
+/* The text as the endpoint reads it. */
+static const char *
+get_text(const struct http_notify_notification *notification, const char *key)
+{
+	json_t *json = to_json(notification);
+	const char *text = json_string_value(json_object_get(json, key));
+
+	assert_non_null(text);
+	text = t_strdup(text);
+	json_decref(json);
+	return text;
+}
+
+static const char *subject_of(const char *subject)
+{
+	struct http_notify_notification notification = { .subject = subject };
+
+	return get_text(&notification, "subject");
+}
+
+static const char *folder_of(const char *folder)
+{
+	struct http_notify_notification notification = { .folder = folder };
+
+	return get_text(&notification, "folder");
+}
+
+static const char *repeat(const char *what, size_t count)
+{
+	string_t *str = t_str_new(strlen(what) * count + 1);
+
+	for (; count > 0; count--)
+		str_append(str, what);
+	return str_c(str);
+}
+
+static void test_fields_are_in_the_peers_order(void **state ATTR_UNUSED)
+{
+	const struct http_notify_notification notification = {
+		.user = "3@1", .folder = "INBOX",
+		.uidvalidity = 1700000000, .uid = 17,
+		.from = "Alice <alice@example.org>", .subject = "Hello",
+		.snippet = "Dear Bob",
+		.unseen = 2, .have_unseen = TRUE
+	};
+
+	assert_string_equal(to_text(&notification),
+		"{\"user\":\"3@1\","
+		"\"event\":\"messageNew\","
+		"\"folder\":\"INBOX\","
+		"\"imap-uidvalidity\":1700000000,"
+		"\"imap-uid\":17,"
+		"\"from\":\"Alice <alice@example.org>\","
+		"\"subject\":\"Hello\","
+		"\"snippet\":\"Dear Bob\","
+		"\"unseen\":2,"
+		"\"unread\":2}");
+}
+
+static void test_strings_that_are_null_are_left_out(void **state ATTR_UNUSED)
+{
+	const struct http_notify_notification notification = {
+		.uidvalidity = 1, .uid = 2
+	};
+
+	assert_string_equal(to_text(&notification),
+		"{\"event\":\"messageNew\","
+		"\"imap-uidvalidity\":1,\"imap-uid\":2}");
+}
+
+static void test_empty_strings_are_not_left_out(void **state ATTR_UNUSED)
+{
+	assert_string_equal(subject_of(""), "");
+	assert_string_equal(folder_of(""), "");
+}
+
+static void test_unknown_unseen_is_left_out(void **state ATTR_UNUSED)
+{
+	const struct http_notify_notification notification = { .unseen = 5 };
+	json_t *json = to_json(&notification);
+
+	assert_null(json_object_get(json, "unseen"));
+	assert_null(json_object_get(json, "unread"));
+	json_decref(json);
+}
+
+static void test_no_unseen_messages_is_a_number(void **state ATTR_UNUSED)
+{
+	const struct http_notify_notification notification = {
+		.unseen = 0, .have_unseen = TRUE
+	};
+	json_t *json = to_json(&notification);
+
+	assert_true(json_is_integer(json_object_get(json, "unseen")));
+	assert_true(json_is_integer(json_object_get(json, "unread")));
+	json_decref(json);
+}
+
+static void test_highest_numbers_stay_integers(void **state ATTR_UNUSED)
+{
+	const struct http_notify_notification notification = {
+		.uidvalidity = UINT32_MAX, .uid = UINT32_MAX,
+		.unseen = UINT32_MAX, .have_unseen = TRUE
+	};
+
+	assert_string_equal(to_text(&notification),
+		"{\"event\":\"messageNew\","
+		"\"imap-uidvalidity\":4294967295,\"imap-uid\":4294967295,"
+		"\"unseen\":4294967295,\"unread\":4294967295}");
+}
+
+static void test_json_is_appended(void **state ATTR_UNUSED)
+{
+	const struct http_notify_notification notification = { .uid = 1 };
+	string_t *dest = t_str_new(128);
+
+	str_append(dest, "before ");
+	http_notify_notification_append_json(&notification, dest);
+	assert_true(str_begins(str_c(dest), "before {\"event\":"));
+}
+
+static void test_ascii_is_kept_in_every_text(void **state ATTR_UNUSED)
+{
+	static const char *const keys[] = {
+		"user", "folder", "from", "subject", "snippet"
+	};
+	struct http_notify_notification notification;
+	char ascii[128];
+	unsigned int i;
+
+	/* quotes, backslashes, TAB, CR, LF and all other control characters */
+	for (i = 0; i < 127; i++)
+		ascii[i] = i + 1;
+	ascii[i] = '\0';
+
+	i_zero(&notification);
+	notification.user = notification.folder = notification.from =
+		notification.subject = notification.snippet = ascii;
+	for (i = 0; i < N_ELEMENTS(keys); i++)
+		assert_string_equal(get_text(&notification, keys[i]), ascii);
+}
+
+static void test_control_characters_are_escaped(void **state ATTR_UNUSED)
+{
+	const struct http_notify_notification notification = {
+		.subject = "\001\t\r\n\033"
+	};
+	const char *p;
+
+	for (p = to_text(&notification); *p != '\0'; p++)
+		assert_true((unsigned char)*p >= ' ');
+}
+
+static void test_encoded_words_are_untouched(void **state ATTR_UNUSED)
+{
+	const char *subject = "=?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n =?utf-8?b?w7w=?=";
+
+	assert_string_equal(subject_of(subject), subject);
+}
+
+static void test_japanese_folder(void **state ATTR_UNUSED)
+{
+	assert_string_equal(folder_of(INBOX_JA"/2024"), INBOX_JA"/2024");
+}
+
+static void test_latin1_is_replaced(void **state ATTR_UNUSED)
+{
+	assert_string_equal(subject_of("Caf\xe9 cr\xe8me"),
+			    "Caf"FFFD" cr"FFFD"me");
+	assert_string_equal(folder_of("Entw\xfcrfe"), "Entw"FFFD"rfe");
+}
+
+static void test_broken_utf8_is_replaced(void **state ATTR_UNUSED)
+{
+	static const char *const broken[] = {
+		"\x80", "\xc3", "\xe5\x8f", "\xf0\x9f\x98", /* incomplete */
+		"\xc0\xaf", "\xe0\x80\xaf", "\xf0\x80\x80\xaf", /* overlong */
+		"\xed\xa0\x80", "\xed\xbf\xbf", /* surrogates */
+		"\xed\xa0\xbd\xed\xb8\x80",
+		"\xf4\x90\x80\x80", "\xf7\xbf\xbf\xbf", /* above U+10FFFF */
+		"\xf8\x88\x80\x80\x80", "\xfc\x84\x80\x80\x80\x80",
+		"\xfe", "\xff",
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(broken); i++) {
+		assert_string_equal(
+			subject_of(t_strconcat("a", broken[i], "b", NULL)),
+			"a"FFFD"b");
+		assert_string_equal(
+			subject_of(t_strconcat("a", broken[i], NULL)),
+			"a"FFFD);
+	}
+}
+
+static void test_last_unicode_characters_are_kept(void **state ATTR_UNUSED)
+{
+	const char *subject = "\x7f\xdf\xbf\xed\x9f\xbf\xef\xbf\xbf"
+		"\xf4\x8f\xbf\xbf";
+
+	assert_string_equal(subject_of(subject), subject);
+}
+
+/* Characters of one size, after as many bytes as makes each alignment. */
+static void
+check_cap(const char *(*text_of)(const char *value), size_t max_size,
+	  const char *chr)
+{
+	size_t chr_size = strlen(chr), offset, size;
+
+	for (offset = 0; offset < chr_size; offset++) {
+		const char *value = t_strconcat(repeat("x", offset),
+			repeat(chr, max_size), NULL);
+
+		/* all of the characters that fit and nothing else */
+		size = max_size - (max_size - offset) % chr_size;
+		assert_string_equal(text_of(value), t_strndup(value, size));
+	}
+}
+
+static void test_caps_keep_characters_whole(void **state ATTR_UNUSED)
+{
+	static const char *const chars[] = {
+		"a", "\xc3\xbc", "\xe5\x8f\x97", "\xf0\x9f\x98\x80"
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(chars); i++) {
+		check_cap(subject_of, HTTP_NOTIFY_TEXT_MAX, chars[i]);
+		check_cap(folder_of, HTTP_NOTIFY_FOLDER_MAX, chars[i]);
+	}
+}
+
+static void test_exact_fit_is_kept_whole(void **state ATTR_UNUSED)
+{
+	static const char *const last[] = {
+		"a", "\xc3\xbc", "\xe5\x8f\x97", "\xf0\x9f\x98\x80"
+	};
+	const char *value;
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(last); i++) {
+		value = t_strconcat(repeat("x", HTTP_NOTIFY_TEXT_MAX -
+					   strlen(last[i])), last[i], NULL);
+		assert_string_equal(subject_of(value), value);
+		value = t_strconcat(repeat("x", HTTP_NOTIFY_FOLDER_MAX -
+					   strlen(last[i])), last[i], NULL);
+		assert_string_equal(folder_of(value), value);
+	}
+}
+
+static void test_every_text_is_capped(void **state ATTR_UNUSED)
+{
+	const char *huge = repeat("x", 100*1024);
+	const struct http_notify_notification notification = {
+		.user = huge, .folder = huge, .from = huge,
+		.subject = huge, .snippet = huge
+	};
+
+	assert_int_equal(strlen(get_text(&notification, "user")),
+			 HTTP_NOTIFY_USER_MAX);
+	assert_int_equal(strlen(get_text(&notification, "folder")),
+			 HTTP_NOTIFY_FOLDER_MAX);
+	assert_int_equal(strlen(get_text(&notification, "from")),
+			 HTTP_NOTIFY_TEXT_MAX);
+	assert_int_equal(strlen(get_text(&notification, "subject")),
+			 HTTP_NOTIFY_TEXT_MAX);
+	assert_int_equal(strlen(get_text(&notification, "snippet")),
+			 HTTP_NOTIFY_TEXT_MAX);
+}
+
+static void test_cap_holds_after_replacing(void **state ATTR_UNUSED)
+{
+	/* each pair of bytes becomes four */
+	const char *subject = subject_of(repeat("\xe9 ", HTTP_NOTIFY_TEXT_MAX));
+
+	assert_string_equal(subject,
+			    repeat(FFFD" ", HTTP_NOTIFY_TEXT_MAX / 4));
+}
+
+/* Bytes that are replaced by one U+FFFD take its room, not their own. */
+static void test_cap_counts_replaced_bytes(void **state ATTR_UNUSED)
+{
+	const char *garbage = repeat("\xff", HTTP_NOTIFY_TEXT_MAX + 100);
+
+	assert_string_equal(subject_of(t_strconcat(garbage, "text", NULL)),
+			    FFFD"text");
+}
+
+static const char *
+choose_from(const char *from, const char *sender, const char *envelope_sender)
+{
+	return http_notify_notification_choose_from(from, sender,
+						    envelope_sender);
+}
+
+static void test_from_header_comes_first(void **state ATTR_UNUSED)
+{
+	assert_string_equal(choose_from("Alice <alice@example.org>",
+			"sender@example.org", "envelope@example.org"),
+		"Alice <alice@example.org>");
+}
+
+static void test_from_header_is_kept_verbatim(void **state ATTR_UNUSED)
+{
+	static const char *const headers[] = {
+		"alice@example.org",
+		"=?iso-8859-1?q?Andr=E9?= <andre@example.org>",
+		"\"Last, First\"\r\n <alice@example.org> (a comment)",
+		"alice@example.org, bob@example.org",
+		/* an address without a domain is one, too */
+		"root",
+		"root (Cron Daemon)",
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(headers); i++) {
+		assert_string_equal(choose_from(headers[i], "s@example.org",
+						"e@example.org"), headers[i]);
+	}
+}
+
+static void test_header_without_address_is_skipped(void **state ATTR_UNUSED)
+{
+	static const char *const headers[] = {
+		NULL, "", " ", "\r\n ", "<>", "(comment)",
+		"undisclosed-recipients:;",
+		"Team: alice@example.org, bob@example.org;",
+		"<@example.org>",
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(headers); i++) {
+		assert_string_equal(choose_from(headers[i], "s@example.org",
+				"e@example.org"), "s@example.org");
+		assert_string_equal(choose_from(headers[i], headers[i],
+				"e@example.org"), "e@example.org");
+	}
+}
+
+static void test_bounce_is_from_mailer_daemon(void **state ATTR_UNUSED)
+{
+	static const char *const nobody[] = { NULL, "", "<>" };
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(nobody); i++) {
+		assert_string_equal(choose_from(NULL, NULL, nobody[i]),
+				    "MAILER-DAEMON");
+		assert_string_equal(choose_from("undisclosed-recipients:;", "",
+						nobody[i]), "MAILER-DAEMON");
+	}
+}
+
+static void test_header_that_fits_is_kept_whole(void **state ATTR_UNUSED)
+{
+	static const char address[] = " <alice@example.org>";
+	const char *header = t_strconcat(repeat("n", HTTP_NOTIFY_TEXT_MAX -
+						strlen(address)), address, NULL);
+
+	assert_string_equal(choose_from(header, NULL, NULL), header);
+	assert_string_equal(choose_from(t_strconcat("n", header, NULL),
+					NULL, NULL), "alice@example.org");
+}
+
+static void
+test_huge_display_name_is_reduced_to_address(void **state ATTR_UNUSED)
+{
+	const char *name = repeat("name ", 20*1024);
+
+	assert_string_equal(
+		choose_from(t_strconcat("\"", name, "\" <alice@example.org>",
+					NULL), "s@example.org", NULL),
+		"alice@example.org");
+	assert_string_equal(
+		choose_from(t_strconcat(name, "<root>", NULL), "s@example.org",
+			    NULL), "root");
+}
+
+static void test_too_long_address_is_skipped(void **state ATTR_UNUSED)
+{
+	const char *address = t_strconcat(repeat("a", HTTP_NOTIFY_TEXT_MAX),
+					  "@example.org", NULL);
+
+	assert_string_equal(choose_from(address, "s@example.org", NULL),
+			    "s@example.org");
+	assert_string_equal(choose_from(address, address, address),
+			    "MAILER-DAEMON");
+}
+
+/* The address that an endpoint takes from a "from", "" if it is none. */
+static const char *address_in(const char *from)
+{
+	const struct message_address *addr;
+
+	addr = message_address_parse(pool_datastack_create(),
+				     (const unsigned char *)from, strlen(from),
+				     1, 0);
+	if (addr == NULL || addr->invalid_syntax || addr->domain == NULL)
+		return "";
+	return t_strconcat(addr->mailbox, "@", addr->domain, NULL);
+}
+
+static void test_reduced_address_keeps_its_quotes(void **state ATTR_UNUSED)
+{
+	const char *header = t_strconcat(repeat("name ", 1024),
+					 "<\"a, b\"@example.org>", NULL);
+
+	assert_string_equal(address_in(choose_from(header, NULL, NULL)),
+			    "a, b@example.org");
+}
+
+/* A raw Latin-1 name: it fits as it came, and not after replacing. */
+static void test_replacing_costs_no_address(void **state ATTR_UNUSED)
+{
+	struct http_notify_notification notification;
+	const char *header = t_strconcat("\"", repeat("\xe9""a", 500),
+					 "\" <a@b.org>", NULL);
+
+	assert_true(strlen(header) <= HTTP_NOTIFY_TEXT_MAX);
+	i_zero(&notification);
+	notification.from = choose_from(header, NULL, NULL);
+	assert_string_equal(address_in(get_text(&notification, "from")),
+			    "a@b.org");
+}
+
+static unsigned int next_random(void)
+{
+	static uint32_t seed = 20240229;
+
+	seed = seed * 1664525 + 1013904223;
+	/* the low bits of an LCG are not random at all */
+	return seed >> 16;
+}
+
+/* Pieces that lie near each other in real and in hostile headers. */
+static const char *random_text(void)
+{
+	static const char *const pieces[] = {
+		"\xc3", "\xe5\x8f", "\xf0\x9f\x98", "\xed\xa0\x80", "\xff",
+		"\xc3\xbc", "\xe5\x8f\x97", "\xf0\x9f\x98\x80", FFFD,
+		"\"", "\\", "<", ">", "@", ":", ";", ",", "(", "\r\n ",
+		"alice@example.org", "undisclosed-recipients:;",
+	};
+	string_t *text = t_str_new(4096);
+	unsigned int size = next_random() % (3 * HTTP_NOTIFY_TEXT_MAX);
+
+	while (str_len(text) < size) {
+		if (next_random() % 4 == 0) {
+			str_append(text, pieces[next_random() %
+						N_ELEMENTS(pieces)]);
+		} else {
+			str_append_c(text, 1 + next_random() % 255);
+		}
+	}
+	return str_c(text);
+}
+
+static bool text_is_within(json_t *json, const char *key, size_t max_size)
+{
+	return json_string_length(json_object_get(json, key)) <= max_size;
+}
+
+/* Asserts nothing itself: it would leave the data stack's frame open. */
+static bool json_of_random_is_valid(void)
+{
+	struct http_notify_notification notification;
+	const char *text;
+	json_t *json;
+	bool valid;
+
+	i_zero(&notification);
+	notification.user = random_text();
+	notification.folder = random_text();
+	notification.from = choose_from(random_text(), random_text(),
+					random_text());
+	notification.subject = random_text();
+	notification.snippet = random_text();
+
+	text = to_text(&notification);
+	json = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	valid = uni_utf8_str_is_valid(text) && json_object_size(json) == 8 &&
+		text_is_within(json, "user", HTTP_NOTIFY_USER_MAX) &&
+		text_is_within(json, "folder", HTTP_NOTIFY_FOLDER_MAX) &&
+		text_is_within(json, "from", HTTP_NOTIFY_TEXT_MAX) &&
+		text_is_within(json, "subject", HTTP_NOTIFY_TEXT_MAX) &&
+		text_is_within(json, "snippet", HTTP_NOTIFY_TEXT_MAX);
+	json_decref(json);
+	return valid;
+}
+
+static void test_random_bytes_make_valid_json(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+	bool valid;
+
+	for (i = 0; i < 1000; i++) {
+		T_BEGIN {
+			valid = json_of_random_is_valid();
+		} T_END;
+		if (!valid)
+			fail_msg("round %u", i);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_fields_are_in_the_peers_order),
+		cmocka_unit_test(test_strings_that_are_null_are_left_out),
+		cmocka_unit_test(test_empty_strings_are_not_left_out),
+		cmocka_unit_test(test_unknown_unseen_is_left_out),
+		cmocka_unit_test(test_no_unseen_messages_is_a_number),
+		cmocka_unit_test(test_highest_numbers_stay_integers),
+		cmocka_unit_test(test_json_is_appended),
+		cmocka_unit_test(test_ascii_is_kept_in_every_text),
+		cmocka_unit_test(test_control_characters_are_escaped),
+		cmocka_unit_test(test_encoded_words_are_untouched),
+		cmocka_unit_test(test_japanese_folder),
+		cmocka_unit_test(test_latin1_is_replaced),
+		cmocka_unit_test(test_broken_utf8_is_replaced),
+		cmocka_unit_test(test_last_unicode_characters_are_kept),
+		cmocka_unit_test(test_caps_keep_characters_whole),
+		cmocka_unit_test(test_exact_fit_is_kept_whole),
+		cmocka_unit_test(test_every_text_is_capped),
+		cmocka_unit_test(test_cap_holds_after_replacing),
+		cmocka_unit_test(test_cap_counts_replaced_bytes),
+		cmocka_unit_test(test_from_header_comes_first),
+		cmocka_unit_test(test_from_header_is_kept_verbatim),
+		cmocka_unit_test(test_header_without_address_is_skipped),
+		cmocka_unit_test(test_bounce_is_from_mailer_daemon),
+		cmocka_unit_test(test_header_that_fits_is_kept_whole),
+		cmocka_unit_test(test_huge_display_name_is_reduced_to_address),
+		cmocka_unit_test(test_too_long_address_is_skipped),
+		cmocka_unit_test(test_reduced_address_keeps_its_quotes),
+		cmocka_unit_test(test_replacing_costs_no_address),
+		cmocka_unit_test(test_random_bytes_make_valid_json),
+	};
+	int ret;
+
+	lib_init();
+	ret = cmocka_run_group_tests_name("notification", tests, NULL, NULL);
+	lib_deinit();
+	return ret;
+}

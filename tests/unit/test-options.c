@@ -1,0 +1,474 @@
+#include "lib.h"
+#include "http-url.h"
+#include "str.h"
+
+#include "options.h"
+
+#include "test-common.h"
+
+#define URL "url=http://login:pass@node1.example.org:8009/v1/notify"
+#define NO_CREDENTIALS_URL "url=http://node1.example.org/"
+
+/* in every URL whose error is looked at, and in no error */
+#define LOGIN "l0gin"
+#define SECRET "s3cret"
+
+#define WORDS(...) ((const char *const []) { __VA_ARGS__, NULL })
+
+static struct http_notify_options parse(const char *const *words)
+{
+	struct http_notify_options options;
+	const char *error;
+
+	if (http_notify_options_parse(words, pool_datastack_create(),
+				      &options, &error) < 0)
+		fail_msg("refused: %s", error);
+	return options;
+}
+
+static const char *parse_error(const char *const *words)
+{
+	struct http_notify_options options;
+	const char *error = NULL;
+
+	if (http_notify_options_parse(words, pool_datastack_create(),
+				      &options, &error) == 0)
+		fail_msg("accepted: %s", words[0]);
+	assert_non_null(error);
+	if (strstr(error, LOGIN) != NULL || strstr(error, SECRET) != NULL)
+		fail_msg("credentials: %s", error);
+	return error;
+}
+
+static void assert_contains(const char *str, const char *part)
+{
+	if (strstr(str, part) == NULL)
+		fail_msg("'%s' is not in: %s", part, str);
+}
+
+/* Each word is refused with an error that names it. */
+static void check_refused(const char *const *words)
+{
+	for (; *words != NULL; words++)
+		assert_contains(parse_error(WORDS(*words, URL)), *words);
+}
+
+static const char *word_of_size(const char *begin, size_t value_size)
+{
+	string_t *word = t_str_new(value_size + 32);
+	size_t size = strcspn(begin, "=") + 1 + value_size;
+
+	str_append(word, begin);
+	while (str_len(word) < size)
+		str_append_c(word, 'x');
+	return str_c(word);
+}
+
+static void test_defaults(void **state ATTR_UNUSED)
+{
+	struct http_notify_options options = parse(WORDS(URL));
+
+	assert_string_equal(options.url, URL + strlen("url="));
+	assert_null(options.standby_url);
+	assert_int_equal(options.timeout_msecs, 2000);
+	assert_int_equal(options.max_age_secs, 60*60);
+	assert_int_equal(options.max_retries, HTTP_NOTIFY_NO_MAX_RETRIES);
+	assert_null(options.netrc_file);
+	assert_true(options.user_from_metadata);
+	assert_int_equal(options.cache_lifetime_secs, 60);
+}
+
+static void test_all_options(void **state ATTR_UNUSED)
+{
+	struct http_notify_options options = parse(WORDS(
+		"url=https://node1.example.org/notify",
+		"standby_url=https://node2.example.org/notify",
+		"timeout_msecs=500", "max_age=2h", "max_retries=7",
+		"user_from_metadata=no", "cache_lifetime=30s",
+		"netrc_file=/etc/dovecot/http-notify.netrc"));
+
+	assert_string_equal(options.url, "https://node1.example.org/notify");
+	assert_string_equal(options.standby_url,
+			    "https://node2.example.org/notify");
+	assert_int_equal(options.timeout_msecs, 500);
+	assert_int_equal(options.max_age_secs, 2*60*60);
+	assert_int_equal(options.max_retries, 7);
+	assert_false(options.user_from_metadata);
+	assert_int_equal(options.cache_lifetime_secs, 30);
+	assert_string_equal(options.netrc_file,
+			    "/etc/dovecot/http-notify.netrc");
+}
+
+static void test_url_is_kept_verbatim(void **state ATTR_UNUSED)
+{
+	static const char *const urls[] = {
+		"http://node1.example.org",
+		"https://node1.example.org/",
+		"HTTP://Node1.Example.ORG:8009/preliminary/?a=b&c=d",
+		"http://login@node1.example.org/",
+		"http://login:p%40ss%3Aword@node1.example.org/",
+		"http://192.0.2.1:8009/",
+		"http://login:pass@[2001:db8::1]:8009/",
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(urls); i++) {
+		struct http_notify_options options = parse(WORDS(
+			t_strconcat("url=", urls[i], NULL),
+			t_strconcat("standby_url=", urls[i], NULL)));
+
+		assert_string_equal(options.url, urls[i]);
+		assert_string_equal(options.standby_url, urls[i]);
+	}
+}
+
+static void test_bad_urls_are_refused(void **state ATTR_UNUSED)
+{
+	static const char *const urls[] = {
+		"", "x", "/notify", "node1.example.org/notify",
+		"ftp://node1.example.org/",
+		"http://", "http:///notify", "http://node1.example.org:99999/",
+		"http://node1.example.org:x/", "http://[2001:db8::1/",
+		"http://node1 .example.org/", "http://node1.example.org/#top",
+		"http://node1.example.org/%zz",
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(urls); i++) {
+		check_refused(WORDS(
+			t_strconcat("url=", urls[i], NULL),
+			t_strconcat("standby_url=", urls[i], NULL)));
+	}
+}
+
+static void test_url_without_scheme_is_refused(void **state ATTR_UNUSED)
+{
+	check_refused(WORDS("url=//node1.example.org/",
+			    "standby_url=//node1.example.org/"));
+}
+
+static void test_url_is_required(void **state ATTR_UNUSED)
+{
+	static const char *const none[] = { NULL };
+
+	assert_contains(parse_error(none), "url=");
+	assert_contains(parse_error(WORDS("max_age=1h")), "url=");
+	assert_contains(parse_error(WORDS(
+		"standby_url=http://node2.example.org/")), "url=");
+}
+
+static void test_longest_values_are_kept_whole(void **state ATTR_UNUSED)
+{
+	const char *url = word_of_size("url=http://node1.example.org/",
+				       HTTP_NOTIFY_OPTION_MAX);
+	const char *standby_url = t_strconcat("standby_", url, NULL);
+	const char *netrc_file = word_of_size("netrc_file=/",
+					      HTTP_NOTIFY_OPTION_MAX);
+	struct http_notify_options options =
+		parse(WORDS(url, standby_url, netrc_file));
+
+	assert_string_equal(options.url, url + strlen("url="));
+	assert_string_equal(options.standby_url, url + strlen("url="));
+	assert_string_equal(options.netrc_file,
+			    netrc_file + strlen("netrc_file="));
+}
+
+static void test_longer_values_are_refused(void **state ATTR_UNUSED)
+{
+	const char *url = word_of_size(
+		"url=http://"LOGIN":"SECRET"@node1.example.org/",
+		HTTP_NOTIFY_OPTION_MAX + 1);
+	const char *netrc_file = word_of_size("netrc_file=/",
+					      HTTP_NOTIFY_OPTION_MAX + 1);
+	const char *error;
+
+	error = parse_error(WORDS(url));
+	assert_contains(error, "url=http://***@node1.example.org/");
+	assert_contains(error, "longer than 2048 bytes");
+	error = parse_error(WORDS(t_strconcat("standby_", url, NULL), URL));
+	assert_contains(error, "standby_url=http://***@node1.example.org/");
+	error = parse_error(WORDS(netrc_file, URL));
+	assert_contains(error, "netrc_file=/xxx");
+}
+
+static void test_timeout_msecs(void **state ATTR_UNUSED)
+{
+	assert_int_equal(parse(WORDS(URL, "timeout_msecs=1")).timeout_msecs, 1);
+	assert_int_equal(parse(WORDS(URL, "timeout_msecs=600000")).timeout_msecs,
+			 600000);
+	check_refused(WORDS("timeout_msecs=0", "timeout_msecs=600001",
+			    "timeout_msecs=99999999999", "timeout_msecs=-1",
+			    "timeout_msecs=2s", "timeout_msecs=x",
+			    "timeout_msecs=", "timeout_msecs"));
+}
+
+static void test_max_age(void **state ATTR_UNUSED)
+{
+	assert_int_equal(parse(WORDS(URL, "max_age=1s")).max_age_secs, 1);
+	assert_int_equal(parse(WORDS(URL, "max_age=90s")).max_age_secs, 90);
+	assert_int_equal(parse(WORDS(URL, "max_age=2d")).max_age_secs,
+			 2*24*60*60);
+	check_refused(WORDS("max_age=0", "max_age=0s", "max_age=10",
+			    "max_age=-1h", "max_age=1x", "max_age=x",
+			    "max_age=99999999999h", "max_age=", "max_age"));
+}
+
+static void test_max_retries(void **state ATTR_UNUSED)
+{
+	assert_int_equal(parse(WORDS(URL, "max_retries=0")).max_retries, 0);
+	assert_int_equal(parse(WORDS(URL, "max_retries=4294967294")).max_retries,
+			 4294967294);
+	check_refused(WORDS("max_retries=4294967295", "max_retries=-1",
+			    "max_retries=1.5", "max_retries=x",
+			    "max_retries=", "max_retries"));
+}
+
+static void test_user_from_metadata(void **state ATTR_UNUSED)
+{
+	assert_true(parse(WORDS(URL, "user_from_metadata=no",
+				"user_from_metadata")).user_from_metadata);
+	assert_true(parse(WORDS(URL, "user_from_metadata=no",
+				"user_from_metadata=yes")).user_from_metadata);
+	assert_false(parse(WORDS(URL,
+				 "user_from_metadata=no")).user_from_metadata);
+	check_refused(WORDS("user_from_metadata=maybe", "user_from_metadata=0",
+			    "user_from_metadata=nope"));
+}
+
+static void test_cache_lifetime(void **state ATTR_UNUSED)
+{
+	assert_int_equal(parse(WORDS(URL,
+			"cache_lifetime=0")).cache_lifetime_secs, 0);
+	assert_int_equal(parse(WORDS(URL,
+			"cache_lifetime=5 mins")).cache_lifetime_secs, 5*60);
+	check_refused(WORDS("cache_lifetime=60", "cache_lifetime=-1s",
+			    "cache_lifetime=x", "cache_lifetime=",
+			    "cache_lifetime"));
+}
+
+static void test_netrc_file_is_an_absolute_path(void **state ATTR_UNUSED)
+{
+	assert_string_equal(parse(WORDS(NO_CREDENTIALS_URL,
+			"netrc_file=/etc/netrc")).netrc_file, "/etc/netrc");
+	check_refused(WORDS("netrc_file=netrc", "netrc_file=./netrc",
+			    "netrc_file=~/netrc", "netrc_file=", "netrc_file"));
+}
+
+static void test_credentials_are_in_one_place_only(void **state ATTR_UNUSED)
+{
+	const char *netrc_file = "netrc_file=/etc/netrc";
+
+	assert_contains(parse_error(WORDS(netrc_file,
+		"url=http://"LOGIN":"SECRET"@node1.example.org/")),
+		netrc_file);
+	assert_contains(parse_error(WORDS(
+		"url=http://"LOGIN"@node1.example.org/", netrc_file)),
+		netrc_file);
+	assert_contains(parse_error(WORDS(NO_CREDENTIALS_URL, netrc_file,
+		"standby_url=http://"LOGIN":"SECRET"@node2.example.org/")),
+		netrc_file);
+}
+
+static void test_unknown_options_are_refused(void **state ATTR_UNUSED)
+{
+	check_refused(WORDS("retries=3", "URL=http://node1.example.org/",
+			    "max_age_secs=10", "verbose", "", "=", "=x",
+			    "http://node1.example.org/"));
+}
+
+static void test_bad_option_is_not_made_good_later(void **state ATTR_UNUSED)
+{
+	assert_contains(parse_error(WORDS(URL, "max_age=x", "max_age=1h")),
+			"max_age=x");
+}
+
+static const char *const userinfos[] = {
+	LOGIN":"SECRET"@", LOGIN"@", ":"SECRET"@",
+	/* characters that ought to be percent-encoded */
+	LOGIN":"SECRET"@"SECRET"@", LOGIN":"SECRET":@",
+	LOGIN":"SECRET"/"SECRET"@", LOGIN":"SECRET"?"SECRET"@",
+	LOGIN":"SECRET"#"SECRET"@", LOGIN":"SECRET" "SECRET"@",
+	LOGIN":"SECRET"="SECRET"@", LOGIN":"SECRET"%zz@",
+	LOGIN":"SECRET"://"SECRET"@",
+};
+
+/* parse_error() looks for them. */
+static void test_no_credentials_in_errors(void **state ATTR_UNUSED)
+{
+	static const char *const names[] = {
+		"url=", "standby_url=", "netrc_file=", "max_age=",
+		"timeout_msecs=", "max_retries=", "cache_lifetime=",
+		"user_from_metadata=", "urll="
+	};
+	unsigned int i, j;
+
+	for (i = 0; i < N_ELEMENTS(userinfos); i++) {
+		for (j = 0; j < N_ELEMENTS(names); j++) {
+			(void)parse_error(WORDS(t_strconcat(names[j], "http://",
+				userinfos[i], "node1.example.org:99999/",
+				NULL), URL));
+		}
+	}
+}
+
+static void test_no_credentials_of_a_url_without_name(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(userinfos); i++) {
+		(void)parse_error(WORDS(t_strconcat("http://", userinfos[i],
+			"node1.example.org/", NULL), URL));
+	}
+}
+
+static void test_no_credentials_of_a_url_without_scheme(void **state ATTR_UNUSED)
+{
+	static const char *const urls[] = {
+		LOGIN":"SECRET"@node1.example.org",
+		LOGIN"@node1.example.org",
+		"http:/"LOGIN":"SECRET"@node1.example.org/",
+		"http:"LOGIN":"SECRET"@node1.example.org/",
+		LOGIN":"SECRET"://"SECRET"@node1.example.org/",
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(urls); i++) {
+		(void)parse_error(WORDS(t_strconcat("url=", urls[i], NULL)));
+		(void)parse_error(WORDS(t_strconcat("standby_url=", urls[i],
+						    NULL), URL));
+	}
+}
+
+static void
+test_error_names_the_option_of_a_url_without_scheme(void **state ATTR_UNUSED)
+{
+	assert_true(str_begins(parse_error(WORDS(
+		"url="LOGIN":"SECRET"@node1.example.org")), "url="));
+	assert_true(str_begins(parse_error(WORDS(URL,
+		"standby_url="LOGIN":"SECRET"@node2.example.org")),
+		"standby_url="));
+}
+
+static void test_errors_are_fit_for_a_log(void **state ATTR_UNUSED)
+{
+	const char *error = parse_error(WORDS("x=a\nb\033[2J", URL));
+
+	assert_null(strpbrk(error, "\n\033"));
+	error = parse_error(WORDS(word_of_size("x=", 1024), URL));
+	assert_true(strlen(error) < 512);
+}
+
+static void test_mask_keeps_all_but_credentials(void **state ATTR_UNUSED)
+{
+	assert_string_equal(
+		http_notify_url_mask("http://"LOGIN":"SECRET"@node1:8009/v1?a"),
+		"http://***@node1:8009/v1?a");
+	assert_string_equal(http_notify_url_mask("https://"LOGIN"@node1/"),
+			    "https://***@node1/");
+	assert_string_equal(http_notify_url_mask("http://node1:8009/v1"),
+			    "http://node1:8009/v1");
+	assert_string_equal(http_notify_url_mask(""), "");
+}
+
+static void test_mask_errs_on_the_safe_side(void **state ATTR_UNUSED)
+{
+	assert_string_equal(http_notify_url_mask(LOGIN":"SECRET"@node1"),
+			    "***@node1");
+	assert_string_equal(
+		http_notify_url_mask("http://"LOGIN":"SECRET"@"SECRET"@node1/"),
+		"http://***@node1/");
+}
+
+static void test_url_parse_takes_accepted_urls(void **state ATTR_UNUSED)
+{
+	struct http_notify_options options = parse(WORDS(
+		"url=https://login:p%40ss@node1.example.org:8009/v1"));
+	const struct http_url *url = http_notify_url_parse(options.url,
+		pool_datastack_create());
+
+	assert_true(url->have_ssl);
+	assert_string_equal(url->user, "login");
+	assert_string_equal(url->password, "p@ss");
+	assert_string_equal(url->host.name, "node1.example.org");
+	assert_int_equal(url->port, 8009);
+	assert_string_equal(url->path, "/v1");
+}
+
+static void check_export(const char *const *words)
+{
+	struct http_notify_options options = parse(words);
+	struct http_notify_options again =
+		parse(http_notify_options_export(&options));
+
+	assert_string_equal(again.url, options.url);
+	assert_int_equal(null_strcmp(again.standby_url, options.standby_url),
+			 0);
+	assert_int_equal(again.timeout_msecs, options.timeout_msecs);
+	assert_int_equal(again.max_age_secs, options.max_age_secs);
+	assert_int_equal(again.max_retries, options.max_retries);
+	assert_int_equal(null_strcmp(again.netrc_file, options.netrc_file), 0);
+}
+
+static void test_exported_options_are_the_same(void **state ATTR_UNUSED)
+{
+	check_export(WORDS(URL));
+	check_export(WORDS(URL, "max_retries=0", "max_age=1s",
+			   "timeout_msecs=1"));
+	check_export(WORDS(URL, "max_retries=4294967294",
+			   "max_age=4294967295s", "timeout_msecs=600000"));
+	check_export(WORDS(NO_CREDENTIALS_URL,
+			   "standby_url=https://node2.example.org/a=b",
+			   "netrc_file=/etc/my netrc=1"));
+}
+
+static void test_export_is_for_the_service_only(void **state ATTR_UNUSED)
+{
+	struct http_notify_options options = parse(WORDS(URL,
+		"user_from_metadata=no", "cache_lifetime=0"));
+	const char *words = t_strarray_join(
+		http_notify_options_export(&options), " ");
+
+	/* these would make one endpoint look like two */
+	assert_null(strstr(words, "user_from_metadata"));
+	assert_null(strstr(words, "cache_lifetime"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_all_options),
+		cmocka_unit_test(test_url_is_kept_verbatim),
+		cmocka_unit_test(test_bad_urls_are_refused),
+		cmocka_unit_test(test_url_without_scheme_is_refused),
+		cmocka_unit_test(test_url_is_required),
+		cmocka_unit_test(test_longest_values_are_kept_whole),
+		cmocka_unit_test(test_longer_values_are_refused),
+		cmocka_unit_test(test_timeout_msecs),
+		cmocka_unit_test(test_max_age),
+		cmocka_unit_test(test_max_retries),
+		cmocka_unit_test(test_user_from_metadata),
+		cmocka_unit_test(test_cache_lifetime),
+		cmocka_unit_test(test_netrc_file_is_an_absolute_path),
+		cmocka_unit_test(test_credentials_are_in_one_place_only),
+		cmocka_unit_test(test_unknown_options_are_refused),
+		cmocka_unit_test(test_bad_option_is_not_made_good_later),
+		cmocka_unit_test(test_no_credentials_in_errors),
+		cmocka_unit_test(test_no_credentials_of_a_url_without_name),
+		cmocka_unit_test(test_no_credentials_of_a_url_without_scheme),
+		cmocka_unit_test(
+			test_error_names_the_option_of_a_url_without_scheme),
+		cmocka_unit_test(test_errors_are_fit_for_a_log),
+		cmocka_unit_test(test_mask_keeps_all_but_credentials),
+		cmocka_unit_test(test_mask_errs_on_the_safe_side),
+		cmocka_unit_test(test_url_parse_takes_accepted_urls),
+		cmocka_unit_test(test_exported_options_are_the_same),
+		cmocka_unit_test(test_export_is_for_the_service_only),
+	};
+	int ret;
+
+	lib_init();
+	ret = cmocka_run_group_tests_name("options", tests, NULL, NULL);
+	lib_deinit();
+	return ret;
+}
