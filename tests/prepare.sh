@@ -61,7 +61,7 @@ prepare() {
 	test "$(id -u)" = 0 || die "This starts a Dovecot, which needs root: run it as root or with sudo."
 	command -v apt-get >/dev/null || die "This installs what it needs with apt-get: run it on Debian."
 
-	top=$(cd "$(dirname "$0")/.." && pwd)
+	top=$(cd "$(dirname "$0")" && while ! test -f configure.ac; do cd ..; done && pwd)
 	build=$top/build
 	work=$(mktemp -d "${TMPDIR:-/tmp}/$name.XXXXXX")
 	trap 'rm -rf "$work"' EXIT

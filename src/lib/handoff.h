@@ -8,7 +8,7 @@
    fields (strescape.h); both sides begin with Dovecot's VERSION line.
 
    client: SESSION <session>
-   client: NOTIFY <seq> <mail user> <folder> <uid> <body> [<option> ...]
+   client: NOTIFY <seq> <mail user> <folder> <uid> <body> <option> ...
    server: OK <seq>
    server: FAIL <seq> <reason>
 

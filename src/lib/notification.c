@@ -8,14 +8,25 @@
 
 #include <jansson.h>
 
+/* Invalid bytes are replaced, which may make it longer or shorter. */
+static const char *valid_utf8(const char *value)
+{
+	string_t *valid = t_str_new(128);
+
+	return uni_utf8_get_valid_data((const unsigned char *)value,
+				       strlen(value), valid) ?
+		value : str_c(valid);
+}
+
 static const char *
 address_of_header(const char *value)
 {
-	const struct message_address *addr;
-	const char *ret;
+	struct message_address *addr;
+	string_t *address;
 
 	if (value == NULL)
 		return NULL;
+	value = valid_utf8(value);
 	/* without a domain it is a group, whose members do not count */
 	addr = message_address_parse(pool_datastack_create(),
 				     (const unsigned char *)value,
@@ -26,9 +37,11 @@ address_of_header(const char *value)
 	if (strlen(value) <= HTTP_NOTIFY_TEXT_MAX)
 		return value;
 
-	ret = addr->domain[0] == '\0' ? addr->mailbox :
-		t_strconcat(addr->mailbox, "@", addr->domain, NULL);
-	return strlen(ret) <= HTTP_NOTIFY_TEXT_MAX ? ret : NULL;
+	addr->name = NULL;
+	address = t_str_new(128);
+	message_address_write(address, addr);
+	return str_len(address) <= HTTP_NOTIFY_TEXT_MAX ?
+		str_c(address) : NULL;
 }
 
 const char *
@@ -60,17 +73,10 @@ json_add_text(json_t *object, const char *key, const char *value,
 		return;
 
 	T_BEGIN {
-		string_t *valid = t_str_new(128);
-		/* Replacing invalid bytes never shortens, so what ends up
-		   within the cap begins within it. */
-		size_t size = I_MIN(strlen(value), max_size +
-				    UTF8_REPLACEMENT_CHAR_LEN);
+		size_t size;
 
-		if (!uni_utf8_get_valid_data((const unsigned char *)value,
-					     size, valid)) {
-			value = str_c(valid);
-			size = str_len(valid);
-		}
+		value = valid_utf8(value);
+		size = strlen(value);
 		if (size > max_size) {
 			size = max_size;
 			while (size > 0 && !UTF8_IS_START_SEQ(value[size]))

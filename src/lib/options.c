@@ -17,13 +17,30 @@ const char *http_notify_url_mask(const char *url)
 {
 	const char *begin, *end;
 
-	/* up to the last '@', so that it also holds for URLs that are none */
+	/* from the scheme to the last '@', so that it also holds for what is no
+	   valid URL */
 	end = strrchr(url, '@');
 	if (end == NULL)
 		return url;
-	begin = strstr(url, "://");
-	begin = begin == NULL || begin > end ? url : begin + 3;
+	begin = url + strspn(url, "abcdefghijklmnopqrstuvwxyz"
+			     "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+	begin = str_begins(begin, "://") ? begin + 3 : url;
 	return t_strconcat(t_strdup_until(url, begin), "***", end, NULL);
+}
+
+/* An option as an error may repeat it. Where a name should be may be a URL that
+   has lost its name. */
+static const char *option_for_log(const char *word)
+{
+	const char *value = word + strspn(word, "abcdefghijklmnopqrstuvwxyz_");
+
+	if (*value == '=')
+		value++;
+	else
+		value = word;
+	return str_sanitize(t_strconcat(t_strdup_until(word, value),
+					http_notify_url_mask(value), NULL),
+			    256);
 }
 
 struct http_url *http_notify_url_parse(const char *url, pool_t pool)
@@ -43,6 +60,11 @@ parse_url(const char *value, pool_t pool, const char **url_r,
 {
 	struct http_url *url;
 
+	if (strncasecmp(value, "http://", 7) != 0 &&
+	    strncasecmp(value, "https://", 8) != 0) {
+		*error_r = "must begin with http:// or https://";
+		return -1;
+	}
 	if (http_url_parse(value, NULL, HTTP_URL_ALLOW_USERINFO_PART,
 			   pool_datastack_create(), &url, error_r) < 0)
 		return -1;
@@ -57,6 +79,18 @@ parse_uint(const char *value, unsigned int min, unsigned int max,
 	if (str_to_uint(value, num_r) == 0 && *num_r >= min && *num_r <= max)
 		return 0;
 	*error_r = t_strdup_printf("must be a number from %u to %u", min, max);
+	return -1;
+}
+
+static int
+parse_time(const char *value, unsigned int *secs_r, const char **error_r)
+{
+	const char *error;
+
+	if (settings_get_time(value, secs_r, &error) == 0)
+		return 0;
+	/* its error repeats the value */
+	*error_r = "must be a time, such as 90s, 5min or 1h";
 	return -1;
 }
 
@@ -78,8 +112,7 @@ parse_option(const char *name, const char *value, pool_t pool,
 				  &options->timeout_msecs, error_r);
 	}
 	if (strcmp(name, "max_age") == 0) {
-		if (settings_get_time(value, &options->max_age_secs,
-				      error_r) < 0)
+		if (parse_time(value, &options->max_age_secs, error_r) < 0)
 			return -1;
 		if (options->max_age_secs == 0) {
 			*error_r = "must be longer than 0";
@@ -103,8 +136,8 @@ parse_option(const char *name, const char *value, pool_t pool,
 		return 0;
 	}
 	if (strcmp(name, "cache_lifetime") == 0) {
-		return settings_get_time(value, &options->cache_lifetime_secs,
-					 error_r);
+		return parse_time(value, &options->cache_lifetime_secs,
+				  error_r);
 	}
 	if (strcmp(name, "netrc_file") == 0) {
 		if (*value != '/') {
@@ -142,10 +175,8 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 		name = value == NULL ? *words : t_strdup_until(*words, value);
 		value = value == NULL ? "" : value + 1;
 		if (parse_option(name, value, pool, options_r, &error) < 0) {
-			*error_r = t_strdup_printf("%s=%s: %s",
-				str_sanitize(name, 64), str_sanitize(
-					http_notify_url_mask(value), 256),
-				error);
+			*error_r = t_strdup_printf("%s: %s",
+				option_for_log(*words), error);
 			return -1;
 		}
 	}

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #define CONNECT_RETRY_USECS (5*1000)
+/* A reload of Dovecot takes its sockets away for a moment. */
+#define SOCKET_GONE_MSECS 100
 
 struct handoff_client_item {
 	struct http_notify_handoff handoff;
@@ -34,6 +36,8 @@ struct handoff_client {
 	/* what came on this connection and is not yet a whole line */
 	string_t *input;
 	bool version_received;
+	/* There was no socket the last time: it is no use to wait for it. */
+	bool socket_gone;
 
 	/* added since the last flush */
 	pool_t pool;
@@ -134,13 +138,23 @@ handoff_client_connect(struct handoff_client *client, int64_t deadline,
 		       const char **error_r)
 {
 	const char *path = client->socket_path;
+	int64_t gone_deadline = client->socket_gone ? 0 :
+		I_MIN(deadline, monotonic_msecs() + SOCKET_GONE_MSECS);
 
 	/* A UNIX socket connects at once, or says that its backlog is full:
 	   then there is nothing to poll for. */
-	while ((client->fd = net_connect_unix(path)) == -1 &&
-	       errno == EAGAIN && monotonic_msecs() < deadline)
+	while ((client->fd = net_connect_unix(path)) == -1) {
+		bool gone = errno == ENOENT || errno == ECONNREFUSED;
+
+		if ((!gone && errno != EAGAIN) ||
+		    monotonic_msecs() >= (gone ? gone_deadline : deadline)) {
+			client->socket_gone = gone;
+			break;
+		}
 		usleep(CONNECT_RETRY_USECS);
+	}
 	if (client->fd != -1) {
+		client->socket_gone = FALSE;
 		net_set_nonblock(client->fd, TRUE);
 		return 0;
 	}

@@ -47,19 +47,20 @@ health_bad(struct health *health, enum health_state state,
 {
 	bool misconfigured = state == HEALTH_MISCONFIGURED;
 
+	if (health->state != HEALTH_UP && !health->probing) {
+		/* a request from before it went down */
+		return;
+	}
 	if (health->state != state) {
 		health->state = state;
 		health->probe_interval_msecs = misconfigured ?
 			HEALTH_MISCONFIGURED_PROBE_MIN_MSECS :
 			HEALTH_PROBE_MIN_MSECS;
-	} else if (health->probing) {
+	} else {
 		health->probe_interval_msecs =
 			I_MIN(health->probe_interval_msecs * 2, misconfigured ?
 			      HEALTH_MISCONFIGURED_PROBE_MAX_MSECS :
 			      HEALTH_PROBE_MAX_MSECS);
-	} else {
-		/* a request from before it went down */
-		return;
 	}
 	health->probing = FALSE;
 	health->next_probe = now + (retry_after_secs == 0 ?

@@ -124,8 +124,8 @@ static void intake_client_destroy(struct connection *conn)
 			pending->client = NULL;
 	}
 	if (client->session_received &&
-	    conn->disconnect_reason != CONNECTION_DISCONNECT_DEINIT) {
-		/* it was the client who left */
+	    conn->disconnect_reason == CONNECTION_DISCONNECT_CONN_CLOSED) {
+		/* it was the client that left, so it will not be back */
 		queue_session_end(intake->queue, client->session);
 	}
 	connection_deinit(conn);

@@ -19,10 +19,23 @@ static struct sender *sender;
 static struct delivery *delivery;
 static struct intake *intake;
 
-/* Mail processes first: their deliveries are waiting. */
+static void queue_log_trouble(const char *error)
+{
+	static bool in_trouble = FALSE;
+
+	if (error != NULL && !in_trouble) {
+		i_error("Queue can't be written, "
+			"notifications are not taken: %s", error);
+	} else if (error == NULL && in_trouble)
+		i_info("Queue can be written again");
+	in_trouble = error != NULL;
+}
+
 static void
 queue_committed(const char *error, void *context ATTR_UNUSED)
 {
+	queue_log_trouble(error);
+	/* mail processes first: their deliveries are waiting */
 	intake_committed(intake, error);
 	if (delivery != NULL)
 		delivery_run(delivery);

@@ -62,7 +62,7 @@ static const char *const schema[] = {
 	"CREATE TABLE session ("
 	" id BLOB PRIMARY KEY,"
 	" seq INTEGER NOT NULL,"
-	" created INTEGER NOT NULL) WITHOUT ROWID",
+	" used INTEGER NOT NULL) WITHOUT ROWID",
 	NULL
 };
 
@@ -116,8 +116,9 @@ static const char *const statements[STATEMENT_COUNT] = {
 		"SELECT count(*) FROM notification WHERE endpoint = ?1",
 	/* changes a row only if it says something new */
 	[STATEMENT_SESSION_SET] =
-		"INSERT INTO session (id, seq, created) VALUES (?1, ?2, ?3) "
-		"ON CONFLICT (id) DO UPDATE SET seq = ?2 WHERE seq < ?2",
+		"INSERT INTO session (id, seq, used) VALUES (?1, ?2, ?3) "
+		"ON CONFLICT (id) DO UPDATE SET seq = ?2, used = ?3 "
+		"WHERE seq < ?2",
 	[STATEMENT_SESSION_REMOVE] =
 		"DELETE FROM session WHERE id = ?1",
 };
@@ -132,8 +133,10 @@ struct queue {
 	queue_committed_callback_t *callback;
 	void *context;
 
-	struct timeout *to_commit;
+	struct timeout *to_commit, *to_retry;
 	bool in_transaction;
+	/* why the transaction has failed */
+	char *error;
 	/* ids of items whose removal is not committed yet: should that fail,
 	   the next transaction begins with removing them again */
 	ARRAY(int64_t) removed;
@@ -165,54 +168,72 @@ static int queue_delete(struct queue *queue, int64_t id)
 	return queue_step(queue, STATEMENT_REMOVE);
 }
 
-static int queue_begin(struct queue *queue, const char **error_r)
+/* A statement of the transaction has failed: it will be rolled back, since
+   nobody knows what of it is there. */
+static void queue_fail(struct queue *queue, const char *what)
 {
-	int64_t id;
-
-	if (queue->in_transaction)
-		return 0;
-	if (queue_step(queue, STATEMENT_BEGIN) < 0) {
-		*error_r = queue_sqlite_error(queue, "BEGIN");
-		return -1;
-	}
-	queue->in_transaction = TRUE;
-	array_foreach_elem(&queue->removed, id) {
-		if (queue_delete(queue, id) < 0) {
-			*error_r = queue_sqlite_error(queue, "DELETE");
-			return -1;
-		}
-	}
-	return 0;
+	if (queue->error == NULL)
+		queue->error = i_strdup(queue_sqlite_error(queue, what));
 }
 
 static void queue_commit(struct queue *queue);
 
-static void queue_commit_later(struct queue *queue)
+/* Returns -1 if the transaction has failed. */
+static int queue_begin(struct queue *queue, const char **error_r)
 {
-	if (queue->to_commit == NULL)
+	int64_t id;
+
+	if (!queue->in_transaction) {
+		queue->in_transaction = TRUE;
 		queue->to_commit = timeout_add_short(0, queue_commit, queue);
+		if (queue_step(queue, STATEMENT_BEGIN) < 0)
+			queue_fail(queue, "BEGIN");
+		array_foreach_elem(&queue->removed, id) {
+			if (queue->error == NULL && queue_delete(queue, id) < 0)
+				queue_fail(queue, "DELETE");
+		}
+	}
+	if (queue->error != NULL) {
+		*error_r = t_strdup(queue->error);
+		return -1;
+	}
+	return 0;
+}
+
+static void queue_retry(struct queue *queue)
+{
+	const char *error;
+
+	timeout_remove(&queue->to_retry);
+	(void)queue_begin(queue, &error);
 }
 
 static void queue_commit(struct queue *queue)
 {
-	const char *error = NULL;
-
 	timeout_remove(&queue->to_commit);
+	timeout_remove(&queue->to_retry);
 
-	if (queue_begin(queue, &error) == 0 &&
-	    queue_step(queue, STATEMENT_COMMIT) < 0)
-		error = queue_sqlite_error(queue, "COMMIT");
-	if (error == NULL) {
+	if (queue->error == NULL && queue_step(queue, STATEMENT_COMMIT) < 0)
+		queue_fail(queue, "COMMIT");
+	if (queue->error == NULL) {
 		array_clear(&queue->removed);
 		queue->committed_id = queue->last_id;
 	} else {
+		/* some errors have rolled back by themselves */
 		if (!sqlite3_get_autocommit(queue->db))
 			(void)queue_step(queue, STATEMENT_ROLLBACK);
-		queue->to_commit = timeout_add(QUEUE_RETRY_MSECS,
-					       queue_commit, queue);
+		if (!array_is_empty(&queue->removed)) {
+			queue->to_retry = timeout_add(QUEUE_RETRY_MSECS,
+						      queue_retry, queue);
+		}
 	}
 	queue->in_transaction = FALSE;
-	queue->callback(error, queue->context);
+	T_BEGIN {
+		const char *error = t_strdup(queue->error);
+
+		i_free(queue->error);
+		queue->callback(error, queue->context);
+	} T_END;
 }
 
 static int
@@ -325,7 +346,7 @@ queue_open_db(struct queue *queue, bool sync_full, const char **error_r)
 			sync_full ? "FULL" : "NORMAL"), error_r) < 0 ||
 	    queue_open_schema(queue, error_r) < 0 ||
 	    queue_exec(queue, t_strdup_printf(
-			"DELETE FROM session WHERE created < %"PRId64,
+			"DELETE FROM session WHERE used < %"PRId64,
 			(int64_t)ioloop_time - QUEUE_SESSION_LIFETIME_SECS),
 			error_r) < 0 ||
 	    queue_get_int(queue, "SELECT coalesce(max(id), 0) FROM notification",
@@ -351,6 +372,7 @@ static void queue_close(struct queue **_queue)
 
 	*_queue = NULL;
 	timeout_remove(&queue->to_commit);
+	timeout_remove(&queue->to_retry);
 	for (i = 0; i < STATEMENT_COUNT; i++)
 		(void)sqlite3_finalize(queue->statements[i]);
 	(void)sqlite3_close(queue->db);
@@ -358,6 +380,7 @@ static void queue_close(struct queue **_queue)
 		file_unlock(&queue->lock);
 	i_close_fd(&queue->lock_fd);
 	array_free(&queue->removed);
+	i_free(queue->error);
 	i_free(queue->path);
 	i_free(queue);
 }
@@ -386,7 +409,8 @@ int queue_init(const char *directory, bool sync_full,
 
 void queue_deinit(struct queue **queue)
 {
-	queue_commit(*queue);
+	if ((*queue)->in_transaction)
+		queue_commit(*queue);
 	queue_close(queue);
 }
 
@@ -451,8 +475,7 @@ static int64_t queue_lane(const char *username)
 
 /* Returns 1 if this is the session's highest seq, 0 if not. */
 static int
-queue_session_set(struct queue *queue, const struct queue_item *item,
-		  const char **error_r)
+queue_session_set(struct queue *queue, const struct queue_item *item)
 {
 	sqlite3_stmt *stmt = queue->statements[STATEMENT_SESSION_SET];
 
@@ -460,10 +483,8 @@ queue_session_set(struct queue *queue, const struct queue_item *item,
 			  SQLITE_STATIC);
 	sqlite3_bind_int64(stmt, 2, item->seq);
 	sqlite3_bind_int64(stmt, 3, ioloop_time);
-	if (queue_step(queue, STATEMENT_SESSION_SET) < 0) {
-		*error_r = queue_sqlite_error(queue, "INSERT");
+	if (queue_step(queue, STATEMENT_SESSION_SET) < 0)
 		return -1;
-	}
 	return sqlite3_changes(queue->db);
 }
 
@@ -475,9 +496,8 @@ int queue_add(struct queue *queue, struct queue_item *item,
 
 	if (queue_begin(queue, error_r) < 0)
 		return -1;
-	queue_commit_later(queue);
-	if ((ret = queue_session_set(queue, item, error_r)) <= 0)
-		return ret;
+	if ((ret = queue_session_set(queue, item)) == 0)
+		return 0;
 
 	item->id = queue->last_id + 1;
 	item->lane = queue_lane(item->username);
@@ -493,8 +513,9 @@ int queue_add(struct queue *queue, struct queue_item *item,
 	sqlite3_bind_text(stmt, 9, item->folder, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(stmt, 10, item->uid);
 	sqlite3_bind_text(stmt, 11, item->body, -1, SQLITE_STATIC);
-	if (queue_step(queue, STATEMENT_ADD) < 0) {
-		*error_r = queue_sqlite_error(queue, "INSERT");
+	if (ret < 0 || queue_step(queue, STATEMENT_ADD) < 0) {
+		queue_fail(queue, "INSERT");
+		*error_r = t_strdup(queue->error);
 		return -1;
 	}
 	queue->last_id = item->id;
@@ -508,9 +529,9 @@ void queue_session_end(struct queue *queue, const guid_128_t session)
 
 	if (queue_begin(queue, &error) < 0)
 		return;
-	queue_commit_later(queue);
 	sqlite3_bind_blob(stmt, 1, session, GUID_128_SIZE, SQLITE_STATIC);
-	(void)queue_step(queue, STATEMENT_SESSION_REMOVE);
+	if (queue_step(queue, STATEMENT_SESSION_REMOVE) < 0)
+		queue_fail(queue, "DELETE");
 }
 
 static const char *
@@ -597,11 +618,9 @@ void queue_remove(struct queue *queue, int64_t id)
 {
 	const char *error;
 
-	/* whatever fails here is done again with the next transaction */
-	if (queue_begin(queue, &error) == 0)
-		(void)queue_delete(queue, id);
+	if (queue_begin(queue, &error) == 0 && queue_delete(queue, id) < 0)
+		queue_fail(queue, "DELETE");
 	array_push_back(&queue->removed, &id);
-	queue_commit_later(queue);
 }
 
 void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts)
@@ -612,8 +631,8 @@ void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts)
 	/* lost on failure: an attempt more is no harm */
 	if (queue_begin(queue, &error) < 0)
 		return;
-	queue_commit_later(queue);
 	sqlite3_bind_int64(stmt, 1, id);
 	sqlite3_bind_int64(stmt, 2, attempts);
-	(void)queue_step(queue, STATEMENT_SET_ATTEMPTS);
+	if (queue_step(queue, STATEMENT_SET_ATTEMPTS) < 0)
+		queue_fail(queue, "UPDATE");
 }

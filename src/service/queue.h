@@ -8,7 +8,7 @@
 
    Changes gather in one transaction, which is committed at the next turn of
    the ioloop; what was added can be read from then on. If that fails the
-   additions are gone, and all else is tried again. One process at a time has a
+   additions are gone, and the removals are tried again. One process at a time has a
    queue open. */
 struct queue;
 
@@ -67,7 +67,7 @@ void queue_endpoints_foreach(struct queue *queue,
 /* Add an item; lane and id are set here. Added once only: it returns 0 if the
    same session has added this seq or a later one before, 1 if not. Whether it
    is stored is said by the commit callback. Returns -1 and error_r if it can't
-   be. */
+   be; then nothing is that was added at the same turn. */
 int queue_add(struct queue *queue, struct queue_item *item,
 	      const char **error_r);
 /* This session's mail process is gone and sends nothing again. */

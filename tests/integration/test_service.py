@@ -506,5 +506,5 @@ def test_endpoint_on_another_port_is_another_endpoint(endpoint):
         for _ in range(10):
             dovecot.deliver("bob", message())
         endpoint.wait(10)
-        assert queued(dovecot) == 10
+        wait_for(lambda: queued(dovecot) == 10, what="the dead one's queue")
         assert len(dovecot.log_lines("Error:")) == 1

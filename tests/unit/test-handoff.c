@@ -15,9 +15,9 @@
 #define OPTIONS FIELDS("url=http://node1.example.org/")
 
 /* What the other side parses: the one line that was appended. */
-static const char *const *fields_of(const string_t *dest)
+static const char *const *fields_of(string_t *dest)
 {
-	const char *line = str_c((string_t *)dest);
+	const char *line = str_c(dest);
 	const char *end = strchr(line, '\n');
 
 	assert_non_null(end);
@@ -143,7 +143,8 @@ static void test_other_commands_are_refused(void **state ATTR_UNUSED)
 	assert_string_equal(parse_error(FIELDS("OK", "1")), "NOTIFY expected");
 }
 
-static void test_handoff_with_too_few_fields_is_refused(void **state ATTR_UNUSED)
+static void
+test_handoff_with_too_few_fields_is_refused(void **state ATTR_UNUSED)
 {
 	static const char *const whole[] = {
 		"NOTIFY", "1", "alice", "INBOX", "17", "{}"
@@ -320,7 +321,8 @@ static void test_biggest_handoff_is_below_line_max(void **state ATTR_UNUSED)
 	/* takes two bytes in a line */
 	const char *option = repeat('\t', HTTP_NOTIFY_OPTION_MAX);
 	const struct http_notify_handoff handoff = {
-		.seq = INT64_MAX, .username = repeat('\t', HTTP_NOTIFY_USER_MAX),
+		.seq = INT64_MAX,
+		.username = repeat('\t', HTTP_NOTIFY_USER_MAX),
 		.folder = repeat('\t', HTTP_NOTIFY_FOLDER_MAX),
 		.uid = UINT32_MAX, .body = biggest_body(),
 		.options = FIELDS(t_strconcat("url=", option, NULL),

@@ -190,7 +190,8 @@ static void test_control_characters_are_escaped(void **state ATTR_UNUSED)
 
 static void test_encoded_words_are_untouched(void **state ATTR_UNUSED)
 {
-	const char *subject = "=?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n =?utf-8?b?w7w=?=";
+	const char *subject =
+		"=?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n =?utf-8?b?w7w=?=";
 
 	assert_string_equal(subject_of(subject), subject);
 }
@@ -391,12 +392,13 @@ static void test_bounce_is_from_mailer_daemon(void **state ATTR_UNUSED)
 static void test_header_that_fits_is_kept_whole(void **state ATTR_UNUSED)
 {
 	static const char address[] = " <alice@example.org>";
-	const char *header = t_strconcat(repeat("n", HTTP_NOTIFY_TEXT_MAX -
-						strlen(address)), address, NULL);
+	const char *header = t_strconcat(
+		repeat("n", HTTP_NOTIFY_TEXT_MAX - strlen(address)),
+		address, NULL);
 
 	assert_string_equal(choose_from(header, NULL, NULL), header);
 	assert_string_equal(choose_from(t_strconcat("n", header, NULL),
-					NULL, NULL), "alice@example.org");
+					NULL, NULL), "<alice@example.org>");
 }
 
 static void
@@ -407,7 +409,7 @@ test_huge_display_name_is_reduced_to_address(void **state ATTR_UNUSED)
 	assert_string_equal(
 		choose_from(t_strconcat("\"", name, "\" <alice@example.org>",
 					NULL), "s@example.org", NULL),
-		"alice@example.org");
+		"<alice@example.org>");
 	assert_string_equal(
 		choose_from(t_strconcat(name, "<root>", NULL), "s@example.org",
 			    NULL), "root");

@@ -68,7 +68,7 @@ static void test_defaults(void **state ATTR_UNUSED)
 {
 	struct http_notify_options options = parse(WORDS(URL));
 
-	assert_string_equal(options.url, URL + strlen("url="));
+	assert_string_equal(t_strconcat("url=", options.url, NULL), URL);
 	assert_null(options.standby_url);
 	assert_int_equal(options.timeout_msecs, 2000);
 	assert_int_equal(options.max_age_secs, 60*60);
@@ -193,9 +193,10 @@ static void test_longer_values_are_refused(void **state ATTR_UNUSED)
 
 static void test_timeout_msecs(void **state ATTR_UNUSED)
 {
-	assert_int_equal(parse(WORDS(URL, "timeout_msecs=1")).timeout_msecs, 1);
-	assert_int_equal(parse(WORDS(URL, "timeout_msecs=600000")).timeout_msecs,
-			 600000);
+	assert_int_equal(parse(WORDS(URL,
+			"timeout_msecs=1")).timeout_msecs, 1);
+	assert_int_equal(parse(WORDS(URL,
+			"timeout_msecs=600000")).timeout_msecs, 600000);
 	check_refused(WORDS("timeout_msecs=0", "timeout_msecs=600001",
 			    "timeout_msecs=99999999999", "timeout_msecs=-1",
 			    "timeout_msecs=2s", "timeout_msecs=x",
@@ -215,9 +216,10 @@ static void test_max_age(void **state ATTR_UNUSED)
 
 static void test_max_retries(void **state ATTR_UNUSED)
 {
-	assert_int_equal(parse(WORDS(URL, "max_retries=0")).max_retries, 0);
-	assert_int_equal(parse(WORDS(URL, "max_retries=4294967294")).max_retries,
-			 4294967294);
+	assert_int_equal(parse(WORDS(URL,
+			"max_retries=0")).max_retries, 0);
+	assert_int_equal(parse(WORDS(URL,
+			"max_retries=4294967294")).max_retries, 4294967294);
 	check_refused(WORDS("max_retries=4294967295", "max_retries=-1",
 			    "max_retries=1.5", "max_retries=x",
 			    "max_retries=", "max_retries"));
@@ -293,42 +295,44 @@ static const char *const userinfos[] = {
 };
 
 /* parse_error() looks for them. */
-static void test_no_credentials_in_errors(void **state ATTR_UNUSED)
+static void check_no_credentials(const char *const *names)
 {
-	static const char *const names[] = {
-		"url=", "standby_url=", "netrc_file=", "max_age=",
-		"timeout_msecs=", "max_retries=", "cache_lifetime=",
-		"user_from_metadata=", "urll="
-	};
-	unsigned int i, j;
+	unsigned int i;
 
-	for (i = 0; i < N_ELEMENTS(userinfos); i++) {
-		for (j = 0; j < N_ELEMENTS(names); j++) {
-			(void)parse_error(WORDS(t_strconcat(names[j], "http://",
+	for (; *names != NULL; names++) {
+		for (i = 0; i < N_ELEMENTS(userinfos); i++) {
+			(void)parse_error(WORDS(t_strconcat(*names, "http://",
 				userinfos[i], "node1.example.org:99999/",
 				NULL), URL));
 		}
 	}
 }
 
-static void test_no_credentials_of_a_url_without_name(void **state ATTR_UNUSED)
+static void test_no_credentials_of_a_bad_url(void **state ATTR_UNUSED)
 {
-	unsigned int i;
-
-	for (i = 0; i < N_ELEMENTS(userinfos); i++) {
-		(void)parse_error(WORDS(t_strconcat("http://", userinfos[i],
-			"node1.example.org/", NULL), URL));
-	}
+	check_no_credentials(WORDS("url=", "standby_url="));
 }
 
-static void test_no_credentials_of_a_url_without_scheme(void **state ATTR_UNUSED)
+static void test_no_credentials_of_a_misnamed_url(void **state ATTR_UNUSED)
+{
+	check_no_credentials(WORDS("urll=", "standby=", "netrc_file=",
+				   "timeout_msecs=", "max_age=", "max_retries=",
+				   "user_from_metadata=", "cache_lifetime="));
+}
+
+static void test_no_credentials_of_a_url_without_name(void **state ATTR_UNUSED)
+{
+	check_no_credentials(WORDS(""));
+}
+
+static void
+test_no_credentials_of_a_url_without_scheme(void **state ATTR_UNUSED)
 {
 	static const char *const urls[] = {
 		LOGIN":"SECRET"@node1.example.org",
 		LOGIN"@node1.example.org",
 		"http:/"LOGIN":"SECRET"@node1.example.org/",
 		"http:"LOGIN":"SECRET"@node1.example.org/",
-		LOGIN":"SECRET"://"SECRET"@node1.example.org/",
 	};
 	unsigned int i;
 
@@ -337,6 +341,13 @@ static void test_no_credentials_of_a_url_without_scheme(void **state ATTR_UNUSED
 		(void)parse_error(WORDS(t_strconcat("standby_url=", urls[i],
 						    NULL), URL));
 	}
+}
+
+static void
+test_no_credentials_of_a_password_like_a_url(void **state ATTR_UNUSED)
+{
+	(void)parse_error(WORDS(
+		"url="LOGIN":"SECRET"://"SECRET"@node1.example.org/"));
 }
 
 static void
@@ -351,11 +362,20 @@ test_error_names_the_option_of_a_url_without_scheme(void **state ATTR_UNUSED)
 
 static void test_errors_are_fit_for_a_log(void **state ATTR_UNUSED)
 {
-	const char *error = parse_error(WORDS("x=a\nb\033[2J", URL));
+	static const char *const names[] = {
+		"x=", "url=", "timeout_msecs=", "max_age=", "max_retries=",
+		"user_from_metadata=", "cache_lifetime=", "netrc_file="
+	};
+	const char *error;
+	unsigned int i;
 
-	assert_null(strpbrk(error, "\n\033"));
-	error = parse_error(WORDS(word_of_size("x=", 1024), URL));
-	assert_true(strlen(error) < 512);
+	for (i = 0; i < N_ELEMENTS(names); i++) {
+		error = parse_error(WORDS(t_strconcat(names[i], "a\nb\033[2J",
+						      NULL), URL));
+		assert_null(strpbrk(error, "\n\033"));
+		error = parse_error(WORDS(word_of_size(names[i], 1024), URL));
+		assert_true(strlen(error) < 1024);
+	}
 }
 
 static void test_mask_keeps_all_but_credentials(void **state ATTR_UNUSED)
@@ -453,9 +473,11 @@ int main(void)
 		cmocka_unit_test(test_credentials_are_in_one_place_only),
 		cmocka_unit_test(test_unknown_options_are_refused),
 		cmocka_unit_test(test_bad_option_is_not_made_good_later),
-		cmocka_unit_test(test_no_credentials_in_errors),
+		cmocka_unit_test(test_no_credentials_of_a_bad_url),
+		cmocka_unit_test(test_no_credentials_of_a_misnamed_url),
 		cmocka_unit_test(test_no_credentials_of_a_url_without_name),
 		cmocka_unit_test(test_no_credentials_of_a_url_without_scheme),
+		cmocka_unit_test(test_no_credentials_of_a_password_like_a_url),
 		cmocka_unit_test(
 			test_error_names_the_option_of_a_url_without_scheme),
 		cmocka_unit_test(test_errors_are_fit_for_a_log),

@@ -1,0 +1,403 @@
+"""What bench.sh measures, once everything is built: STAGE BARE_LOOP ROUNDS
+
+All of a table's columns come from one run in which they take turns, so that a
+noisy machine is noisy for all of them. Ratios are medians over the rounds.
+"""
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import pathlib
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from harness.dovecot import Dovecot, free_port, message, wait_for  # noqa: E402
+from harness.endpoint import Endpoint  # noqa: E402
+
+CONNECTIONS = 4
+DELIVERIES = 100        # of each connection in a round
+ROUND_SECONDS = 8       # ... or as many as there are in this time
+USERS = ["user%d" % n for n in range(20)]
+DRAIN = 20000
+DRAIN_USERS = 500
+DRAIN_CONCURRENCY = 64  # HEALTH_WINDOW_MAX
+
+MESSAGE = (message("=?UTF-8?B?R3LDvMOfZQ==?= from the bench",
+                   body="Some lines of text.\r\n" * 40) + ".\r\n").encode()
+BODY = ('{"user":"3@1","event":"messageNew","folder":"INBOX",'
+        '"imap-uidvalidity":1795312849,"imap-uid":1,'
+        '"from":"Alice <alice@example.org>","subject":"Hello",'
+        '"snippet":"This is the text.","unseen":1,"unread":1}')
+
+NGINX = """
+daemon off;
+pid {dir}/nginx.pid;
+error_log {dir}/error.log crit;
+worker_processes 1;
+load_module modules/ngx_http_echo_module.so;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  log_format when '$msec';
+  keepalive_requests 100000000;
+  keepalive_timeout 600;
+  client_body_temp_path {dir}/body;
+  proxy_temp_path {dir}/proxy;
+  fastcgi_temp_path {dir}/fastcgi;
+  uwsgi_temp_path {dir}/uwsgi;
+  scgi_temp_path {dir}/scgi;
+  server {{
+    listen 127.0.0.1:{port};
+    default_type application/json;
+    location /healthy {{ return 200 '{{"success":true}}'; }}
+    location /logged {{
+      access_log {dir}/when.log when buffer=64k flush=1s;
+      return 200 '{{"success":true}}';
+    }}
+    location /slow {{
+      echo_read_request_body;
+      echo_sleep 0.2;
+      echo '{{"success":true}}';
+    }}
+  }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def nginx(port):
+    with tempfile.TemporaryDirectory(prefix="nginx-") as name:
+        directory = pathlib.Path(name)
+        directory.chmod(0o755)
+        (directory / "nginx.conf").write_text(
+            NGINX.format(dir=name, port=port))
+        process = subprocess.Popen(
+            ["nginx", "-c", name + "/nginx.conf", "-p", "/usr/share/nginx"],
+            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for((directory / "nginx.pid").exists, what="nginx")
+            yield directory
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@contextlib.contextmanager
+def hung():
+    """A port that accepts and never answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as sock:
+        yield sock.getsockname()[1]
+
+
+def lmtp_client(path, number, count, results):
+    """One connection; measures from the end of DATA to the reply."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(path)
+    replies = sock.makefile("rb")
+
+    def reply():
+        while True:
+            line = replies.readline()
+            if line[3:4] != b"-":
+                assert line[:1] in b"23", line
+                return
+
+    reply()
+    sock.sendall(b"LHLO bench\r\n")
+    reply()
+    seconds = []
+    deadline = time.monotonic() + ROUND_SECONDS
+    for n in range(count):
+        if time.monotonic() > deadline:
+            break
+        user = USERS[(number * count + n) % len(USERS)]
+        sock.sendall(b"MAIL FROM:<a@example.org>\r\nRCPT TO:<%s>\r\nDATA\r\n" %
+                     user.encode())
+        for _ in range(3):
+            reply()
+        sock.sendall(MESSAGE)
+        begin = time.monotonic()
+        reply()
+        seconds.append(time.monotonic() - begin)
+    results.put(seconds)
+
+
+def deliver(dovecot, count):
+    """Returns (p50 in ms, deliveries/s)."""
+    results = multiprocessing.Queue()
+    clients = [multiprocessing.Process(
+        target=lmtp_client,
+        args=(str(dovecot.dir / "run/lmtp"), number, count, results))
+        for number in range(CONNECTIONS)]
+    begin = time.monotonic()
+    for client in clients:
+        client.start()
+    seconds = sum((results.get() for _ in clients), [])
+    elapsed = time.monotonic() - begin
+    for client in clients:
+        client.join()
+    return 1000 * statistics.median(seconds), len(seconds) / elapsed
+
+
+class Systems:
+    """Dovecots that were started for the run, by name."""
+
+    def __init__(self, stage):
+        self.stage = stage
+        self.stack = contextlib.ExitStack()
+
+    def start(self, url=None, builtin=False, mailboxes=0):
+        directory = self.stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="d-"))
+        dovecot = Dovecot(directory, self.stage, builtin=builtin)
+        plugins = extra = ""
+        if url is not None:
+            plugins = "push_notification_driver = ox:url=%s%s" % (
+                url, " user_from_metadata" if builtin else "")
+            if builtin:
+                extra = ("protocol lmtp {\n"
+                         "  mail_plugins = notify push_notification\n}\n")
+        dovecot.configure(plugins, extra=extra + (
+            "default_vsz_limit = 1G\nservice stats {\n"
+            "  client_limit = 10000\n}\n"))
+        dovecot.start()
+        self.stack.callback(dovecot.stop)
+        for user in USERS:
+            dovecot.setmetadata(user, "user=3@1")
+        deliver(dovecot, 10)  # mailboxes made, processes warm
+        return dovecot
+
+
+def fmt(value):
+    return "%.2f" % value if value < 10 else "%.0f" % value
+
+
+def bench_deliveries(stage, port, rounds):
+    systems = Systems(stage)
+    refused = free_port()
+    with hung() as hung_port, systems.stack:
+        endpoints = [
+            ("healthy", "http://127.0.0.1:%d/healthy" % port),
+            ("answers after 200 ms", "http://127.0.0.1:%d/slow" % port),
+            ("connection refused", "http://127.0.0.1:%d/" % refused),
+            ("accepts, never answers", "http://127.0.0.1:%d/" % hung_port)]
+        none = systems.start()
+        rows = []
+        for name, url in endpoints:
+            # a round's figures are over those of no push in the same round
+            results = {"none": [], "builtin": [], "this": []}
+            builtin = systems.start(url, builtin=True)
+            this = systems.start(url)
+            for _ in range(rounds):
+                results["none"].append(deliver(none, DELIVERIES))
+                results["this"].append(deliver(this, DELIVERIES))
+                results["builtin"].append(deliver(builtin, DELIVERIES))
+            rows.append((name, results))
+            if name == "healthy":
+                memory = [(what, lmtp_memory(dovecot)) for what, dovecot in (
+                    ("no push", none), ("built-in", builtin), ("this", this))]
+            builtin.stop()
+            this.stop()
+
+    print("\nDelivery by LMTP, %d connections, median of %d rounds" % (
+        CONNECTIONS, rounds))
+    print("%-24s %26s %30s" % ("", "p50 ms", "deliveries/s"))
+    print("%-24s %8s %8s %8s  %8s %8s %8s   %s" % (
+        "endpoint", "none", "builtin", "this", "none", "builtin", "this",
+        "over none: p50 (builtin, this), rate (builtin, this)"))
+    for name, results in rows:
+        def median(what, index):
+            return statistics.median(r[index] for r in results[what])
+
+        def over_none(what, index):
+            return statistics.median(
+                r[index] / n[index]
+                for r, n in zip(results[what], results["none"]))
+        print("%-24s %8s %8s %8s  %8s %8s %8s   %s %s, %.3f %.3f" % (
+            name, *(fmt(median(what, index)) for index in (0, 1)
+                    for what in ("none", "builtin", "this")),
+            fmt(over_none("builtin", 0)), fmt(over_none("this", 0)),
+            over_none("builtin", 1), over_none("this", 1)))
+    print("\nMemory of an lmtp process after these deliveries, kB "
+          "(proportional set size; private)")
+    for what, (pss, private) in memory:
+        print("%-24s %8d %8d" % (what, pss, private))
+
+
+def lmtp_memory(dovecot):
+    """Median over its lmtp processes: (Pss, Private) in kB."""
+    pss, private = [], []
+    for pid in dovecot.pids("lmtp"):
+        values = {}
+        for line in open("/proc/%d/smaps_rollup" % pid):
+            words = line.split()
+            if words[-1] == "kB":
+                values[words[0]] = int(words[1])
+        pss.append(values["Pss:"])
+        private.append(values["Private_Clean:"] + values["Private_Dirty:"])
+    return statistics.median(pss), statistics.median(private)
+
+
+def bench_large_inbox(stage, port, rounds, size=5000):
+    """What the unseen counter costs shows in a large mailbox."""
+    systems = Systems(stage)
+    with systems.stack:
+        url = "http://127.0.0.1:%d/healthy" % port
+        dovecots = {"none": systems.start(),
+                    "builtin": systems.start(url, builtin=True),
+                    "this": systems.start(url)}
+        for dovecot in dovecots.values():
+            for user in USERS:
+                new = dovecot.dir / "home" / user / "Maildir/new"
+                for n in range(size):
+                    path = new / ("1795000000.M%dP1.bench" % n)
+                    path.write_bytes(b"From: a@example.org\n\nx\n")
+                    os.chown(path, 20000, 20000)
+                with dovecot.imap(user) as imap:
+                    imap.select("INBOX")
+        results = {what: [] for what in dovecots}
+        for _ in range(rounds):
+            for what, dovecot in dovecots.items():
+                results[what].append(deliver(dovecot, DELIVERIES // 2)[0])
+    print("\nThe same into an INBOX of %d messages, healthy endpoint, p50 ms "
+          "and over no push" % size)
+    for what, values in results.items():
+        print("%-24s %8s %8s" % (what, fmt(statistics.median(values)), fmt(
+            statistics.median(v / n for v, n in
+                              zip(values, results["none"])))))
+
+
+class Commits:
+    """When messages appear in a Maildir's new/, which is when their mail
+    transaction commits: by inotify."""
+
+    IN_MOVED_TO, IN_CREATE = 0x80, 0x100
+
+    def __init__(self, directory):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.fd = libc.inotify_init()
+        assert libc.inotify_add_watch(
+            self.fd, str(directory).encode(),
+            self.IN_MOVED_TO | self.IN_CREATE) >= 0
+
+    def wait(self):
+        os.read(self.fd, 4096)
+        return time.monotonic()
+
+    def close(self):
+        os.close(self.fd)
+
+
+def bench_arrival(stage, rounds):
+    systems = Systems(stage)
+    endpoint = Endpoint()
+    endpoint.status = 200
+    with systems.stack:
+        dovecots = {"builtin": systems.start(endpoint.url, builtin=True),
+                    "this": systems.start(endpoint.url)}
+        time.sleep(1)
+        results = {what: [] for what in dovecots}
+        for _ in range(rounds * 10):
+            for what, dovecot in dovecots.items():
+                endpoint.clear()
+                endpoint.status = 200
+                commits = Commits(dovecot.dir / "home/user0/Maildir/new")
+                client = multiprocessing.Process(
+                    target=dovecot.deliver, args=("user0", message()))
+                client.start()
+                committed = commits.wait()
+                request, = endpoint.wait(1)
+                client.join()
+                commits.close()
+                results[what].append(1000 * (request.time - committed))
+    endpoint.stop()
+    print("\nFrom the commit of the mail transaction to the arrival, idle "
+          "machine, ms")
+    for what, values in results.items():
+        values.sort()
+        print("%-24s p50 %6s  p95 %6s" % (
+            what, fmt(statistics.median(values)),
+            fmt(values[len(values) * 95 // 100])))
+
+
+def hand_off(dovecot, url, count):
+    """As mail processes do, straight to the service."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(str(dovecot.dir / "run/http-notify"))
+    replies = sock.makefile("rb")
+    sock.sendall(b"VERSION\thttp-notify-handoff\t1\t0\nSESSION\t%032x\n" %
+                 time.time_ns())
+    replies.readline()
+    batch = 100
+    for first in range(1, count + 1, batch):
+        sock.sendall("".join("NOTIFY\t%d\tuser%d\tINBOX\t1\t%s\turl=%s\n" % (
+            seq, seq % DRAIN_USERS, BODY, url)
+            for seq in range(first, first + batch)).encode())
+        for _ in range(batch):
+            assert replies.readline().startswith(b"OK")
+    sock.close()
+
+
+def drain(dovecot, port):
+    """Seconds from the first arrival to the last of what an outage held."""
+    hand_off(dovecot, "http://127.0.0.1:%d/logged" % port, DRAIN)
+    with nginx(port) as directory:
+        log = directory / "when.log"
+        wait_for(lambda: log.exists() and
+                 log.read_bytes().count(b"\n") >= DRAIN, 120, "the drain")
+        times = sorted(float(line) for line in log.read_text().split())
+        assert len(times) == DRAIN, len(times)
+        # the first one is the probe that found the endpoint up again
+        return times[-1] - times[1]
+
+
+def bench_drain(stage, bare_loop, rounds):
+    systems = Systems(stage)
+    port, other_port = free_port(), free_port()
+    results = {"this": [], "bare": [], "wrk": []}
+    with systems.stack, nginx(other_port):
+        dovecot = systems.start()
+        url = "http://127.0.0.1:%d/logged" % other_port
+        for _ in range(rounds):
+            results["this"].append(DRAIN / drain(dovecot, port))
+            bare = subprocess.run(
+                [bare_loop, url, str(DRAIN), str(DRAIN_CONCURRENCY), BODY],
+                check=True, stdout=subprocess.PIPE)
+            results["bare"].append(DRAIN / float(bare.stdout))
+            wrk = subprocess.run(
+                ["wrk", "-t1", "-c%d" % DRAIN_CONCURRENCY, "-d2s", "-s",
+                 str(pathlib.Path(__file__).with_name("put.lua")), url],
+                check=True, stdout=subprocess.PIPE, text=True,
+                env=dict(os.environ, BENCH_BODY=BODY))
+            results["wrk"].append(next(
+                float(line.split()[1]) for line in wrk.stdout.splitlines()
+                if line.startswith("Requests/sec")))
+    print("\nDraining %d notifications of %d users after an outage, %d at a "
+          "time, notifications/s, and over the bare libcurl loop" % (
+              DRAIN, DRAIN_USERS, DRAIN_CONCURRENCY))
+    for what, name in (("this", "this"), ("bare", "bare libcurl loop"),
+                       ("wrk", "wrk")):
+        print("%-24s %8s %8s" % (name, fmt(statistics.median(results[what])),
+                                 fmt(statistics.median(
+                                     t / b for t, b in zip(
+                                         results[what], results["bare"])))))
+
+
+def main(stage, bare_loop, rounds):
+    rounds = int(rounds)
+    port = free_port()
+    with nginx(port):
+        bench_deliveries(stage, port, rounds)
+        bench_large_inbox(stage, port, rounds)
+    bench_arrival(stage, rounds)
+    bench_drain(stage, bare_loop, rounds)
+
+
+main(*sys.argv[1:])
