@@ -22,6 +22,8 @@
 struct handoff_client_item {
 	struct http_notify_handoff handoff;
 	struct event *event;
+	/* on the present connection */
+	bool sent;
 	bool answered;
 	/* the service's reason, when it was answered with a refusal */
 	const char *error;
@@ -39,9 +41,12 @@ struct handoff_client {
 	/* There was no socket the last time: it is no use to wait for it. */
 	bool socket_gone;
 
-	/* added since the last flush */
+	/* added, and not waited for yet */
 	pool_t pool;
 	ARRAY(struct handoff_client_item *) items;
+	/* until when the items that were sent may be answered */
+	int64_t deadline;
+	unsigned int timeout_msecs;
 };
 
 struct handoff_client *handoff_client_init(const char *socket_path)
@@ -60,6 +65,10 @@ struct handoff_client *handoff_client_init(const char *socket_path)
 
 static void handoff_client_disconnect(struct handoff_client *client)
 {
+	struct handoff_client_item *item;
+
+	array_foreach_elem(&client->items, item)
+		item->sent = FALSE;
 	i_close_fd(&client->fd);
 	str_truncate(client->input, 0);
 	client->version_received = FALSE;
@@ -134,12 +143,11 @@ static int wait_for(int fd, short events, int64_t deadline)
 }
 
 static int
-handoff_client_connect(struct handoff_client *client, int64_t deadline,
-		       const char **error_r)
+handoff_client_connect(struct handoff_client *client, const char **error_r)
 {
 	const char *path = client->socket_path;
 	int64_t gone_deadline = client->socket_gone ? 0 :
-		I_MIN(deadline, monotonic_msecs() + SOCKET_GONE_MSECS);
+		I_MIN(client->deadline, monotonic_msecs() + SOCKET_GONE_MSECS);
 
 	/* A UNIX socket connects at once, or says that its backlog is full:
 	   then there is nothing to poll for. */
@@ -147,7 +155,7 @@ handoff_client_connect(struct handoff_client *client, int64_t deadline,
 		bool gone = errno == ENOENT || errno == ECONNREFUSED;
 
 		if ((!gone && errno != EAGAIN) ||
-		    monotonic_msecs() >= (gone ? gone_deadline : deadline)) {
+		    monotonic_msecs() >= (gone ? gone_deadline : client->deadline)) {
 			client->socket_gone = gone;
 			break;
 		}
@@ -180,19 +188,21 @@ handoff_client_connect(struct handoff_client *client, int64_t deadline,
 }
 
 static void
-handoff_client_append_unanswered(struct handoff_client *client, string_t *dest)
+handoff_client_append_unsent(struct handoff_client *client, string_t *dest)
 {
 	struct handoff_client_item *item;
 
 	array_foreach_elem(&client->items, item) {
-		if (!item->answered)
+		if (!item->sent && !item->answered) {
 			http_notify_handoff_append(dest, &item->handoff);
+			item->sent = TRUE;
+		}
 	}
 }
 
 static int
 handoff_client_write(struct handoff_client *client, const string_t *output,
-		     int64_t deadline, const char **error_r)
+		     const char **error_r)
 {
 	const unsigned char *data = str_data(output);
 	size_t size = str_len(output);
@@ -204,7 +214,8 @@ handoff_client_write(struct handoff_client *client, const string_t *output,
 			data += ret;
 			size -= ret;
 		} else if (errno == EAGAIN) {
-			if (wait_for(client->fd, POLLOUT, deadline) == 0)
+			if (wait_for(client->fd, POLLOUT,
+				     client->deadline) == 0)
 				return 0;
 		} else if (errno != EINTR) {
 			*error_r = t_strdup_printf("write(%s) failed: %m",
@@ -293,17 +304,15 @@ static bool handoff_client_all_answered(struct handoff_client *client)
 	return TRUE;
 }
 
-/* Returns 1 if all is answered, 0 if the deadline passed, -1 if the connection
-   failed. */
+/* Send what was not sent on this connection. Returns 1 if all is sent, 0 if the
+   deadline passed, -1 if the connection failed. */
 static int
-handoff_client_try(struct handoff_client *client, int64_t deadline,
-		   const char **error_r)
+handoff_client_try_send(struct handoff_client *client, const char **error_r)
 {
 	string_t *output = t_str_new(2048);
-	int ret;
 
 	if (client->fd == -1) {
-		if (handoff_client_connect(client, deadline, error_r) < 0)
+		if (handoff_client_connect(client, error_r) < 0)
 			return -1;
 		str_printfa(output, "VERSION\t%s\t%u\t%u\n",
 			    HTTP_NOTIFY_HANDOFF_NAME,
@@ -311,11 +320,19 @@ handoff_client_try(struct handoff_client *client, int64_t deadline,
 			    HTTP_NOTIFY_HANDOFF_VERSION_MINOR);
 		http_notify_handoff_append_session(output, client->session);
 	}
-	handoff_client_append_unanswered(client, output);
+	handoff_client_append_unsent(client, output);
+	return handoff_client_write(client, output, error_r);
+}
 
-	ret = handoff_client_write(client, output, deadline, error_r);
+/* As above, and wait until all is answered. */
+static int
+handoff_client_try_wait(struct handoff_client *client, const char **error_r)
+{
+	int ret;
+
+	ret = handoff_client_try_send(client, error_r);
 	while (ret > 0 && !handoff_client_all_answered(client)) {
-		ret = wait_for(client->fd, POLLIN, deadline);
+		ret = wait_for(client->fd, POLLIN, client->deadline);
 		if (ret > 0 && handoff_client_read(client, error_r) < 0)
 			ret = -1;
 	}
@@ -331,37 +348,51 @@ handoff_client_item_cmp(struct handoff_client_item *const *a,
 	return 0;
 }
 
-void handoff_client_flush(struct handoff_client *client,
-			  unsigned int timeout_msecs)
+void handoff_client_send(struct handoff_client *client,
+			 unsigned int timeout_msecs)
 {
 	struct handoff_client_item *item;
-	int64_t deadline;
+
+	/* a mail transaction's messages arrive in no particular order */
+	array_sort(&client->items, handoff_client_item_cmp);
+	array_foreach_elem(&client->items, item) {
+		if (item->handoff.seq == 0)
+			item->handoff.seq = ++client->last_seq;
+	}
+
+	client->timeout_msecs = timeout_msecs;
+	client->deadline = monotonic_msecs() + timeout_msecs;
+	if (client->fd != -1) T_BEGIN {
+		const char *error;
+
+		if (handoff_client_try_send(client, &error) < 0)
+			handoff_client_disconnect(client);
+	} T_END;
+}
+
+void handoff_client_wait(struct handoff_client *client)
+{
+	struct handoff_client_item *item;
 	bool was_connected;
 	int ret;
 
 	if (array_is_empty(&client->items))
 		return;
 
-	/* a mail transaction's messages arrive in no particular order */
-	array_sort(&client->items, handoff_client_item_cmp);
-	array_foreach_elem(&client->items, item)
-		item->handoff.seq = ++client->last_seq;
-
 	T_BEGIN {
 		const char *error = NULL;
 
-		deadline = monotonic_msecs() + timeout_msecs;
 		was_connected = client->fd != -1;
-		ret = handoff_client_try(client, deadline, &error);
+		ret = handoff_client_try_wait(client, &error);
 		if (ret < 0 && (was_connected || client->fd != -1)) {
 			/* A connection was lost, as when the service was
 			   restarted. Sending again is safe. */
 			handoff_client_disconnect(client);
-			ret = handoff_client_try(client, deadline, &error);
+			ret = handoff_client_try_wait(client, &error);
 		}
 		if (ret == 0) {
 			error = t_strdup_printf("the service did not store it "
-				"within %u ms", timeout_msecs);
+				"within %u ms", client->timeout_msecs);
 		}
 		if (ret <= 0)
 			handoff_client_disconnect(client);

@@ -11,17 +11,19 @@ struct handoff_client;
 struct handoff_client *handoff_client_init(const char *socket_path);
 void handoff_client_deinit(struct handoff_client **client);
 
-/* Add a notification to the next flush. Everything is copied; seq is assigned
-   here. event is referenced until then, for the log. */
+/* Add a notification to the next send. Everything is copied; seq is assigned
+   there. event is referenced until its end is known, for the log. */
 void handoff_client_add(struct handoff_client *client,
 			const struct http_notify_handoff *handoff,
 			struct event *event);
 
-/* Hand over all that was added, in the order of the UIDs, by one write, and
-   wait until the service has stored it, for at most timeout_msecs in all. What
-   the service does not confirm is logged, each with user, folder, UID and the
-   reason, and forgotten. */
-void handoff_client_flush(struct handoff_client *client,
-			  unsigned int timeout_msecs);
+/* Send all that was added, in the order of the UIDs, by one write. From now on
+   the service has timeout_msecs to store it. */
+void handoff_client_send(struct handoff_client *client,
+			 unsigned int timeout_msecs);
+/* Wait until the service has stored all that was sent, for what is left of that
+   time. What the service does not confirm is logged, each with user, folder,
+   UID and the reason, and forgotten. */
+void handoff_client_wait(struct handoff_client *client);
 
 #endif

@@ -201,8 +201,8 @@ http_notify_driver_end_txn(struct push_notification_driver_txn *dtxn,
 	/* By now every driver line has seen every message of the transaction,
 	   so the first of them to get here hands over for all. */
 	if (handoff_client != NULL) {
-		handoff_client_flush(handoff_client,
-				     duser->handoff_timeout_msecs);
+		handoff_client_send(handoff_client,
+				    duser->handoff_timeout_msecs);
 	}
 }
 
@@ -211,6 +211,10 @@ http_notify_driver_deinit_user(struct push_notification_driver_user *puser)
 {
 	struct http_notify_driver_user *duser = puser->context;
 
+	/* The mail process waits at the last moment: while it has finished the
+	   delivery, the service has stored the notification. */
+	if (handoff_client != NULL)
+		handoff_client_wait(handoff_client);
 	event_unref(&duser->event);
 }
 

@@ -1,8 +1,8 @@
 /* For each endpoint a cursor moves over its part of the queue. A row that it
    meets goes to the lane of its user, which is made for it; if the lane is busy
-   with an earlier row, it only notes that there is more. So every row up to the
-   cursor is either a lane's current one or comes after it in the same lane, and
-   no lane exists for a user who has nothing there. */
+   with an earlier row, it only notes the id. So every row up to the cursor is
+   either a lane's current one or known to the lane by its id, and no lane exists
+   for a user who has nothing there. */
 #include "lib.h"
 #include "array.h"
 #include "hash.h"
@@ -41,13 +41,13 @@ struct target {
 	int64_t down_since;
 };
 
-/* One user of an endpoint, as long as there is a row up to the cursor. */
+/* One mail user of an endpoint, as long as there is a row up to the cursor. */
 struct lane {
 	/* in the endpoint's list of lanes that are ready to send */
 	struct lane *prev, *next;
 
 	struct endpoint *ep;
-	int64_t key;
+	char *username;
 	/* holds the current item */
 	pool_t pool;
 	struct queue_item item;
@@ -55,11 +55,11 @@ struct lane {
 	struct target *target;
 	/* the current item waits for its next attempt */
 	struct timeout *to_retry;
-	/* the cursor has passed over other rows of the lane */
-	bool more;
+	/* ids of the rows after it that the cursor has passed, and how many of
+	   them have had their turn */
+	ARRAY(int64_t) passed;
+	unsigned int passed_done;
 };
-
-HASH_TABLE_DEFINE_TYPE(lanes, const int64_t *, struct lane *);
 
 struct endpoint {
 	struct delivery *delivery;
@@ -75,7 +75,8 @@ struct endpoint {
 	int64_t cursor;
 	/* rows may be there behind the cursor */
 	bool unread;
-	HASH_TABLE_TYPE(lanes) lanes;
+	/* by mail user */
+	HASH_TABLE(char *, struct lane *) lanes;
 	struct lane *ready_head, *ready_tail;
 
 	/* for the next probe */
@@ -104,17 +105,6 @@ static int64_t monotonic_msecs(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static unsigned int lane_key_hash(const int64_t *key)
-{
-	/* it is a hash already */
-	return (unsigned int)*key;
-}
-
-static int lane_key_cmp(const int64_t *key1, const int64_t *key2)
-{
-	return *key1 == *key2 ? 0 : 1;
-}
-
 static void lane_ready(struct lane *lane)
 {
 	DLLIST2_APPEND(&lane->ep->ready_head, &lane->ep->ready_tail, lane);
@@ -128,19 +118,22 @@ static void lane_unready(struct lane *lane)
 static void lane_free(struct lane **_lane)
 {
 	struct lane *lane = *_lane;
-	const int64_t *key = &lane->key;
 
 	*_lane = NULL;
-	hash_table_remove(lane->ep->lanes, key);
+	hash_table_remove(lane->ep->lanes, lane->username);
 	timeout_remove(&lane->to_retry);
+	if (array_is_created(&lane->passed))
+		array_free(&lane->passed);
 	pool_unref(&lane->pool);
+	i_free(lane->username);
 	i_free(lane);
 }
 
 static void lane_set_item(struct lane *lane, const struct queue_item *item)
 {
+	p_clear(lane->pool);
 	lane->item = *item;
-	lane->item.username = p_strdup(lane->pool, item->username);
+	lane->item.username = lane->username;
 	lane->item.folder = p_strdup(lane->pool, item->folder);
 	lane->item.body = p_strdup(lane->pool, item->body);
 }
@@ -149,34 +142,48 @@ static void
 lane_create(struct endpoint *ep, const struct queue_item *item)
 {
 	struct lane *lane;
-	const int64_t *key;
 
 	lane = i_new(struct lane, 1);
 	lane->ep = ep;
-	lane->key = item->lane;
-	key = &lane->key;
+	lane->username = i_strdup(item->username);
 	lane->pool = pool_alloconly_create("http-notify lane", 1024);
 	lane_set_item(lane, item);
-	hash_table_insert(ep->lanes, key, lane);
+	hash_table_insert(ep->lanes, lane->username, lane);
 	lane_ready(lane);
+}
+
+static void lane_pass(struct lane *lane, int64_t id)
+{
+	if (!array_is_created(&lane->passed))
+		i_array_init(&lane->passed, 8);
+	array_push_back(&lane->passed, &id);
+}
+
+static bool lane_read_passed(struct lane *lane, int64_t id)
+{
+	struct queue_item item;
+	bool found;
+
+	T_BEGIN {
+		found = queue_read_item(lane->ep->delivery->queue, id,
+					pool_datastack_create(), &item);
+		if (found)
+			lane_set_item(lane, &item);
+	} T_END;
+	return found;
 }
 
 /* The current item is out of the queue: go on to the next one. */
 static void lane_next(struct lane *lane)
 {
-	struct delivery *delivery = lane->ep->delivery;
-	struct queue_item item;
 	bool found = FALSE;
 
-	if (lane->more) T_BEGIN {
-		found = queue_read_lane(delivery->queue, lane->ep->id,
-					lane->key, lane->item.id,
-					pool_datastack_create(), &item);
-		if (found) {
-			p_clear(lane->pool);
-			lane_set_item(lane, &item);
-		}
-	} T_END;
+	while (!found && array_is_created(&lane->passed) &&
+	       lane->passed_done < array_count(&lane->passed)) {
+		/* it is not there any more if it was too old */
+		found = lane_read_passed(lane, *array_idx(&lane->passed,
+							  lane->passed_done++));
+	}
 	if (found)
 		lane_ready(lane);
 	else
@@ -371,11 +378,11 @@ static void endpoint_read(struct endpoint *ep)
 	count = queue_read(ep->delivery->queue, ep->id, ep->cursor, READ_BATCH,
 			   pool_datastack_create(), items);
 	for (i = 0; i < count; i++) {
-		const int64_t *key = &items[i].lane;
-		struct lane *lane = hash_table_lookup(ep->lanes, key);
+		struct lane *lane =
+			hash_table_lookup(ep->lanes, items[i].username);
 
 		if (lane != NULL)
-			lane->more = TRUE;
+			lane_pass(lane, items[i].id);
 		else
 			lane_create(ep, &items[i]);
 		ep->cursor = items[i].id;
@@ -409,8 +416,8 @@ static bool endpoint_expire(struct endpoint *ep)
 	count = queue_read(ep->delivery->queue, ep->id, 0, EXPIRE_BATCH,
 			   pool_datastack_create(), items);
 	for (i = 0; i < count && items[i].expires <= ioloop_time; i++) {
-		const int64_t *key = &items[i].lane;
-		struct lane *lane = hash_table_lookup(ep->lanes, key);
+		struct lane *lane =
+			hash_table_lookup(ep->lanes, items[i].username);
 
 		if (lane == NULL || lane->item.id != items[i].id) {
 			delivery_lost(ep, &items[i], "max_age reached");
@@ -519,8 +526,7 @@ endpoint_create(struct delivery *delivery, int64_t id)
 	ep->id = id;
 	health_init(&ep->targets[0].health);
 	health_init(&ep->targets[1].health);
-	hash_table_create(&ep->lanes, default_pool, 0,
-			  lane_key_hash, lane_key_cmp);
+	hash_table_create(&ep->lanes, default_pool, 0, str_hash, strcmp);
 	array_push_back(&delivery->endpoints, &ep);
 	return ep;
 }
@@ -528,11 +534,11 @@ endpoint_create(struct delivery *delivery, int64_t id)
 static void endpoint_free(struct endpoint *ep)
 {
 	struct hash_iterate_context *iter;
-	const int64_t *key;
 	struct lane *lane;
+	char *username;
 
 	iter = hash_table_iterate_init(ep->lanes);
-	while (hash_table_iterate(iter, ep->lanes, &key, &lane))
+	while (hash_table_iterate(iter, ep->lanes, &username, &lane))
 		lane_free(&lane);
 	hash_table_iterate_deinit(&iter);
 	hash_table_destroy(&ep->lanes);

@@ -1,15 +1,15 @@
 /* The queue in an SQLite file, in WAL mode.
 
-   What a hand-off costs does not depend on how much is queued: a row is
-   appended to the table and to the index of its endpoint, and goes to one leaf
-   of the index of lanes. Nothing here needs more memory for a longer queue than
-   SQLite's page cache of a fixed size. */
+   Every page that a commit touches is one more to write and to checksum, so
+   there is one table without an index: the id has the endpoint's number in its
+   upper bits, which keeps each endpoint's rows together and in order. What a
+   hand-off costs does not depend on how much is queued, and nothing here needs
+   more memory for a longer queue than SQLite's page cache of a fixed size. */
 #include "lib.h"
 #include "array.h"
 #include "eacces-error.h"
 #include "file-lock.h"
 #include "ioloop.h"
-#include "sha1.h"
 
 #include "queue.h"
 
@@ -27,6 +27,13 @@
 #define QUEUE_LOCK_TIMEOUT_SECS 10
 
 #define QUEUE_SCHEMA_VERSION 1
+
+/* An id: the endpoint, and below it a number that ascends over all endpoints.
+   2^40 notifications take years at any rate. */
+#define ID_ENDPOINT_SHIFT 40
+#define ID_FIRST(endpoint) ((endpoint) << ID_ENDPOINT_SHIFT)
+#define ID_NUMBER(id) ((id) & ((INT64_C(1) << ID_ENDPOINT_SHIFT) - 1))
+
 /* After a commit that failed. */
 #define QUEUE_RETRY_MSECS 1000
 /* An admin's sqlite3 shell may lock the queue for a moment. */
@@ -44,8 +51,6 @@ static const char *const schema[] = {
 
 	"CREATE TABLE notification ("
 	" id INTEGER PRIMARY KEY,"
-	" endpoint INTEGER NOT NULL,"
-	" lane INTEGER NOT NULL,"
 	" session BLOB NOT NULL,"
 	" seq INTEGER NOT NULL,"
 	" created INTEGER NOT NULL,"
@@ -55,10 +60,8 @@ static const char *const schema[] = {
 	" folder TEXT NOT NULL,"
 	" uid INTEGER NOT NULL,"
 	" body TEXT NOT NULL)",
-	"CREATE INDEX notification_endpoint ON notification (endpoint)",
-	"CREATE INDEX notification_lane ON notification (endpoint, lane)",
 
-	/* the last hand-off of each mail process */
+	/* the latest hand-off of each mail process */
 	"CREATE TABLE session ("
 	" id BLOB PRIMARY KEY,"
 	" seq INTEGER NOT NULL,"
@@ -76,7 +79,6 @@ enum queue_statement {
 	STATEMENT_REMOVE,
 	STATEMENT_SET_ATTEMPTS,
 	STATEMENT_READ,
-	STATEMENT_READ_LANE,
 	STATEMENT_COUNT_ENDPOINT,
 	STATEMENT_SESSION_SET,
 	STATEMENT_SESSION_REMOVE,
@@ -85,7 +87,7 @@ enum queue_statement {
 };
 
 #define ITEM_COLUMNS \
-	"id, endpoint, lane, session, seq, created, expires, attempts, " \
+	"id, session, seq, created, expires, attempts, " \
 	"username, folder, uid, body"
 
 static const char *const statements[STATEMENT_COUNT] = {
@@ -99,21 +101,17 @@ static const char *const statements[STATEMENT_COUNT] = {
 		"SELECT id FROM endpoint WHERE key = ?1",
 	[STATEMENT_ADD] =
 		"INSERT INTO notification ("ITEM_COLUMNS") VALUES "
-		"(?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8, ?9, ?10, ?11)",
+		"(?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)",
 	[STATEMENT_REMOVE] =
 		"DELETE FROM notification WHERE id = ?1",
 	[STATEMENT_SET_ATTEMPTS] =
 		"UPDATE notification SET attempts = ?2 WHERE id = ?1",
 	[STATEMENT_READ] =
 		"SELECT "ITEM_COLUMNS" FROM notification "
-		"WHERE endpoint = ?1 AND id > ?2 AND id <= ?3 "
-		"ORDER BY id LIMIT ?4",
-	[STATEMENT_READ_LANE] =
-		"SELECT "ITEM_COLUMNS" FROM notification "
-		"WHERE endpoint = ?1 AND lane = ?2 AND id > ?3 AND id <= ?4 "
-		"ORDER BY id LIMIT 1",
+		"WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
 	[STATEMENT_COUNT_ENDPOINT] =
-		"SELECT count(*) FROM notification WHERE endpoint = ?1",
+		"SELECT count(*) FROM notification "
+		"WHERE id > ?1 AND id <= ?2",
 	/* changes a row only if it says something new */
 	[STATEMENT_SESSION_SET] =
 		"INSERT INTO session (id, seq, used) VALUES (?1, ?2, ?3) "
@@ -141,8 +139,8 @@ struct queue {
 	   the next transaction begins with removing them again */
 	ARRAY(int64_t) removed;
 
-	/* highest id given out, and highest id stored */
-	int64_t last_id, committed_id;
+	/* highest number given out, and highest number stored */
+	int64_t last_number, committed_number;
 };
 
 static const char *queue_sqlite_error(struct queue *queue, const char *what)
@@ -217,7 +215,7 @@ static void queue_commit(struct queue *queue)
 		queue_fail(queue, "COMMIT");
 	if (queue->error == NULL) {
 		array_clear(&queue->removed);
-		queue->committed_id = queue->last_id;
+		queue->committed_number = queue->last_number;
 	} else {
 		/* some errors have rolled back by themselves */
 		if (!sqlite3_get_autocommit(queue->db))
@@ -349,10 +347,12 @@ queue_open_db(struct queue *queue, bool sync_full, const char **error_r)
 			"DELETE FROM session WHERE used < %"PRId64,
 			(int64_t)ioloop_time - QUEUE_SESSION_LIFETIME_SECS),
 			error_r) < 0 ||
-	    queue_get_int(queue, "SELECT coalesce(max(id), 0) FROM notification",
-			  &queue->last_id, error_r) < 0)
+	    queue_get_int(queue, t_strdup_printf(
+			"SELECT coalesce(max(id & %"PRId64"), 0) "
+			"FROM notification", ID_NUMBER(-1)),
+			&queue->last_number, error_r) < 0)
 		return -1;
-	queue->committed_id = queue->last_id;
+	queue->committed_number = queue->last_number;
 
 	for (i = 0; i < STATEMENT_COUNT; i++) {
 		if (sqlite3_prepare_v3(queue->db, statements[i], -1,
@@ -449,8 +449,12 @@ void queue_endpoints_foreach(struct queue *queue,
 	sqlite3_stmt *stmt;
 	const char *error;
 
-	if (queue_exec(queue, "DELETE FROM endpoint WHERE id NOT IN "
-		       "(SELECT endpoint FROM notification)", &error) < 0)
+	if (queue_exec(queue, t_strdup_printf(
+			"DELETE FROM endpoint WHERE NOT EXISTS ("
+			"SELECT 1 FROM notification WHERE "
+			"notification.id >= endpoint.id << %u AND "
+			"notification.id < (endpoint.id + 1) << %u)",
+			ID_ENDPOINT_SHIFT, ID_ENDPOINT_SHIFT), &error) < 0)
 		i_error("%s", error);
 	if (sqlite3_prepare_v2(queue->db, sql, -1, &stmt, NULL) != SQLITE_OK) {
 		i_error("%s", queue_sqlite_error(queue, sql));
@@ -461,16 +465,6 @@ void queue_endpoints_foreach(struct queue *queue,
 			 (const char *)sqlite3_column_text(stmt, 1), context);
 	}
 	(void)sqlite3_finalize(stmt);
-}
-
-static int64_t queue_lane(const char *username)
-{
-	unsigned char digest[SHA1_RESULTLEN];
-	int64_t lane;
-
-	sha1_get_digest(username, strlen(username), digest);
-	memcpy(&lane, digest, sizeof(lane));
-	return lane;
 }
 
 /* Returns 1 if this is the session's highest seq, 0 if not. */
@@ -499,26 +493,23 @@ int queue_add(struct queue *queue, struct queue_item *item,
 	if ((ret = queue_session_set(queue, item)) == 0)
 		return 0;
 
-	item->id = queue->last_id + 1;
-	item->lane = queue_lane(item->username);
+	item->id = ID_FIRST(item->endpoint) + queue->last_number + 1;
 	sqlite3_bind_int64(stmt, 1, item->id);
-	sqlite3_bind_int64(stmt, 2, item->endpoint);
-	sqlite3_bind_int64(stmt, 3, item->lane);
-	sqlite3_bind_blob(stmt, 4, item->session, sizeof(item->session),
+	sqlite3_bind_blob(stmt, 2, item->session, sizeof(item->session),
 			  SQLITE_STATIC);
-	sqlite3_bind_int64(stmt, 5, item->seq);
-	sqlite3_bind_int64(stmt, 6, item->created);
-	sqlite3_bind_int64(stmt, 7, item->expires);
-	sqlite3_bind_text(stmt, 8, item->username, -1, SQLITE_STATIC);
-	sqlite3_bind_text(stmt, 9, item->folder, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(stmt, 10, item->uid);
-	sqlite3_bind_text(stmt, 11, item->body, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 3, item->seq);
+	sqlite3_bind_int64(stmt, 4, item->created);
+	sqlite3_bind_int64(stmt, 5, item->expires);
+	sqlite3_bind_text(stmt, 6, item->username, -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 7, item->folder, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 8, item->uid);
+	sqlite3_bind_text(stmt, 9, item->body, -1, SQLITE_STATIC);
 	if (ret < 0 || queue_step(queue, STATEMENT_ADD) < 0) {
 		queue_fail(queue, "INSERT");
 		*error_r = t_strdup(queue->error);
 		return -1;
 	}
-	queue->last_id = item->id;
+	queue->last_number++;
 	return 1;
 }
 
@@ -545,30 +536,32 @@ queue_item_fill(sqlite3_stmt *stmt, pool_t pool, struct queue_item *item_r)
 {
 	i_zero(item_r);
 	item_r->id = sqlite3_column_int64(stmt, 0);
-	item_r->endpoint = sqlite3_column_int64(stmt, 1);
-	item_r->lane = sqlite3_column_int64(stmt, 2);
-	if (sqlite3_column_bytes(stmt, 3) == sizeof(item_r->session)) {
-		memcpy(item_r->session, sqlite3_column_blob(stmt, 3),
+	item_r->endpoint = item_r->id >> ID_ENDPOINT_SHIFT;
+	if (sqlite3_column_bytes(stmt, 1) == sizeof(item_r->session)) {
+		memcpy(item_r->session, sqlite3_column_blob(stmt, 1),
 		       sizeof(item_r->session));
 	}
-	item_r->seq = sqlite3_column_int64(stmt, 4);
-	item_r->created = sqlite3_column_int64(stmt, 5);
-	item_r->expires = sqlite3_column_int64(stmt, 6);
-	item_r->attempts = sqlite3_column_int64(stmt, 7);
-	item_r->username = column_strdup(stmt, 8, pool);
-	item_r->folder = column_strdup(stmt, 9, pool);
-	item_r->uid = sqlite3_column_int64(stmt, 10);
-	item_r->body = column_strdup(stmt, 11, pool);
+	item_r->seq = sqlite3_column_int64(stmt, 2);
+	item_r->created = sqlite3_column_int64(stmt, 3);
+	item_r->expires = sqlite3_column_int64(stmt, 4);
+	item_r->attempts = sqlite3_column_int64(stmt, 5);
+	item_r->username = column_strdup(stmt, 6, pool);
+	item_r->folder = column_strdup(stmt, 7, pool);
+	item_r->uid = sqlite3_column_int64(stmt, 8);
+	item_r->body = column_strdup(stmt, 9, pool);
 }
 
 static unsigned int
-queue_read_rows(struct queue *queue, enum queue_statement idx,
-		pool_t pool, struct queue_item *items_r)
+queue_read_range(struct queue *queue, int64_t after_id, int64_t last_id,
+		 unsigned int limit, pool_t pool, struct queue_item *items_r)
 {
-	sqlite3_stmt *stmt = queue->statements[idx];
+	sqlite3_stmt *stmt = queue->statements[STATEMENT_READ];
 	unsigned int count = 0;
 	int ret;
 
+	sqlite3_bind_int64(stmt, 1, after_id);
+	sqlite3_bind_int64(stmt, 2, last_id);
+	sqlite3_bind_int64(stmt, 3, limit);
 	while ((ret = sqlite3_step(stmt)) == SQLITE_ROW)
 		queue_item_fill(stmt, pool, &items_r[count++]);
 	if (ret != SQLITE_DONE)
@@ -577,17 +570,25 @@ queue_read_rows(struct queue *queue, enum queue_statement idx,
 	return count;
 }
 
+/* The last one that is stored. */
+static int64_t queue_last_id(struct queue *queue, int64_t endpoint)
+{
+	return ID_FIRST(endpoint) + queue->committed_number;
+}
+
 unsigned int
 queue_read(struct queue *queue, int64_t endpoint, int64_t after_id,
 	   unsigned int limit, pool_t pool, struct queue_item *items_r)
 {
-	sqlite3_stmt *stmt = queue->statements[STATEMENT_READ];
+	return queue_read_range(queue, I_MAX(after_id, ID_FIRST(endpoint)),
+				queue_last_id(queue, endpoint), limit,
+				pool, items_r);
+}
 
-	sqlite3_bind_int64(stmt, 1, endpoint);
-	sqlite3_bind_int64(stmt, 2, after_id);
-	sqlite3_bind_int64(stmt, 3, queue->committed_id);
-	sqlite3_bind_int64(stmt, 4, limit);
-	return queue_read_rows(queue, STATEMENT_READ, pool, items_r);
+bool queue_read_item(struct queue *queue, int64_t id, pool_t pool,
+		     struct queue_item *item_r)
+{
+	return queue_read_range(queue, id - 1, id, 1, pool, item_r) > 0;
 }
 
 unsigned int queue_count(struct queue *queue, int64_t endpoint)
@@ -595,23 +596,12 @@ unsigned int queue_count(struct queue *queue, int64_t endpoint)
 	sqlite3_stmt *stmt = queue->statements[STATEMENT_COUNT_ENDPOINT];
 	unsigned int count = 0;
 
-	sqlite3_bind_int64(stmt, 1, endpoint);
+	sqlite3_bind_int64(stmt, 1, ID_FIRST(endpoint));
+	sqlite3_bind_int64(stmt, 2, queue_last_id(queue, endpoint));
 	if (sqlite3_step(stmt) == SQLITE_ROW)
 		count = sqlite3_column_int(stmt, 0);
 	(void)sqlite3_reset(stmt);
 	return count;
-}
-
-bool queue_read_lane(struct queue *queue, int64_t endpoint, int64_t lane,
-		     int64_t after_id, pool_t pool, struct queue_item *item_r)
-{
-	sqlite3_stmt *stmt = queue->statements[STATEMENT_READ_LANE];
-
-	sqlite3_bind_int64(stmt, 1, endpoint);
-	sqlite3_bind_int64(stmt, 2, lane);
-	sqlite3_bind_int64(stmt, 3, after_id);
-	sqlite3_bind_int64(stmt, 4, queue->committed_id);
-	return queue_read_rows(queue, STATEMENT_READ_LANE, pool, item_r) > 0;
 }
 
 void queue_remove(struct queue *queue, int64_t id)

@@ -14,13 +14,9 @@ struct queue;
 
 /* One notification. Strings of a result live in the pool that was given. */
 struct queue_item {
-	/* Ascending in the order they were added. */
+	/* within an endpoint ascending in the order they were added */
 	int64_t id;
 	int64_t endpoint;
-	/* Notifications of one endpoint with the same lane are for the same
-	   user and must keep their order. (Two users may share a lane, by a
-	   chance of 2^-64.) */
-	int64_t lane;
 
 	/* what it was handed off as: its identity for good */
 	guid_128_t session;
@@ -64,7 +60,7 @@ void queue_endpoints_foreach(struct queue *queue,
 			     queue_endpoint_callback_t *callback,
 			     void *context);
 
-/* Add an item; lane and id are set here. Added once only: it returns 0 if the
+/* Add an item; its id is set here. Added once only: it returns 0 if the
    same session has added this seq or a later one before, 1 if not. Whether it
    is stored is said by the commit callback. Returns -1 and error_r if it can't
    be; then nothing is that was added at the same turn. */
@@ -78,10 +74,9 @@ void queue_session_end(struct queue *queue, const guid_128_t session);
 unsigned int
 queue_read(struct queue *queue, int64_t endpoint, int64_t after_id,
 	   unsigned int limit, pool_t pool, struct queue_item *items_r);
-/* The next item of a lane with an id above after_id, if any. */
-bool queue_read_lane(struct queue *queue, int64_t endpoint, int64_t lane,
-		     int64_t after_id, pool_t pool, struct queue_item *item_r);
-
+/* Returns FALSE if there is no such item any more. */
+bool queue_read_item(struct queue *queue, int64_t id, pool_t pool,
+		     struct queue_item *item_r);
 /* How many items an endpoint has; takes the longer the more there are. */
 unsigned int queue_count(struct queue *queue, int64_t endpoint);
 
