@@ -2,8 +2,8 @@
 #define HTTP_NOTIFY_NOTIFICATION_H
 
 /* Longest text in the JSON, in bytes of UTF-8 before JSON's own escaping. What
-   is longer ends at the last whole character that fits. (The user, which must not
-   be cut, is short by its registration.) */
+   is longer ends at the last whole character that fits. (The user, which must
+   not be cut, is short by its registration.) */
 #define HTTP_NOTIFY_FOLDER_MAX 4096
 #define HTTP_NOTIFY_TEXT_MAX 1024
 

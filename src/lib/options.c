@@ -153,8 +153,9 @@ parse_option(const char *name, const char *value, pool_t pool,
 
 static bool url_has_credentials(const char *url)
 {
-	return url != NULL &&
-		http_notify_url_parse(url, pool_datastack_create())->user != NULL;
+	pool_t pool = pool_datastack_create();
+
+	return url != NULL && http_notify_url_parse(url, pool)->user != NULL;
 }
 
 int http_notify_options_parse(const char *const *words, pool_t pool,

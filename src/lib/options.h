@@ -23,7 +23,7 @@ struct http_notify_options {
 	/* netrc(5) file that only the service can read; NULL = none */
 	const char *netrc_file;
 
-	/* send the user= of the registration rather than the mail user's name */
+	/* send user= of the registration rather than the mail user's name */
 	bool user_from_metadata;
 	/* how long a mail user object may reuse a registration */
 	unsigned int cache_lifetime_secs;

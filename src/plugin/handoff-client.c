@@ -153,9 +153,9 @@ handoff_client_connect(struct handoff_client *client, const char **error_r)
 	   then there is nothing to poll for. */
 	while ((client->fd = net_connect_unix(path)) == -1) {
 		bool gone = errno == ENOENT || errno == ECONNREFUSED;
+		int64_t until = gone ? gone_deadline : client->deadline;
 
-		if ((!gone && errno != EAGAIN) ||
-		    monotonic_msecs() >= (gone ? gone_deadline : client->deadline)) {
+		if ((!gone && errno != EAGAIN) || monotonic_msecs() >= until) {
 			client->socket_gone = gone;
 			break;
 		}

@@ -1,8 +1,8 @@
 /* For each endpoint a cursor moves over its part of the queue. A row that it
    meets goes to the lane of its user, which is made for it; if the lane is busy
    with an earlier row, it only notes the id. So every row up to the cursor is
-   either a lane's current one or known to the lane by its id, and no lane exists
-   for a user who has nothing there. */
+   either a lane's current one or known to the lane by its id, and no lane
+   exists for a user who has nothing there. */
 #include "lib.h"
 #include "array.h"
 #include "hash.h"
@@ -406,34 +406,47 @@ static void endpoint_pump(struct endpoint *ep)
 	endpoint_schedule_probe(ep, now);
 }
 
+/* Is the row done with, although a queue that can't be written still has it? */
+static bool
+endpoint_is_done(struct endpoint *ep, struct lane *lane, int64_t id)
+{
+	return lane != NULL ? id < lane->item.id : id <= ep->cursor;
+}
+
+static void
+endpoint_expire_item(struct endpoint *ep, const struct queue_item *item)
+{
+	struct lane *lane = hash_table_lookup(ep->lanes, item->username);
+
+	if (endpoint_is_done(ep, lane, item->id))
+		return;
+	if (lane == NULL || lane->item.id != item->id) {
+		delivery_lost(ep, item, "max_age reached");
+		return;
+	}
+	if (lane->target != NULL) {
+		/* its last attempt is under way */
+		return;
+	}
+	if (lane->to_retry == NULL)
+		lane_unready(lane);
+	timeout_remove(&lane->to_retry);
+	delivery_lost(ep, item, "max_age reached");
+	lane_next(lane);
+}
+
 /* Returns TRUE if there may be more. */
 static bool endpoint_expire(struct endpoint *ep)
 {
+	unsigned int i, count, old_given_up = ep->given_up;
 	struct queue_item *items;
-	unsigned int i, count;
 
 	items = t_new(struct queue_item, EXPIRE_BATCH);
 	count = queue_read(ep->delivery->queue, ep->id, 0, EXPIRE_BATCH,
 			   pool_datastack_create(), items);
-	for (i = 0; i < count && items[i].expires <= ioloop_time; i++) {
-		struct lane *lane =
-			hash_table_lookup(ep->lanes, items[i].username);
-
-		if (lane == NULL || lane->item.id != items[i].id) {
-			delivery_lost(ep, &items[i], "max_age reached");
-			continue;
-		}
-		if (lane->target != NULL) {
-			/* its last attempt is under way */
-			continue;
-		}
-		if (lane->to_retry == NULL)
-			lane_unready(lane);
-		timeout_remove(&lane->to_retry);
-		delivery_lost(ep, &items[i], "max_age reached");
-		lane_next(lane);
-	}
-	return count == EXPIRE_BATCH && i == count;
+	for (i = 0; i < count && items[i].expires <= ioloop_time; i++)
+		endpoint_expire_item(ep, &items[i]);
+	return i == EXPIRE_BATCH && ep->given_up != old_given_up;
 }
 
 static void delivery_expire(struct delivery *delivery)

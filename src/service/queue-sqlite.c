@@ -355,9 +355,10 @@ queue_open_db(struct queue *queue, bool sync_full, const char **error_r)
 	queue->committed_number = queue->last_number;
 
 	for (i = 0; i < STATEMENT_COUNT; i++) {
-		if (sqlite3_prepare_v3(queue->db, statements[i], -1,
-				       SQLITE_PREPARE_PERSISTENT,
-				       &queue->statements[i], NULL) != SQLITE_OK) {
+		ret = sqlite3_prepare_v3(queue->db, statements[i], -1,
+					 SQLITE_PREPARE_PERSISTENT,
+					 &queue->statements[i], NULL);
+		if (ret != SQLITE_OK) {
 			*error_r = queue_sqlite_error(queue, statements[i]);
 			return -1;
 		}
@@ -588,7 +589,8 @@ queue_read(struct queue *queue, int64_t endpoint, int64_t after_id,
 bool queue_read_item(struct queue *queue, int64_t id, pool_t pool,
 		     struct queue_item *item_r)
 {
-	return queue_read_range(queue, id - 1, id, 1, pool, item_r) > 0;
+	return ID_NUMBER(id) <= queue->committed_number &&
+		queue_read_range(queue, id - 1, id, 1, pool, item_r) > 0;
 }
 
 unsigned int queue_count(struct queue *queue, int64_t endpoint)

@@ -8,8 +8,8 @@
 
    Changes gather in one transaction, which is committed at the next turn of
    the ioloop; what was added can be read from then on. If that fails the
-   additions are gone, and the removals are tried again. One process at a time has a
-   queue open. */
+   additions are gone, and the removals are tried again. One process at a time
+   has a queue open. */
 struct queue;
 
 /* One notification. Strings of a result live in the pool that was given. */

@@ -195,22 +195,39 @@ static int64_t id_of(uint64_t seq)
 	return -1;
 }
 
-/* All of a user's, one after the other. */
-static const char *queued_in_lane_of(const char *username)
+/* As "<user>:<seq>", NULL if it is not found. */
+static const char *item_to_str(int64_t id)
 {
-	struct queue_item *items, items_of_lane[64];
-	unsigned int i, count = read_items(0, 64, &items);
-	int64_t lane = 0, id = 0;
+	struct queue_item item;
 
-	for (i = 0; i < count; i++) {
-		if (strcmp(items[i].username, username) == 0)
-			lane = items[i].lane;
-	}
-	for (i = 0; i < N_ELEMENTS(items_of_lane) &&
-	     queue_read_lane(queue, endpoint, lane, id,
-			     pool_datastack_create(), &items_of_lane[i]); i++)
-		id = items_of_lane[i].id;
-	return items_to_str(items_of_lane, i);
+	if (!queue_read_item(queue, id, pool_datastack_create(), &item))
+		return NULL;
+	assert_int_equal(item.id, id);
+	return items_to_str(&item, 1);
+}
+
+/* What is below the endpoint in an id. It ascends over all endpoints. */
+static int64_t number_of(int64_t id)
+{
+	return id & ((INT64_C(1) << 40) - 1);
+}
+
+/* Adds to an endpoint, which stays the one that items are added to. */
+static int64_t add_to(int64_t to, const char *username, uint64_t seq)
+{
+	struct queue_item item;
+
+	endpoint = to;
+	item = item_of(username, seq);
+	assert_int_equal(add_item(&item), 1);
+	assert_int_equal(item.id >> 40, to);
+	return item.id;
+}
+
+static const char *queued_in(int64_t from)
+{
+	endpoint = from;
+	return queued();
 }
 
 /* The other connections to the database are an admin's, or make it fail. */
@@ -315,6 +332,24 @@ static void test_added_is_read_after_commit_only(void **state ATTR_UNUSED)
 	assert_string_equal(queued(), "alice:1");
 }
 
+static void
+assert_items_equal(const struct queue_item *item,
+		   const struct queue_item *expected)
+{
+	assert_int_equal(item->id, expected->id);
+	assert_int_equal(item->endpoint, expected->endpoint);
+	assert_memory_equal(item->session, expected->session,
+			    sizeof(item->session));
+	assert_true(item->seq == expected->seq);
+	assert_string_equal(item->username, expected->username);
+	assert_string_equal(item->folder, expected->folder);
+	assert_int_equal(item->uid, expected->uid);
+	assert_string_equal(item->body, expected->body);
+	assert_int_equal(item->created, expected->created);
+	assert_int_equal(item->expires, expected->expires);
+	assert_int_equal(item->attempts, expected->attempts);
+}
+
 static void test_everything_added_is_read(void **state ATTR_UNUSED)
 {
 	struct queue_item item = {
@@ -323,25 +358,18 @@ static void test_everything_added_is_read(void **state ATTR_UNUSED)
 		.uid = UINT32_MAX, .body = "{\"a\":\"\\u0001%s\"}",
 		.created = 1700000000, .expires = 4102444800
 	};
-	struct queue_item *items;
+	struct queue_item *items, found;
 
+	guid_128_generate(session);
 	guid_128_copy(item.session, session);
 	assert_int_equal(add_item(&item), 1);
 	reopen_queue();
 
 	assert_int_equal(read_items(0, 2, &items), 1);
-	assert_int_equal(items[0].id, item.id);
-	assert_int_equal(items[0].endpoint, endpoint);
-	assert_int_equal(items[0].lane, item.lane);
-	assert_memory_equal(items[0].session, session, sizeof(session));
-	assert_true(items[0].seq == INT64_MAX);
-	assert_string_equal(items[0].username, item.username);
-	assert_string_equal(items[0].folder, item.folder);
-	assert_int_equal(items[0].uid, UINT32_MAX);
-	assert_string_equal(items[0].body, item.body);
-	assert_int_equal(items[0].created, 1700000000);
-	assert_int_equal(items[0].expires, 4102444800);
-	assert_int_equal(items[0].attempts, 0);
+	assert_items_equal(&items[0], &item);
+	assert_true(queue_read_item(queue, item.id, pool_datastack_create(),
+				    &found));
+	assert_items_equal(&found, &item);
 }
 
 static void test_order_is_that_of_adding(void **state ATTR_UNUSED)
@@ -358,8 +386,32 @@ static void test_order_is_that_of_adding(void **state ATTR_UNUSED)
 
 	assert_string_equal(queued(),
 			    "alice:1 bob:2 alice:3 alice:4 bob:5 alice:6");
-	for (i = 1; i < read_items(0, 64, &items); i++)
+	assert_int_equal(read_items(0, 64, &items), 6);
+	for (i = 1; i < 6; i++)
 		assert_true(items[i].id > items[i - 1].id);
+}
+
+static void
+test_order_within_endpoints_is_that_of_adding(void **state ATTR_UNUSED)
+{
+	int64_t first = endpoint, second = set_endpoint("key2", "options");
+	int64_t ids[6];
+	unsigned int i;
+
+	ids[0] = add_to(second, "alice", 1);
+	ids[1] = add_to(first, "alice", 2);
+	ids[2] = add_to(second, "bob", 3);
+	commit();
+	ids[3] = add_to(first, "bob", 4);
+	ids[4] = add_to(second, "alice", 5);
+	reopen_queue();
+	ids[5] = add_to(first, "alice", 6);
+	commit();
+
+	assert_string_equal(queued_in(first), "alice:2 bob:4 alice:6");
+	assert_string_equal(queued_in(second), "alice:1 bob:3 alice:5");
+	for (i = 2; i < N_ELEMENTS(ids); i++)
+		assert_true(ids[i] > ids[i - 2]);
 }
 
 static void test_many_adds_make_one_commit(void **state ATTR_UNUSED)
@@ -477,9 +529,67 @@ static void test_ids_are_not_used_again(void **state ATTR_UNUSED)
 	assert_true(item.id > id);
 }
 
+static void test_numbers_continue_after_reopen(void **state ATTR_UNUSED)
+{
+	int64_t ids[3];
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(ids); i++) {
+		ids[i] = add_to(endpoint, "alice", i + 1);
+		reopen_queue();
+	}
+	/* a gap is not filled */
+	queue_remove(queue, ids[0]);
+	queue_remove(queue, ids[1]);
+	reopen_queue();
+	assert_true(number_of(add_to(endpoint, "bob", 4)) > number_of(ids[2]));
+	commit();
+	assert_string_equal(queued(), "alice:3 bob:4");
+}
+
+/* The endpoint with the highest number need not be the one with the highest
+   ids, so both are to be looked at. */
+static void check_numbers_after_reopen(int64_t highest, int64_t other)
+{
+	int64_t number, id;
+
+	(void)add_to(other, "alice", 1);
+	(void)add_to(highest, "alice", 2);
+	(void)add_to(other, "alice", 3);
+	number = number_of(add_to(highest, "alice", 4));
+
+	reopen_queue();
+	id = add_to(other, "bob", 5);
+	assert_true(number_of(id) > number);
+	assert_true(number_of(add_to(highest, "bob", 6)) > number_of(id));
+
+	/* once more, in the other order */
+	reopen_queue();
+	number = number_of(add_to(highest, "bob", 7));
+	assert_true(number > number_of(id) + 1);
+	assert_true(number_of(add_to(other, "bob", 8)) > number);
+	commit();
+	assert_string_equal(queued_in(highest), "alice:2 alice:4 bob:6 bob:7");
+	assert_string_equal(queued_in(other), "alice:1 alice:3 bob:5 bob:8");
+}
+
+static void
+test_highest_number_survives_in_the_first_endpoint(void **state ATTR_UNUSED)
+{
+	check_numbers_after_reopen(endpoint, set_endpoint("key2", "options"));
+}
+
+static void
+test_highest_number_survives_in_the_last_endpoint(void **state ATTR_UNUSED)
+{
+	int64_t first = endpoint;
+
+	check_numbers_after_reopen(set_endpoint("key2", "options"), first);
+}
+
 static void test_attempts_are_kept(void **state ATTR_UNUSED)
 {
-	struct queue_item *items;
+	struct queue_item *items, item;
 
 	add_some();
 	commit();
@@ -491,6 +601,9 @@ static void test_attempts_are_kept(void **state ATTR_UNUSED)
 	assert_int_equal(items[0].attempts, 0);
 	assert_int_equal(items[1].attempts, 7);
 	assert_int_equal(items[2].attempts, 0);
+	assert_true(queue_read_item(queue, items[1].id, pool_datastack_create(),
+				    &item));
+	assert_int_equal(item.attempts, 7);
 }
 
 static void test_reading_goes_on_after_an_id(void **state ATTR_UNUSED)
@@ -514,67 +627,168 @@ static void test_reading_goes_on_after_a_removed_item(void **state ATTR_UNUSED)
 	assert_string_equal(read_to_str(id, 64), "alice:3 alice:4");
 }
 
+static void test_item_is_found_by_its_id(void **state ATTR_UNUSED)
+{
+	int64_t second = set_endpoint("key2", "options");
+	int64_t alice = add_to(endpoint, "alice", 1);
+	int64_t bob = add_to(endpoint, "bob", 2);
+	int64_t other = add_to(second, "alice", 3);
+
+	commit();
+	assert_string_equal(item_to_str(bob), "bob:2");
+	assert_string_equal(item_to_str(alice), "alice:1");
+	assert_string_equal(item_to_str(other), "alice:3");
+	reopen_queue();
+	assert_string_equal(item_to_str(alice), "alice:1");
+	assert_string_equal(item_to_str(other), "alice:3");
+}
+
+static void test_removed_item_is_not_found(void **state ATTR_UNUSED)
+{
+	int64_t id;
+
+	add_some();
+	commit();
+	id = id_of(3);
+	queue_remove(queue, id);
+	/* from now on */
+	assert_null(item_to_str(id));
+	commit();
+	assert_null(item_to_str(id));
+	assert_string_equal(item_to_str(id_of(4)), "alice:4");
+	reopen_queue();
+	assert_null(item_to_str(id));
+}
+
+static void test_other_item_is_not_found_instead(void **state ATTR_UNUSED)
+{
+	int64_t first = endpoint, second = set_endpoint("key2", "options");
+	int64_t id = add_to(first, "alice", 1), other;
+
+	other = add_to(second, "bob", 2);
+	commit();
+	assert_null(item_to_str(id - 1));
+	assert_null(item_to_str(id + 1));
+	/* the other endpoint's numbers */
+	assert_null(item_to_str(id - number_of(id) + number_of(other)));
+	assert_null(item_to_str(other - number_of(other) + number_of(id)));
+	assert_null(item_to_str(other + 1));
+}
+
 static void test_endpoints_have_their_own_items(void **state ATTR_UNUSED)
 {
 	int64_t first = endpoint, second = set_endpoint("key2", "options");
 
-	assert_int_equal(add("alice", 1), 1);
-	endpoint = second;
-	assert_int_equal(add("alice", 2), 1);
-	assert_int_equal(add("bob", 3), 1);
+	(void)add_to(first, "alice", 1);
+	(void)add_to(second, "alice", 2);
+	(void)add_to(second, "bob", 3);
 	commit();
 
-	assert_string_equal(queued(), "alice:2 bob:3");
-	assert_string_equal(queued_in_lane_of("alice"), "alice:2");
-	assert_int_equal(queue_count(queue, endpoint), 2);
+	assert_string_equal(queued_in(first), "alice:1");
+	assert_string_equal(queued_in(second), "alice:2 bob:3");
+	assert_int_equal(queue_count(queue, first), 1);
+	assert_int_equal(queue_count(queue, second), 2);
+
+	queue_remove(queue, id_of(2));
+	commit();
+	assert_string_equal(queued_in(first), "alice:1");
+	assert_string_equal(queued_in(second), "bob:3");
+	assert_int_equal(queue_count(queue, first), 1);
+	assert_int_equal(queue_count(queue, second), 1);
+}
+
+/* Its neighbours in the table are of an endpoint below and one above. */
+static void test_endpoint_without_items_has_none(void **state ATTR_UNUSED)
+{
+	int64_t first = endpoint, second = set_endpoint("key2", "options");
+	int64_t third = set_endpoint("key3", "options");
+
+	(void)add_to(first, "alice", 1);
+	(void)add_to(third, "alice", 2);
+	commit();
+	assert_string_equal(queued_in(second), "");
+	assert_int_equal(queue_count(queue, second), 0);
+}
+
+static void
+test_one_endpoints_reading_ends_at_the_other(void **state ATTR_UNUSED)
+{
+	int64_t first = endpoint, second = set_endpoint("key2", "options");
+	int64_t last = add_to(first, "alice", 1);
+
+	(void)add_to(second, "bob", 2);
+	commit();
 	endpoint = first;
-	assert_string_equal(queued(), "alice:1");
-	assert_string_equal(queued_in_lane_of("alice"), "alice:1");
-	assert_int_equal(queue_count(queue, endpoint), 1);
+	assert_string_equal(read_to_str(last, 64), "");
+	assert_string_equal(read_to_str(last - 1, 64), "alice:1");
 }
 
-static void test_lane_is_one_users_items_in_order(void **state ATTR_UNUSED)
+static void
+test_both_endpoints_are_read_after_commit_only(void **state ATTR_UNUSED)
 {
-	add_some();
+	int64_t first = endpoint, second = set_endpoint("key2", "options");
+
+	(void)add_to(second, "alice", 1);
+	(void)add_to(first, "alice", 2);
 	commit();
-	assert_string_equal(queued_in_lane_of("alice"),
-			    "alice:1 alice:3 alice:4");
-	assert_string_equal(queued_in_lane_of("bob"), "bob:2");
-	reopen_queue();
-	assert_int_equal(add("alice", 5), 1);
+	(void)add_to(second, "bob", 3);
+	(void)add_to(first, "bob", 4);
+	assert_string_equal(queued_in(first), "alice:2");
+	assert_string_equal(queued_in(second), "alice:1");
 	commit();
-	assert_string_equal(queued_in_lane_of("alice"),
-			    "alice:1 alice:3 alice:4 alice:5");
+	assert_string_equal(queued_in(first), "alice:2 bob:4");
+	assert_string_equal(queued_in(second), "alice:1 bob:3");
 }
 
-static void test_lane_has_what_is_committed_only(void **state ATTR_UNUSED)
+#define MANY 1000
+
+/* Where test_many_interleaved_stay_apart() adds an item: in turn, and in runs
+   of up to 16. */
+static unsigned int idx_of_seq(uint64_t seq)
 {
-	assert_int_equal(add("alice", 1), 1);
-	commit();
-	assert_int_equal(add("alice", 2), 1);
-	assert_string_equal(queued_in_lane_of("alice"), "alice:1");
+	return seq < MANY / 2 ? seq % 2 : seq / 16 % 2;
 }
 
-static void test_lane_skips_removed_items(void **state ATTR_UNUSED)
+static void test_many_interleaved_stay_apart(void **state ATTR_UNUSED)
 {
-	add_some();
-	commit();
-	queue_remove(queue, id_of(3));
-	assert_string_equal(queued_in_lane_of("alice"), "alice:1 alice:4");
-}
+	static const unsigned int limits[] = { 1, 7, 64, MANY + 1 };
+	int64_t endpoints[2] = { endpoint, set_endpoint("key2", "options") };
+	unsigned int counts[2] = { 0, 0 }, idx, i, j, count, total;
+	struct queue_item *items;
+	uint64_t seq;
+	int64_t id;
 
-static void test_empty_lane_has_nothing(void **state ATTR_UNUSED)
-{
-	struct queue_item item = item_of("alice", 1), next;
-
-	assert_int_equal(add_item(&item), 1);
+	for (seq = 0; seq < MANY; seq++) {
+		idx = idx_of_seq(seq);
+		(void)add_to(endpoints[idx], "alice", seq + 1);
+		counts[idx]++;
+	}
 	commit();
-	assert_true(queue_read_lane(queue, endpoint, item.lane, 0,
-				    pool_datastack_create(), &next));
-	assert_false(queue_read_lane(queue, endpoint, item.lane, item.id,
-				     pool_datastack_create(), &next));
-	assert_false(queue_read_lane(queue, endpoint, item.lane + 1, 0,
-				     pool_datastack_create(), &next));
+
+	for (i = 0; i < N_ELEMENTS(limits) * 2; i++) {
+		idx = i % 2;
+		endpoint = endpoints[idx];
+		assert_int_equal(queue_count(queue, endpoint), counts[idx]);
+
+		/* its own ones, each once and in order */
+		id = 0;
+		seq = 0;
+		total = 0;
+		while ((count = read_items(id, limits[i / 2], &items)) > 0) {
+			assert_true(count <= limits[i / 2]);
+			for (j = 0; j < count; j++) {
+				assert_int_equal(items[j].endpoint, endpoint);
+				assert_int_equal(idx_of_seq(items[j].seq - 1),
+						 idx);
+				assert_true(items[j].id > id);
+				assert_true(items[j].seq > seq);
+				id = items[j].id;
+				seq = items[j].seq;
+			}
+			total += count;
+		}
+		assert_int_equal(total, counts[idx]);
+	}
 }
 
 static void test_count(void **state ATTR_UNUSED)
@@ -656,6 +870,18 @@ test_endpoints_with_nothing_queued_are_forgotten(void **state ATTR_UNUSED)
 	assert_string_equal(endpoints_to_str(), t_strdup_printf(
 		"%"PRId64"=options ", first));
 	assert_int_equal(other_get_int("SELECT count(*) FROM endpoint"), 1);
+}
+
+static void
+test_endpoint_between_forgotten_ones_is_kept(void **state ATTR_UNUSED)
+{
+	int64_t second = set_endpoint("key2", "options2");
+
+	(void)set_endpoint("key3", "options3");
+	(void)add_to(second, "alice", 1);
+	commit();
+	assert_string_equal(endpoints_to_str(), t_strdup_printf(
+		"%"PRId64"=options2 ", second));
 }
 
 static void test_endpoint_set_commits_at_once(void **state ATTR_UNUSED)
@@ -905,20 +1131,24 @@ static void test_removal_may_fail_again(void **state ATTR_UNUSED)
 
 static void test_commit_that_fails_adds_nothing(void **state ATTR_UNUSED)
 {
+	int64_t id;
+
 	assert_int_equal(add("alice", 1), 1);
 	commit();
 	queue_remove(queue, id_of(1));
-	assert_int_equal(add("alice", 2), 1);
+	id = add_to(endpoint, "alice", 2);
 	assert_int_equal(add("bob", 3), 1);
 	set_disk_full(TRUE);
 	io_loop_run(ioloop);
 	set_disk_full(FALSE);
 	assert_non_null(commit_error);
 	assert_non_null(strstr(commit_error, queue_path()));
+	assert_null(item_to_str(id));
 
 	/* so it can be added again, and the removal is not forgotten */
-	assert_int_equal(add("alice", 2), 1);
+	assert_true(add_to(endpoint, "alice", 2) > id);
 	commit();
+	assert_null(item_to_str(id));
 	assert_string_equal(queued(), "alice:2");
 	reopen_queue();
 	assert_string_equal(queued(), "alice:2");
@@ -1042,6 +1272,7 @@ int main(int argc, char *argv[])
 		queue_test(test_added_is_read_after_commit_only),
 		queue_test(test_everything_added_is_read),
 		queue_test(test_order_is_that_of_adding),
+		queue_test(test_order_within_endpoints_is_that_of_adding),
 		queue_test(test_many_adds_make_one_commit),
 		queue_test(test_same_handoff_is_added_once),
 		queue_test(test_same_handoff_is_added_once_ever),
@@ -1052,19 +1283,28 @@ int main(int argc, char *argv[])
 		queue_test(test_old_session_in_use_is_remembered),
 		queue_test(test_removed_is_gone),
 		queue_test(test_ids_are_not_used_again),
+		queue_test(test_numbers_continue_after_reopen),
+		queue_test(
+			test_highest_number_survives_in_the_first_endpoint),
+		queue_test(
+			test_highest_number_survives_in_the_last_endpoint),
 		queue_test(test_attempts_are_kept),
 		queue_test(test_reading_goes_on_after_an_id),
 		queue_test(test_reading_goes_on_after_a_removed_item),
+		queue_test(test_item_is_found_by_its_id),
+		queue_test(test_removed_item_is_not_found),
+		queue_test(test_other_item_is_not_found_instead),
 		queue_test(test_endpoints_have_their_own_items),
-		queue_test(test_lane_is_one_users_items_in_order),
-		queue_test(test_lane_has_what_is_committed_only),
-		queue_test(test_lane_skips_removed_items),
-		queue_test(test_empty_lane_has_nothing),
+		queue_test(test_endpoint_without_items_has_none),
+		queue_test(test_one_endpoints_reading_ends_at_the_other),
+		queue_test(test_both_endpoints_are_read_after_commit_only),
+		queue_test(test_many_interleaved_stay_apart),
 		queue_test(test_count),
 		queue_test(test_endpoint_is_known_by_its_key),
 		queue_test(test_endpoints_keep_their_latest_options),
 		queue_test(test_endpoints_with_something_queued_are_listed),
 		queue_test(test_endpoints_with_nothing_queued_are_forgotten),
+		queue_test(test_endpoint_between_forgotten_ones_is_kept),
 		queue_test(test_endpoint_set_commits_at_once),
 		queue_test(test_deinit_commits),
 		queue_test(test_sync_full_stores_as_well),
