@@ -7,7 +7,7 @@
 . "$(dirname "$0")/prepare.sh"
 
 prepare http-notify-run libcmocka-dev clang xz-utils python3 python3-pytest \
-	python3-h2 dovecot-sieve nginx-light openssl procps sqlite3 \
+	dovecot-sieve nginx-light openssl strace \
 	libnss-wrapper
 
 passed=0
@@ -73,10 +73,14 @@ HTTP_NOTIFY_STAGE=$stage PYTHONDONTWRITEBYTECODE=1 TMPDIR=$work \
 	/usr/bin/python3 -m pytest -p no:cacheprovider -q \
 	--basetemp="$work/pytest" "$top/tests/integration" \
 	</dev/null 2>&1 | tee "$work/pytest.log"
+# such as "1 failed, 92 passed, 1 error in 124.55s (0:02:04)"
 summary=$(tail -1 "$work/pytest.log")
-ok=$(echo "$summary" | sed -n 's/.*\b\([0-9]*\) passed.*/\1/p')
-bad=$(echo "$summary" | sed -n 's/.*\b\([0-9]*\) failed.*/\1/p')
-errors=$(echo "$summary" | sed -n 's/.*\b\([0-9]*\) error.*/\1/p')
+count() {
+	echo " $summary" | sed -n "s/.* \([0-9][0-9]*\) $1.*/\1/p"
+}
+ok=$(count passed)
+bad=$(count failed)
+errors=$(count error)
 # pytest that ran nothing has failed
 test -n "$ok" || errors=$((${errors:-0} + 1))
 passed=$((passed + ${ok:-0}))
