@@ -7,8 +7,7 @@
 . "$(dirname "$0")/prepare.sh"
 
 prepare http-notify-run libcmocka-dev clang xz-utils python3 python3-pytest \
-	dovecot-sieve nginx-light openssl strace \
-	libnss-wrapper
+	dovecot-sieve nginx-light openssl strace libnss-wrapper
 
 passed=0
 failed=0
