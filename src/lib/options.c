@@ -28,19 +28,35 @@ const char *http_notify_url_mask(const char *url)
 	return t_strconcat(t_strdup_until(url, begin), "***", end, NULL);
 }
 
+/* May this URL without a '@' have credentials? A blank in a password cuts off
+   the rest of the URL, and what looks like the port is the password. */
+static bool url_may_be_cut_off(const char *url)
+{
+	const char *p = strstr(url, "://");
+
+	p = strchr(p == NULL ? url : p + 3, ':');
+	if (p == NULL)
+		return FALSE;
+	p += 1 + strspn(p + 1, "0123456789");
+	return *p != '\0' && *p != '/';
+}
+
 /* An option as an error may repeat it. Where a name should be may be a URL that
    has lost its name. */
 static const char *option_for_log(const char *word)
 {
 	const char *value = word + strspn(word, "abcdefghijklmnopqrstuvwxyz_");
+	const char *masked;
 
 	if (*value == '=')
 		value++;
 	else
 		value = word;
-	return str_sanitize(t_strconcat(t_strdup_until(word, value),
-					http_notify_url_mask(value), NULL),
-			    256);
+	masked = http_notify_url_mask(value);
+	if (masked == value && url_may_be_cut_off(value))
+		masked = "***";
+	return str_sanitize(t_strconcat(t_strdup_until(word, value), masked,
+					NULL), 256);
 }
 
 struct http_url *http_notify_url_parse(const char *url, pool_t pool)
@@ -59,6 +75,7 @@ parse_url(const char *value, pool_t pool, const char **url_r,
 	  const char **error_r)
 {
 	struct http_url *url;
+	const char *error;
 
 	if (strncasecmp(value, "http://", 7) != 0 &&
 	    strncasecmp(value, "https://", 8) != 0) {
@@ -66,8 +83,12 @@ parse_url(const char *value, pool_t pool, const char **url_r,
 		return -1;
 	}
 	if (http_url_parse(value, NULL, HTTP_URL_ALLOW_USERINFO_PART,
-			   pool_datastack_create(), &url, error_r) < 0)
+			   pool_datastack_create(), &url, &error) < 0) {
+		/* its error may repeat parts of a password */
+		*error_r = "is not a valid URL (are special characters of "
+			"login and password percent-encoded?)";
 		return -1;
+	}
 	*url_r = p_strdup(pool, value);
 	return 0;
 }

@@ -18,6 +18,9 @@
 #define CONNECT_RETRY_USECS (5*1000)
 /* A reload of Dovecot takes its sockets away for a moment. */
 #define SOCKET_GONE_MSECS 100
+/* After a missed deadline: for how long there is how little time. */
+#define IMPATIENT_FOR_MSECS 1000
+#define IMPATIENT_TIMEOUT_MSECS 10
 
 struct handoff_client_item {
 	struct http_notify_handoff handoff;
@@ -44,9 +47,13 @@ struct handoff_client {
 	/* added, and not waited for yet */
 	pool_t pool;
 	ARRAY(struct handoff_client_item *) items;
-	/* until when the items that were sent may be answered */
-	int64_t deadline;
+	/* what may still be spent on them, and when this ends if it is being
+	   spent */
+	int64_t budget_msecs, deadline;
 	unsigned int timeout_msecs;
+	/* The service has just missed a deadline: it is given little time until
+	   then, so that a message to many recipients waits once. */
+	int64_t impatient_until;
 };
 
 struct handoff_client *handoff_client_init(const char *socket_path)
@@ -339,19 +346,40 @@ handoff_client_try_wait(struct handoff_client *client, const char **error_r)
 	return ret;
 }
 
+/* Those that have been sent, in their order, then the new ones by UID. */
 static int
 handoff_client_item_cmp(struct handoff_client_item *const *a,
 			struct handoff_client_item *const *b)
 {
+	/* 0, not assigned yet, becomes the highest */
+	uint64_t seq_a = (*a)->handoff.seq - 1, seq_b = (*b)->handoff.seq - 1;
+
+	if (seq_a != seq_b)
+		return seq_a < seq_b ? -1 : 1;
 	if ((*a)->handoff.uid != (*b)->handoff.uid)
 		return (*a)->handoff.uid < (*b)->handoff.uid ? -1 : 1;
 	return 0;
+}
+
+static void handoff_client_spend(struct handoff_client *client)
+{
+	client->deadline = monotonic_msecs() + client->budget_msecs;
+}
+
+static void handoff_client_spent(struct handoff_client *client)
+{
+	client->budget_msecs = client->deadline - monotonic_msecs();
+	if (client->budget_msecs < 0)
+		client->budget_msecs = 0;
 }
 
 void handoff_client_send(struct handoff_client *client,
 			 unsigned int timeout_msecs)
 {
 	struct handoff_client_item *item;
+
+	if (array_is_empty(&client->items))
+		return;
 
 	/* a mail transaction's messages arrive in no particular order */
 	array_sort(&client->items, handoff_client_item_cmp);
@@ -361,41 +389,59 @@ void handoff_client_send(struct handoff_client *client,
 	}
 
 	client->timeout_msecs = timeout_msecs;
-	client->deadline = monotonic_msecs() + timeout_msecs;
-	if (client->fd != -1) T_BEGIN {
+	if (monotonic_msecs() < client->impatient_until) {
+		client->timeout_msecs = I_MIN(timeout_msecs,
+					      IMPATIENT_TIMEOUT_MSECS);
+	}
+	client->budget_msecs = client->timeout_msecs;
+	handoff_client_spend(client);
+	T_BEGIN {
 		const char *error;
 
-		if (handoff_client_try_send(client, &error) < 0)
+		/* what fails here is tried again by the wait */
+		if (handoff_client_try_send(client, &error) <= 0)
 			handoff_client_disconnect(client);
 	} T_END;
+	handoff_client_spent(client);
+}
+
+/* Returns NULL if all is answered, else why not. */
+static const char *handoff_client_try(struct handoff_client *client)
+{
+	const char *error;
+	bool was_connected = client->fd != -1;
+	int ret;
+
+	ret = handoff_client_try_wait(client, &error);
+	if (ret < 0 && (was_connected || client->fd != -1)) {
+		/* A connection was lost, as when the service was restarted.
+		   Sending again is safe. */
+		handoff_client_disconnect(client);
+		ret = handoff_client_try_wait(client, &error);
+	}
+	if (ret > 0)
+		return NULL;
+
+	handoff_client_disconnect(client);
+	if (ret == 0) {
+		client->impatient_until =
+			monotonic_msecs() + IMPATIENT_FOR_MSECS;
+		error = t_strdup_printf("the service did not store it within "
+					"%u ms", client->timeout_msecs);
+	}
+	return error;
 }
 
 void handoff_client_wait(struct handoff_client *client)
 {
 	struct handoff_client_item *item;
-	bool was_connected;
-	int ret;
 
 	if (array_is_empty(&client->items))
 		return;
 
+	handoff_client_spend(client);
 	T_BEGIN {
-		const char *error = NULL;
-
-		was_connected = client->fd != -1;
-		ret = handoff_client_try_wait(client, &error);
-		if (ret < 0 && (was_connected || client->fd != -1)) {
-			/* A connection was lost, as when the service was
-			   restarted. Sending again is safe. */
-			handoff_client_disconnect(client);
-			ret = handoff_client_try_wait(client, &error);
-		}
-		if (ret == 0) {
-			error = t_strdup_printf("the service did not store it "
-				"within %u ms", client->timeout_msecs);
-		}
-		if (ret <= 0)
-			handoff_client_disconnect(client);
+		const char *error = handoff_client_try(client);
 
 		array_foreach_elem(&client->items, item) {
 			if (item->answered && item->error == NULL)

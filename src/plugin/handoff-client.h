@@ -17,12 +17,12 @@ void handoff_client_add(struct handoff_client *client,
 			const struct http_notify_handoff *handoff,
 			struct event *event);
 
-/* Send all that was added, in the order of the UIDs, by one write. From now on
-   the service has timeout_msecs to store it. */
+/* Send all that was added, in the order of the UIDs, by one write. This and the
+   wait together may take timeout_msecs; far less for a moment after a deadline
+   was missed, since a message may have many recipients. */
 void handoff_client_send(struct handoff_client *client,
 			 unsigned int timeout_msecs);
-/* Wait until the service has stored all that was sent, for what is left of that
-   time. What the service does not confirm is logged, each with user, folder,
+/* Wait until the service has stored all that was sent. What the service does not confirm is logged, each with user, folder,
    UID and the reason, and forgotten. */
 void handoff_client_wait(struct handoff_client *client);
 

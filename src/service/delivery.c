@@ -23,8 +23,8 @@
 
 /* Rows read from the queue at a time. */
 #define READ_BATCH 64
-/* How often to look for notifications that are too old, and how many at a time
-   are given up before others get their turn. */
+/* How often to look for notifications that are too old, and how many at a
+   time. */
 #define EXPIRE_INTERVAL_MSECS (5*1000)
 #define EXPIRE_BATCH 256
 /* A notification that the endpoint took for itself alone to fail. */
@@ -75,6 +75,8 @@ struct endpoint {
 	int64_t cursor;
 	/* rows may be there behind the cursor */
 	bool unread;
+	/* something was added, which can be read after the next commit */
+	bool added;
 	/* by mail user */
 	HASH_TABLE(char *, struct lane *) lanes;
 	struct lane *ready_head, *ready_tail;
@@ -156,6 +158,11 @@ static void lane_pass(struct lane *lane, int64_t id)
 {
 	if (!array_is_created(&lane->passed))
 		i_array_init(&lane->passed, 8);
+	else if (lane->passed_done > array_count(&lane->passed) / 2) {
+		/* a user may have something queued forever */
+		array_delete(&lane->passed, 0, lane->passed_done);
+		lane->passed_done = 0;
+	}
 	array_push_back(&lane->passed, &id);
 }
 
@@ -390,27 +397,47 @@ static void endpoint_read(struct endpoint *ep)
 	ep->unread = count == READ_BATCH;
 }
 
+static struct lane *endpoint_find_untried(struct endpoint *ep)
+{
+	struct lane *lane = ep->ready_head;
+
+	while (lane != NULL && lane->item.attempts > 0)
+		lane = lane->next;
+	return lane;
+}
+
+/* A probe is best made with a notification that has not failed: if only some of
+   them are to blame, the endpoint is up again with the first other one. */
+static struct lane *endpoint_next_lane(struct endpoint *ep, bool probe)
+{
+	struct lane *lane = probe ? endpoint_find_untried(ep) : NULL;
+
+	if (lane == NULL && probe && ep->unread) {
+		T_BEGIN {
+			endpoint_read(ep);
+		} T_END;
+		lane = endpoint_find_untried(ep);
+	}
+	while (ep->ready_head == NULL && ep->unread) T_BEGIN {
+		endpoint_read(ep);
+	} T_END;
+	return lane != NULL ? lane : ep->ready_head;
+}
+
 static void endpoint_pump(struct endpoint *ep)
 {
 	int64_t now = monotonic_msecs();
 	struct target *target;
+	struct lane *lane;
 
 	while ((target = endpoint_find_target(ep, now)) != NULL) {
-		while (ep->ready_head == NULL && ep->unread) T_BEGIN {
-			endpoint_read(ep);
-		} T_END;
-		if (ep->ready_head == NULL)
+		lane = endpoint_next_lane(ep,
+			target->health.state != HEALTH_UP);
+		if (lane == NULL)
 			return;
-		lane_send(ep->ready_head, target);
+		lane_send(lane, target);
 	}
 	endpoint_schedule_probe(ep, now);
-}
-
-/* Is the row done with, although a queue that can't be written still has it? */
-static bool
-endpoint_is_done(struct endpoint *ep, struct lane *lane, int64_t id)
-{
-	return lane != NULL ? id < lane->item.id : id <= ep->cursor;
 }
 
 static void
@@ -418,8 +445,6 @@ endpoint_expire_item(struct endpoint *ep, const struct queue_item *item)
 {
 	struct lane *lane = hash_table_lookup(ep->lanes, item->username);
 
-	if (endpoint_is_done(ep, lane, item->id))
-		return;
 	if (lane == NULL || lane->item.id != item->id) {
 		delivery_lost(ep, item, "max_age reached");
 		return;
@@ -446,7 +471,11 @@ static bool endpoint_expire(struct endpoint *ep)
 			   pool_datastack_create(), items);
 	for (i = 0; i < count && items[i].expires <= ioloop_time; i++)
 		endpoint_expire_item(ep, &items[i]);
-	return i == EXPIRE_BATCH && ep->given_up != old_given_up;
+	if (ep->given_up == old_given_up)
+		return FALSE;
+	/* lanes have gone on to their next item */
+	endpoint_pump(ep);
+	return i == EXPIRE_BATCH;
 }
 
 static void delivery_expire(struct delivery *delivery)
@@ -455,7 +484,9 @@ static void delivery_expire(struct delivery *delivery)
 	bool more = FALSE;
 
 	array_foreach_elem(&delivery->endpoints, ep) T_BEGIN {
-		if (endpoint_expire(ep))
+		/* As long as nothing can be removed, what is done with would
+		   be found again. */
+		if (!queue_is_failing(delivery->queue) && endpoint_expire(ep))
 			more = TRUE;
 	} T_END;
 	timeout_remove(&delivery->to_expire);
@@ -629,7 +660,7 @@ int delivery_endpoint_get(struct delivery *delivery,
 	    delivery_endpoint_add(delivery, option_words, options_key, &ep,
 				  error_r) < 0)
 		return -1;
-	ep->unread = TRUE;
+	ep->added = TRUE;
 	*endpoint_r = ep->id;
 	*max_age_secs_r = ep->options.max_age_secs;
 	return 0;
@@ -640,6 +671,9 @@ void delivery_run(struct delivery *delivery)
 	struct endpoint *ep;
 
 	array_foreach_elem(&delivery->endpoints, ep) {
+		if (ep->added)
+			ep->unread = TRUE;
+		ep->added = FALSE;
 		if (ep->unread)
 			endpoint_pump(ep);
 	}

@@ -76,19 +76,21 @@ bool health_answered(struct health *health, enum answer_class answer,
 	i_assert(health->in_flight > 0);
 	health->in_flight--;
 
+	if (again && health->state == HEALTH_UP &&
+	    answer != ANSWER_DONE && answer != ANSWER_REFUSED) {
+		/* this notification is to blame */
+		return FALSE;
+	}
 	switch (answer) {
 	case ANSWER_DONE:
 	case ANSWER_REFUSED:
 		health_good(health);
 		break;
 	case ANSWER_RETRY:
-		if (health->state == HEALTH_UP && retry_after_secs == 0) {
-			if (again)
-				break;
-			if (++health->failures < HEALTH_MAX_FAILURES) {
-				health->window = I_MAX(health->window / 2, 1);
-				break;
-			}
+		if (health->state == HEALTH_UP && retry_after_secs == 0 &&
+		    ++health->failures < HEALTH_MAX_FAILURES) {
+			health->window = I_MAX(health->window / 2, 1);
+			break;
 		}
 		health_bad(health, HEALTH_DOWN, retry_after_secs, now);
 		break;

@@ -16,7 +16,7 @@
 #define HEALTH_MISCONFIGURED_PROBE_MIN_MSECS (30*1000)
 #define HEALTH_MISCONFIGURED_PROBE_MAX_MSECS (240*1000)
 /* The longest Retry-After that is believed. */
-#define HEALTH_RETRY_AFTER_MAX_SECS (60*60)
+#define HEALTH_RETRY_AFTER_MAX_SECS (10*60)
 
 /* Requests under way: at first, and at most. */
 #define HEALTH_WINDOW_MIN 4
@@ -55,9 +55,9 @@ void health_init(struct health *health);
 bool health_may_send(const struct health *health, int64_t now);
 /* One was sent. */
 void health_sent(struct health *health);
-/* It was answered. again: the notification has failed before, so another
-   failure says nothing new about the server. Returns TRUE if the state
-   changed. */
+/* It was answered. again: the notification has failed before, so that another
+   failure says nothing about a server that has taken others since. Returns TRUE
+   if the state changed. */
 bool health_answered(struct health *health, enum answer_class answer,
 		     bool again, unsigned int retry_after_secs, int64_t now);
 

@@ -135,6 +135,8 @@ struct queue {
 	bool in_transaction;
 	/* why the transaction has failed */
 	char *error;
+	/* so has the last one */
+	bool failed;
 	/* ids of items whose removal is not committed yet: should that fail,
 	   the next transaction begins with removing them again */
 	ARRAY(int64_t) removed;
@@ -213,7 +215,8 @@ static void queue_commit(struct queue *queue)
 
 	if (queue->error == NULL && queue_step(queue, STATEMENT_COMMIT) < 0)
 		queue_fail(queue, "COMMIT");
-	if (queue->error == NULL) {
+	queue->failed = queue->error != NULL;
+	if (!queue->failed) {
 		array_clear(&queue->removed);
 		queue->committed_number = queue->last_number;
 	} else {
@@ -604,6 +607,11 @@ unsigned int queue_count(struct queue *queue, int64_t endpoint)
 		count = sqlite3_column_int(stmt, 0);
 	(void)sqlite3_reset(stmt);
 	return count;
+}
+
+bool queue_is_failing(struct queue *queue)
+{
+	return queue->failed || queue->error != NULL;
 }
 
 void queue_remove(struct queue *queue, int64_t id)

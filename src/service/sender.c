@@ -38,6 +38,7 @@ struct sender_request {
 struct sender {
 	CURLM *multi;
 	const struct master_service_ssl_settings *ssl_set;
+	long ssl_min_version;
 	char *user_agent;
 	struct curl_slist *common_headers;
 
@@ -187,15 +188,14 @@ static long ssl_min_version(const char *ssl_min_protocol)
 	i_fatal("ssl_min_protocol=%s is not known", ssl_min_protocol);
 }
 
-static void
-sender_request_set_ssl(CURL *easy,
-		       const struct master_service_ssl_settings *set)
+static void sender_request_set_ssl(struct sender *sender, CURL *easy)
 {
+	const struct master_service_ssl_settings *set = sender->ssl_set;
 	long verify = set->ssl_client_require_valid_cert ? 1 : 0;
 
 	setopt(easy, SSL_VERIFYPEER, verify);
 	setopt(easy, SSL_VERIFYHOST, verify * 2);
-	setopt(easy, SSLVERSION, ssl_min_version(set->ssl_min_protocol));
+	setopt(easy, SSLVERSION, sender->ssl_min_version);
 	/* empty: the library's defaults */
 	if (set->ssl_client_ca_file[0] != '\0')
 		setopt(easy, CAINFO, set->ssl_client_ca_file);
@@ -234,6 +234,12 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	setopt(easy, PRIVATE, req);
 	setopt(easy, ERRORBUFFER, req->error);
 	setopt(easy, NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* a name that is still being resolved when the time is up is left to
+	   its thread: joining that would stop the ioloop until the resolver
+	   gives up */
+	setopt(easy, QUICK_EXIT, 1L);
+#endif
 	/* the body is small and in memory: what curl calls a POST, as PUT */
 	setopt(easy, POST, 1L);
 	setopt(easy, CUSTOMREQUEST, "PUT");
@@ -241,7 +247,7 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	setopt(easy, HTTPAUTH, CURLAUTH_BASIC);
 	setopt(easy, WRITEFUNCTION, sender_body_callback);
 	setopt(easy, WRITEDATA, req);
-	sender_request_set_ssl(easy, sender->ssl_set);
+	sender_request_set_ssl(sender, easy);
 	return req;
 }
 
@@ -380,6 +386,7 @@ struct sender *sender_init(const struct master_service_ssl_settings *ssl_set,
 
 	sender = i_new(struct sender, 1);
 	sender->ssl_set = ssl_set;
+	sender->ssl_min_version = ssl_min_version(ssl_set->ssl_min_protocol);
 	sender->user_agent = i_strdup(user_agent);
 	for (i = 0; i < N_ELEMENTS(common_headers); i++) {
 		sender->common_headers =

@@ -77,6 +77,22 @@ def test_two_registered_recipients_of_one_message(dovecot, endpoint):
     assert sorted(r.body["user"] for r in endpoint.wait(2)) == ["3@1", "5@1"]
 
 
+def test_recipients_of_one_message_with_different_uids(endpoint):
+    """The first recipient's user lives until all have theirs."""
+    users = ["user%d" % n for n in range(4)]
+    with running_dovecot(driver(endpoint)) as dovecot:
+        for n, user in enumerate(users):
+            dovecot.setmetadata(user, "user=%d@1" % n)
+            for _ in range(len(users) - n):
+                with dovecot.imap(user) as imap:
+                    imap.append("INBOX", None, None, b"x: y\r\n\r\n")
+        # by a mail process that has no connection to the service yet
+        dovecot.deliver(users, message())
+        assert sorted((r.body["user"], r.uid) for r in endpoint.wait(4)) == [
+            ("0@1", 5), ("1@1", 4), ("2@1", 3), ("3@1", 2)]
+        assert not dovecot.log_lines("Notification lost")
+
+
 def test_unseen_counts_this_message_and_not_those_that_were_read(dovecot,
                                                                  endpoint):
     dovecot.setmetadata("erin", "user=6@1")

@@ -14,6 +14,7 @@ from harness.dovecot import message
     ("ox:url=http://host/ max_age=soon", "max_age=soon: "),
     ("ox:url=http://host/ timeout_msecs=0", "timeout_msecs=0: must be"),
     ("ox:url=http://host/ standby_url=x", "standby_url=x: "),
+    ("ox:url=http://login:my s3cret@host/", "url=***: is not a valid URL"),
     ("ox:url=http://host/ verbose", "verbose: is not an option"),
     ("ox:url=http://host/ max_retrys=3",
      "max_retrys=3: is not an option of this driver"),

@@ -128,6 +128,37 @@ def test_one_users_trouble_delays_no_other_user(dovecot, endpoint):
     assert endpoint.wait(11)[-1].body["user"] == "666@1"
 
 
+@pytest.mark.parametrize("status, users", [(403, 1), (500, 5)])
+def test_refused_users_do_not_make_the_endpoint_unusable(other_endpoint,
+                                                         status, users):
+    """It looks misconfigured or down at first, but takes all others."""
+    endpoint = other_endpoint
+    endpoint.status = lambda request: (
+        status if request.body["user"].startswith("666") else None)
+    with running_dovecot(driver(endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for n in range(users):
+            dovecot.setmetadata("bad%d" % n, "user=666%d@1" % n)
+            dovecot.deliver("bad%d" % n, message())
+        endpoint.wait_attempts(users)
+        dovecot.wait_log("Error: Endpoint")
+        for _ in range(5):
+            dovecot.deliver("bob", message())
+        # the first probe of a misconfigured one comes after half a minute
+        assert [r.uid for r in endpoint.wait(5, 60)] == [1, 2, 3, 4, 5]
+
+
+def test_next_one_is_sent_when_the_one_before_is_too_old(endpoint):
+    endpoint.status = lambda request: 500 if request.uid == 1 else None
+    with running_dovecot(driver(endpoint, "max_age=4s")) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        time.sleep(2.5)
+        dovecot.deliver("bob", message())
+        assert endpoint.wait(1, 20)[0].uid == 2
+        assert len(dovecot.wait_log("Notification lost")) == 1
+
+
 def test_max_age_ends_it_and_says_what_was_lost(endpoint):
     endpoint.status = 503
     with running_dovecot(driver(endpoint, "max_age=2s")) as dovecot:
@@ -230,6 +261,8 @@ def test_mail_process_reconnects_after_a_restart_of_the_service(dovecot,
     for subject in ("before", "after"):
         lmtp.sendmail("a@example.org", ["bob"], message(subject))
         if subject == "before":
+            endpoint.wait(1)
+            wait_queue_empty(dovecot)
             os.kill(dovecot.service_pid(), signal.SIGKILL)
     lmtp.quit()
     assert [r.body["subject"] for r in endpoint.wait(2)] == ["before", "after"]
@@ -306,6 +339,20 @@ def test_stopped_service_costs_the_deadline_and_names_what_is_lost(endpoint):
         assert "folder=INBOX uid=1" in line and "300 ms" in line
         dovecot.deliver("bob", message())
         assert 2 in [r.uid for r in endpoint.wait(1)]
+
+
+def test_many_recipients_wait_for_a_stopped_service_once(endpoint):
+    users = ["user%d" % n for n in range(10)]
+    with running_dovecot(driver(endpoint)) as dovecot:
+        for user in users:
+            dovecot.setmetadata(user, "user=3@1")
+        pid = dovecot.service_pid()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert dovecot.deliver(users, message()) < LONG
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert len(dovecot.wait_log("Notification lost", count=10)) == 10
 
 
 def test_no_service_costs_nothing_and_names_what_is_lost(endpoint):
@@ -426,6 +473,27 @@ def test_handoff_sent_again_is_acked_and_stored_once(dovecot, endpoint):
     assert [r.uid for r in endpoint.wait(3)] == [1, 2, 3]
     wait_queue_empty(dovecot)
     assert len(endpoint.attempts) == 3
+    client.close()
+
+
+def test_stored_while_an_answer_comes_in_is_sent(dovecot, endpoint):
+    """Both in one turn of the service's loop, the hand-off first."""
+    client = HandoffClient(dovecot, "0" * 32)
+    client.notify(1, endpoint)
+    client.reply()
+    endpoint.wait(1)
+    endpoint.delay = 0.1
+    client.notify(2, endpoint, uid=2)
+    client.reply()
+    endpoint.wait_attempts(2)
+    pid = dovecot.service_pid()
+    os.kill(pid, signal.SIGSTOP)
+    client.notify(3, endpoint, uid=3)
+    endpoint.wait(2)
+    time.sleep(0.1)
+    os.kill(pid, signal.SIGCONT)
+    assert client.reply() == "OK\t3\n"
+    assert endpoint.wait(3)[-1].uid == 3
     client.close()
 
 

@@ -185,14 +185,24 @@ static void test_unreachable_is_down_at_once(void **state ATTR_UNUSED)
 	assert_int_equal(health.state, HEALTH_DOWN);
 }
 
-static void test_unreachable_again_is_down_at_once(void **state ATTR_UNUSED)
+static void
+test_failing_again_says_nothing_about_a_server_that_is_up(
+	void **state ATTR_UNUSED)
 {
+	static const enum answer_class failures[] = {
+		ANSWER_UNREACHABLE, ANSWER_RETRY, ANSWER_MISCONFIGURED
+	};
 	struct health health;
+	unsigned int i;
 
 	health_init(&health);
-	health_sent(&health);
-	assert_true(health_answered(&health, ANSWER_UNREACHABLE, TRUE, 0, NOW));
-	assert_int_equal(health.state, HEALTH_DOWN);
+	for (i = 0; i < N_ELEMENTS(failures); i++) {
+		health_sent(&health);
+		assert_false(health_answered(&health, failures[i], TRUE, 0,
+					     NOW));
+		assert_int_equal(health.state, HEALTH_UP);
+		assert_int_equal(health.in_flight, 0);
+	}
 }
 
 static void test_misconfigured_at_once(void **state ATTR_UNUSED)
@@ -471,7 +481,7 @@ int main(void)
 		cmocka_unit_test(test_one_notification_failing_is_not_down),
 		cmocka_unit_test(test_success_forgives_failures),
 		cmocka_unit_test(test_unreachable_is_down_at_once),
-		cmocka_unit_test(test_unreachable_again_is_down_at_once),
+		cmocka_unit_test(test_failing_again_says_nothing_about_a_server_that_is_up),
 		cmocka_unit_test(test_misconfigured_at_once),
 		cmocka_unit_test(test_change_is_reported_once_per_spell),
 		cmocka_unit_test(test_probe_waits_until_it_is_due),

