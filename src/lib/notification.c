@@ -44,6 +44,11 @@ address_of_header(const char *value)
 		str_c(address) : NULL;
 }
 
+bool http_notify_notification_has_address(const char *value)
+{
+	return address_of_header(value) != NULL;
+}
+
 const char *
 http_notify_notification_choose_from(const char *from, const char *sender,
 				     const char *envelope_sender)

@@ -25,6 +25,9 @@ struct http_notify_notification {
 	bool have_unseen:1;
 };
 
+/* Does this value of a From or Sender header yield a mail address? */
+bool http_notify_notification_has_address(const char *value);
+
 /* Choose what to name as "from": the first of the From header, the Sender
    header and the envelope sender that yields a mail address, else
    MAILER-DAEMON. An OX server fails a notification whose "from" yields none,

@@ -46,7 +46,11 @@ message_read(struct mail *mail, pool_t pool)
 	message = p_new(pool, struct http_notify_message, 1);
 	T_BEGIN {
 		const char *from = t_strdup(header_get(mail, "From"));
-		const char *sender = t_strdup(header_get(mail, "Sender"));
+		/* Dovecot has From and Subject at hand, for its log. For any
+		   other header the message is parsed once more. */
+		const char *sender =
+			http_notify_notification_has_address(from) ? NULL :
+			header_get(mail, "Sender");
 
 		message->from = p_strdup(pool,
 			http_notify_notification_choose_from(from, sender,

@@ -6,6 +6,7 @@
 #include "master-service-ssl-settings.h"
 
 #include "delivery.h"
+#include "handoff.h"
 #include "intake.h"
 #include "queue.h"
 #include "sender.h"
@@ -43,7 +44,9 @@ queue_committed(const char *error, void *context ATTR_UNUSED)
 
 static void client_connected(struct master_service_connection *conn)
 {
-	intake_connected(intake, conn);
+	/* what is not accepted, as on the admin socket, is closed */
+	if (strcmp(conn->name, HTTP_NOTIFY_HANDOFF_SOCKET) == 0)
+		intake_connected(intake, conn);
 }
 
 static void main_init(const struct http_notify_settings *set)
