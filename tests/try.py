@@ -1,7 +1,6 @@
 """What try.sh shows, once everything is built: STAGE [URL USER@CONTEXT]"""
 
 import json
-import sqlite3
 import sys
 import tempfile
 import time
@@ -24,12 +23,6 @@ def failed(dovecot, reason):
     return 1
 
 
-def queued(dovecot):
-    with sqlite3.connect("file:%s?mode=ro" % dovecot.queue_path,
-                         uri=True) as db:
-        return db.execute("SELECT count(*) FROM notification").fetchone()[0]
-
-
 def wait_for_stand_in(endpoint, replied):
     request, = endpoint.wait(1, TIMEOUT)
     step("%.1f ms after that reply this arrived at %s:" % (
@@ -40,7 +33,7 @@ def wait_for_stand_in(endpoint, replied):
 def wait_for_real_one(dovecot, url, replied):
     """It is gone from the queue if the endpoint took it."""
     deadline = time.monotonic() + TIMEOUT
-    while queued(dovecot) > 0:
+    while dovecot.queued() > 0:
         trouble = dovecot.log_lines("http-notify: Error:")
         assert not trouble, trouble[0].split("Error: ")[1]
         assert time.monotonic() < deadline, "no answer from the endpoint"

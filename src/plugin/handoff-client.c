@@ -10,9 +10,9 @@
 
 #include "handoff.h"
 #include "handoff-client.h"
+#include "monotonic.h"
 
 #include <poll.h>
-#include <time.h>
 #include <unistd.h>
 
 #define CONNECT_RETRY_USECS (5*1000)
@@ -123,16 +123,6 @@ void handoff_client_add(struct handoff_client *client,
 	array_push_back(&client->items, &item);
 }
 
-static int64_t monotonic_msecs(void)
-{
-	struct timespec ts;
-
-	/* not the wall clock, which may jump: this bounds a mail delivery */
-	if (clock_gettime(CLOCK_MONOTONIC, &ts) < 0)
-		i_fatal("clock_gettime() failed: %m");
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Returns 1 if the connection is ready, 0 if the deadline has passed. */
 static int wait_for(int fd, short events, int64_t deadline)
 {
@@ -141,7 +131,7 @@ static int wait_for(int fd, short events, int64_t deadline)
 	int ret;
 
 	do {
-		left = deadline - monotonic_msecs();
+		left = deadline - http_notify_monotonic_msecs();
 		ret = poll(&pfd, 1, left < 0 ? 0 : left);
 	} while (ret < 0 && errno == EINTR);
 	if (ret < 0)
@@ -153,8 +143,9 @@ static int
 handoff_client_connect(struct handoff_client *client, const char **error_r)
 {
 	const char *path = client->socket_path;
+	int64_t now = http_notify_monotonic_msecs();
 	int64_t gone_deadline = client->socket_gone ? 0 :
-		I_MIN(client->deadline, monotonic_msecs() + SOCKET_GONE_MSECS);
+		I_MIN(client->deadline, now + SOCKET_GONE_MSECS);
 
 	/* A UNIX socket connects at once, or says that its backlog is full:
 	   then there is nothing to poll for. */
@@ -162,7 +153,8 @@ handoff_client_connect(struct handoff_client *client, const char **error_r)
 		bool gone = errno == ENOENT || errno == ECONNREFUSED;
 		int64_t until = gone ? gone_deadline : client->deadline;
 
-		if ((!gone && errno != EAGAIN) || monotonic_msecs() >= until) {
+		if ((!gone && errno != EAGAIN) ||
+		    http_notify_monotonic_msecs() >= until) {
 			client->socket_gone = gone;
 			break;
 		}
@@ -363,12 +355,12 @@ handoff_client_item_cmp(struct handoff_client_item *const *a,
 
 static void handoff_client_spend(struct handoff_client *client)
 {
-	client->deadline = monotonic_msecs() + client->budget_msecs;
+	client->deadline = http_notify_monotonic_msecs() + client->budget_msecs;
 }
 
 static void handoff_client_spent(struct handoff_client *client)
 {
-	client->budget_msecs = client->deadline - monotonic_msecs();
+	client->budget_msecs = client->deadline - http_notify_monotonic_msecs();
 	if (client->budget_msecs < 0)
 		client->budget_msecs = 0;
 }
@@ -389,7 +381,7 @@ void handoff_client_send(struct handoff_client *client,
 	}
 
 	client->timeout_msecs = timeout_msecs;
-	if (monotonic_msecs() < client->impatient_until) {
+	if (http_notify_monotonic_msecs() < client->impatient_until) {
 		client->timeout_msecs = I_MIN(timeout_msecs,
 					      IMPATIENT_TIMEOUT_MSECS);
 	}
@@ -425,7 +417,7 @@ static const char *handoff_client_try(struct handoff_client *client)
 	handoff_client_disconnect(client);
 	if (ret == 0) {
 		client->impatient_until =
-			monotonic_msecs() + IMPATIENT_FOR_MSECS;
+			http_notify_monotonic_msecs() + IMPATIENT_FOR_MSECS;
 		error = t_strdup_printf("the service did not store it within "
 					"%u ms", client->timeout_msecs);
 	}

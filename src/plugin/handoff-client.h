@@ -22,8 +22,8 @@ void handoff_client_add(struct handoff_client *client,
    was missed, since a message may have many recipients. */
 void handoff_client_send(struct handoff_client *client,
 			 unsigned int timeout_msecs);
-/* Wait until the service has stored all that was sent. What the service does not confirm is logged, each with user, folder,
-   UID and the reason, and forgotten. */
+/* Wait until the service has stored all that was sent. What it does not confirm
+   is logged, each with user, folder, UID and the reason, and forgotten. */
 void handoff_client_wait(struct handoff_client *client);
 
 #endif

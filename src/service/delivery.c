@@ -15,11 +15,10 @@
 
 #include "delivery.h"
 #include "health.h"
+#include "monotonic.h"
 #include "options.h"
 #include "queue.h"
 #include "sender.h"
-
-#include <time.h>
 
 /* Rows read from the queue at a time. */
 #define READ_BATCH 64
@@ -27,7 +26,7 @@
    time. */
 #define EXPIRE_INTERVAL_MSECS (5*1000)
 #define EXPIRE_BATCH 256
-/* A notification that the endpoint took for itself alone to fail. */
+/* Attempts of a notification that fails while its endpoint takes others. */
 #define RETRY_MIN_MSECS (1*1000)
 #define RETRY_MAX_MSECS (48*1000)
 
@@ -97,15 +96,6 @@ struct delivery {
 };
 
 static void endpoint_pump(struct endpoint *ep);
-
-static int64_t monotonic_msecs(void)
-{
-	struct timespec ts;
-
-	if (clock_gettime(CLOCK_MONOTONIC, &ts) < 0)
-		i_fatal("clock_gettime() failed: %m");
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static void lane_ready(struct lane *lane)
 {
@@ -285,10 +275,12 @@ static void lane_answered(const struct answer *answer, struct lane *lane)
 	struct endpoint *ep = lane->ep;
 	struct target *target = lane->target;
 	enum answer_class class = answer_classify(answer);
+	bool again = lane->item.attempts > 0;
 
 	lane->target = NULL;
-	if (health_answered(&target->health, class, lane->item.attempts > 0,
-			    answer->retry_after_secs, monotonic_msecs()))
+	if (health_answered(&target->health, class, again,
+			    answer->retry_after_secs,
+			    http_notify_monotonic_msecs()))
 		target_changed_state(target, answer);
 
 	switch (class) {
@@ -426,7 +418,7 @@ static struct lane *endpoint_next_lane(struct endpoint *ep, bool probe)
 
 static void endpoint_pump(struct endpoint *ep)
 {
-	int64_t now = monotonic_msecs();
+	int64_t now = http_notify_monotonic_msecs();
 	struct target *target;
 	struct lane *lane;
 

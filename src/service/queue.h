@@ -80,8 +80,8 @@ bool queue_read_item(struct queue *queue, int64_t id, pool_t pool,
 /* How many items an endpoint has; takes the longer the more there are. */
 unsigned int queue_count(struct queue *queue, int64_t endpoint);
 
-/* Could the queue not be written the last time? Then items that were removed can
-   still be read. */
+/* Could the queue not be written the last time? Then items that were removed
+   can still be read. */
 bool queue_is_failing(struct queue *queue);
 
 /* The item is done with, one way or the other. */

@@ -20,6 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from harness.dovecot import Dovecot, free_port, message, wait_for  # noqa: E402
 from harness.endpoint import Endpoint  # noqa: E402
+from harness.nginx import nginx  # noqa: E402
 
 CONNECTIONS = 4
 DELIVERIES = 50         # of each connection at a time
@@ -41,57 +42,29 @@ BODY = ('{"user":"3@1","event":"messageNew","folder":"INBOX",'
         '"from":"Alice <alice@example.org>","subject":"Hello",'
         '"snippet":"This is the text.","unseen":1,"unread":1}')
 
-NGINX = """
-daemon off;
-pid {dir}/nginx.pid;
-error_log {dir}/error.log crit;
-worker_processes 1;
-load_module modules/ngx_http_echo_module.so;
-events {{ worker_connections 1024; }}
-http {{
-  access_log off;
+NGINX_MAIN = "load_module modules/ngx_http_echo_module.so;"
+NGINX_HTTP = """
   log_format when '$msec';
   keepalive_requests 100000000;
   keepalive_timeout 600;
-  client_body_temp_path {dir}/body;
-  proxy_temp_path {dir}/proxy;
-  fastcgi_temp_path {dir}/fastcgi;
-  uwsgi_temp_path {dir}/uwsgi;
-  scgi_temp_path {dir}/scgi;
-  server {{
-    listen 127.0.0.1:{port};
-    default_type application/json;
-    location /healthy {{ return 200 '{{"success":true}}'; }}
-    location /logged {{
+  server {
+    listen 127.0.0.1:%d;
+    location /healthy { return 200 '{"success":true}'; }
+    location /logged {
       access_log {dir}/when.log when buffer=64k flush=1s;
-      return 200 '{{"success":true}}';
-    }}
-    location /slow {{
+      return 200 '{"success":true}';
+    }
+    location /slow {
       echo_read_request_body;
       echo_sleep 0.2;
-      echo '{{"success":true}}';
-    }}
-  }}
-}}
+      echo '{"success":true}';
+    }
+  }
 """
 
 
-@contextlib.contextmanager
-def nginx(port):
-    with tempfile.TemporaryDirectory(prefix="nginx-") as name:
-        directory = pathlib.Path(name)
-        directory.chmod(0o755)
-        (directory / "nginx.conf").write_text(
-            NGINX.format(dir=name, port=port))
-        process = subprocess.Popen(
-            ["nginx", "-c", name + "/nginx.conf", "-p", "/usr/share/nginx"],
-            stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            wait_for((directory / "nginx.pid").exists, what="nginx")
-            yield directory
-        finally:
-            process.terminate()
-            process.wait()
+def endpoint_nginx(port):
+    return nginx(NGINX_HTTP % port, NGINX_MAIN)
 
 
 @contextlib.contextmanager
@@ -365,7 +338,7 @@ def hand_off(dovecot, url, count):
 def drain(dovecot, port):
     """Seconds from the first arrival to the last of what an outage held."""
     hand_off(dovecot, "http://127.0.0.1:%d/logged" % port, DRAIN)
-    with nginx(port) as directory:
+    with endpoint_nginx(port) as directory:
         log = directory / "when.log"
         wait_for(lambda: log.exists() and
                  log.read_bytes().count(b"\n") >= DRAIN, 120, "the drain")
@@ -379,7 +352,7 @@ def bench_drain(stage, bare_loop, rounds):
     systems = Systems(stage)
     port, other_port = free_port(), free_port()
     results = {"this": [], "bare": [], "wrk": []}
-    with systems.stack, nginx(other_port):
+    with systems.stack, endpoint_nginx(other_port):
         dovecot = systems.start("this")
         url = "http://127.0.0.1:%d/logged" % other_port
         for _ in range(rounds):
@@ -410,7 +383,7 @@ def bench_drain(stage, bare_loop, rounds):
 def main(stage, bare_loop, rounds):
     rounds = int(rounds)
     port = free_port()
-    with nginx(port):
+    with endpoint_nginx(port):
         bench_deliveries(stage, port, rounds)
         bench_large_inbox(stage, port, rounds)
     bench_arrival(stage, rounds)

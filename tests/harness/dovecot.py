@@ -12,6 +12,7 @@ import shutil
 import signal
 import smtplib
 import socket
+import sqlite3
 import subprocess
 import time
 
@@ -216,6 +217,13 @@ class Dovecot:
     @property
     def queue_path(self):
         return self.dir / "state/http-notify/queue.sqlite"
+
+    def queued(self):
+        """How many notifications are in the queue, by a look into it."""
+        with sqlite3.connect("file:%s?mode=ro" % self.queue_path,
+                             uri=True) as db:
+            return db.execute(
+                "SELECT count(*) FROM notification").fetchone()[0]
 
     def service_pid(self):
         wait_for(lambda: len(self.pids("http-notify")) == 1,

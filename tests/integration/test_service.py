@@ -5,7 +5,6 @@ import pwd
 import signal
 import smtplib
 import socket
-import sqlite3
 import stat
 import subprocess
 import time
@@ -21,14 +20,8 @@ from harness.endpoint import Endpoint
 LONG = 1.5
 
 
-def queued(dovecot):
-    with sqlite3.connect("file:%s?mode=ro" % dovecot.queue_path,
-                         uri=True) as db:
-        return db.execute("SELECT count(*) FROM notification").fetchone()[0]
-
-
 def wait_queue_empty(dovecot):
-    wait_for(lambda: queued(dovecot) == 0, what="the queue to be empty")
+    wait_for(lambda: dovecot.queued() == 0, what="the queue to be empty")
 
 
 def test_runs_as_the_internal_user_from_the_start(dovecot):
@@ -89,7 +82,7 @@ def test_outage_holds_and_resends_in_order(endpoint, other_endpoint):
         endpoint.stop()
         for _ in range(20):
             assert dovecot.deliver("bob", message()) < LONG
-        assert queued(dovecot) == 20
+        assert dovecot.queued() == 20
         endpoint.start()
         requests = endpoint.wait(21, 20)
         assert [r.uid for r in requests] == list(range(1, 22))
@@ -293,7 +286,7 @@ def test_stopping_waits_for_nothing_and_loses_nothing(other_endpoint):
         begin = time.monotonic()
         dovecot.stop()
         assert time.monotonic() - begin < 10
-        assert queued(dovecot) == 1
+        assert dovecot.queued() == 1
         endpoint.hang = False
         endpoint.unhang.set()
         dovecot.start()
@@ -574,7 +567,7 @@ def test_endpoint_on_another_port_is_another_endpoint(endpoint):
         for _ in range(10):
             dovecot.deliver("bob", message())
         endpoint.wait(10)
-        wait_for(lambda: queued(dovecot) == 10, what="the dead one's queue")
+        wait_for(lambda: dovecot.queued() == 10, what="the dead one's queue")
         assert len(dovecot.log_lines("Error:")) == 1
 
 

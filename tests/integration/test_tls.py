@@ -1,15 +1,13 @@
 """Endpoints over TLS, verified as Dovecot's ssl_client_* settings say."""
 
 import contextlib
-import pathlib
-import subprocess
-import tempfile
 
 import pytest
 
 from conftest import driver, running_dovecot
 from harness.dovecot import free_port, message, wait_for
 from harness.endpoint import Endpoint
+from harness.nginx import nginx
 
 
 @contextlib.contextmanager
@@ -69,58 +67,29 @@ def test_verification_is_off_if_dovecot_says_so(certificates):
         endpoint.wait(1)
 
 
-NGINX = """
-daemon off;
-master_process off;
-pid {dir}/nginx.pid;
-error_log {dir}/error.log;
-events {{ }}
-http {{
-  access_log {dir}/access.log combined;
+HTTP2 = """
   log_format seen '$request_method $server_protocol $status $connection';
-  client_body_temp_path {dir}/body;
-  proxy_temp_path {dir}/proxy;
-  fastcgi_temp_path {dir}/fastcgi;
-  uwsgi_temp_path {dir}/uwsgi;
-  scgi_temp_path {dir}/scgi;
-  server {{
-    listen 127.0.0.1:{port} ssl http2;
-    ssl_certificate {cert};
-    ssl_certificate_key {key};
+  server {
+    listen 127.0.0.1:%d ssl http2;
+    ssl_certificate %s;
+    ssl_certificate_key %s;
     access_log {dir}/seen.log seen;
-    location / {{
-      default_type application/json;
-      return 200 '{{"success":true}}';
-    }}
-  }}
-}}
+    location / {
+      return 200 '{"success":true}';
+    }
+  }
 """
 
 
-@contextlib.contextmanager
-def nginx_http2(files):
-    """Yields its port and a function that reads what it has seen."""
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="hn-nginx-") as name:
-        directory = pathlib.Path(name)
-        config = directory / "nginx.conf"
-        config.write_text(NGINX.format(dir=name, port=port, cert=files[0],
-                                       key=files[1]))
-        nginx = subprocess.Popen(["nginx", "-c", str(config), "-p", name],
-                                 stdin=subprocess.DEVNULL)
-        try:
-            seen = directory / "seen.log"
-            wait_for(seen.exists, what="nginx")
-            yield port, lambda: seen.read_text().splitlines()
-        finally:
-            nginx.terminate()
-            nginx.wait()
-
-
 def test_http2_where_the_server_offers_it(certificates):
-    with nginx_http2(certificates["good"]) as (port, seen), running_dovecot(
-            "push_notification_driver = ox:url=https://localhost:%d/" % port,
-            extra=ssl_settings(certificates)) as dovecot:
+    port = free_port()
+    with nginx(HTTP2 % (port, *certificates["good"])) as directory, \
+            running_dovecot(
+                "push_notification_driver = ox:url=https://localhost:%d/" %
+                port, extra=ssl_settings(certificates)) as dovecot:
+        def seen():
+            return (directory / "seen.log").read_text().splitlines()
+
         users = ["bob", "carol", "dave", "erin"]
         for user in users:
             dovecot.setmetadata(user, "user=3@1")
