@@ -369,15 +369,17 @@ void handoff_client_send(struct handoff_client *client,
 			 unsigned int timeout_msecs)
 {
 	struct handoff_client_item *item;
-
-	if (array_is_empty(&client->items))
-		return;
+	uint64_t old_last_seq = client->last_seq;
 
 	/* a mail transaction's messages arrive in no particular order */
 	array_sort(&client->items, handoff_client_item_cmp);
 	array_foreach_elem(&client->items, item) {
 		if (item->handoff.seq == 0)
 			item->handoff.seq = ++client->last_seq;
+	}
+	if (client->last_seq == old_last_seq) {
+		/* nothing is new: another driver line was first */
+		return;
 	}
 
 	client->timeout_msecs = timeout_msecs;

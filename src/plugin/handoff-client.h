@@ -17,9 +17,10 @@ void handoff_client_add(struct handoff_client *client,
 			const struct http_notify_handoff *handoff,
 			struct event *event);
 
-/* Send all that was added, in the order of the UIDs, by one write. This and the
-   wait together may take timeout_msecs; far less for a moment after a deadline
-   was missed, since a message may have many recipients. */
+/* Send all that was added since the last send, in the order of the UIDs, by one
+   write. This and the wait together may take timeout_msecs; far less for a
+   moment after a deadline was missed, since a message may have many
+   recipients. */
 void handoff_client_send(struct handoff_client *client,
 			 unsigned int timeout_msecs);
 /* Wait until the service has stored all that was sent. What it does not confirm
