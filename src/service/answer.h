@@ -18,7 +18,9 @@ enum answer_class {
 	/* no answer: neither this notification nor any other gets through */
 	ANSWER_UNREACHABLE,
 	/* not now */
-	ANSWER_RETRY,
+	ANSWER_LATER,
+	/* an error of the endpoint's, or one that this notification makes */
+	ANSWER_FAILED,
 	/* the endpoint or its credentials are not what the admin thinks; any
 	   notification would get this answer */
 	ANSWER_MISCONFIGURED,

@@ -29,37 +29,32 @@ void health_sent(struct health *health)
 
 static void health_good(struct health *health)
 {
+	health->taken++;
 	if (health->state != HEALTH_UP) {
-		unsigned int in_flight = health->in_flight;
-
-		health_init(health);
-		health->in_flight = in_flight;
-	} else {
-		health->failures = 0;
-		if (health->window < HEALTH_WINDOW_MAX)
-			health->window++;
-	}
+		/* those that are under way from before stay so */
+		health->state = HEALTH_UP;
+		health->window = HEALTH_WINDOW_MIN;
+	} else if (health->window < HEALTH_WINDOW_MAX)
+		health->window++;
+	health->failures = 0;
 }
 
 static void
 health_bad(struct health *health, enum health_state state,
 	   unsigned int retry_after_secs, int64_t now)
 {
-	bool misconfigured = state == HEALTH_MISCONFIGURED;
-
 	if (health->state != HEALTH_UP && !health->probing) {
 		/* a request from before it went down */
 		return;
 	}
 	if (health->state != state) {
 		health->state = state;
-		health->probe_interval_msecs = misconfigured ?
+		health->probe_interval_msecs = state == HEALTH_MISCONFIGURED ?
 			HEALTH_MISCONFIGURED_PROBE_MIN_MSECS :
 			HEALTH_PROBE_MIN_MSECS;
 	} else {
 		health->probe_interval_msecs =
-			I_MIN(health->probe_interval_msecs * 2, misconfigured ?
-			      HEALTH_MISCONFIGURED_PROBE_MAX_MSECS :
+			I_MIN(health->probe_interval_msecs * 2,
 			      HEALTH_PROBE_MAX_MSECS);
 	}
 	health->probing = FALSE;
@@ -69,37 +64,29 @@ health_bad(struct health *health, enum health_state state,
 }
 
 bool health_answered(struct health *health, enum answer_class answer,
-		     bool again, unsigned int retry_after_secs, int64_t now)
+		     bool blamed, unsigned int retry_after_secs, int64_t now)
 {
 	enum health_state old_state = health->state;
 
 	i_assert(health->in_flight > 0);
 	health->in_flight--;
 
-	if (again && health->state == HEALTH_UP &&
-	    answer != ANSWER_DONE && answer != ANSWER_REFUSED) {
-		/* this notification is to blame */
-		return FALSE;
-	}
-	switch (answer) {
-	case ANSWER_DONE:
-	case ANSWER_REFUSED:
+	if (answer == ANSWER_DONE || answer == ANSWER_REFUSED) {
 		health_good(health);
-		break;
-	case ANSWER_RETRY:
-		if (health->state == HEALTH_UP && retry_after_secs == 0 &&
-		    ++health->failures < HEALTH_MAX_FAILURES) {
-			health->window = I_MAX(health->window / 2, 1);
-			break;
-		}
-		health_bad(health, HEALTH_DOWN, retry_after_secs, now);
-		break;
-	case ANSWER_UNREACHABLE:
-		health_bad(health, HEALTH_DOWN, 0, now);
-		break;
-	case ANSWER_MISCONFIGURED:
-		health_bad(health, HEALTH_MISCONFIGURED, 0, now);
-		break;
+		return old_state != HEALTH_UP;
 	}
+	/* a server that says when to come back says it for all */
+	if (blamed && health->state == HEALTH_UP &&
+	    !(answer == ANSWER_LATER && retry_after_secs > 0))
+		return FALSE;
+
+	if (answer == ANSWER_MISCONFIGURED)
+		health_bad(health, HEALTH_MISCONFIGURED, 0, now);
+	else if (answer == ANSWER_UNREACHABLE || retry_after_secs > 0 ||
+		 health->state != HEALTH_UP ||
+		 ++health->failures >= HEALTH_MAX_FAILURES)
+		health_bad(health, HEALTH_DOWN, retry_after_secs, now);
+	else
+		health->window = I_MAX(health->window / 2, 1);
 	return health->state != old_state;
 }

@@ -12,17 +12,16 @@
    quarter more or less, so no more than a minute passes. */
 #define HEALTH_PROBE_MIN_MSECS (1*1000)
 #define HEALTH_PROBE_MAX_MSECS (48*1000)
-/* The same if only an admin can mend it. */
+/* The first one if only an admin can mend it. */
 #define HEALTH_MISCONFIGURED_PROBE_MIN_MSECS (30*1000)
-#define HEALTH_MISCONFIGURED_PROBE_MAX_MSECS (240*1000)
 /* The longest Retry-After that is believed. */
 #define HEALTH_RETRY_AFTER_MAX_SECS (10*60)
 
 /* Requests under way: at first, and at most. */
 #define HEALTH_WINDOW_MIN 4
 #define HEALTH_WINDOW_MAX 64
-/* This many notifications that get ANSWER_RETRY without a success between them
-   mean that it is not the notifications' fault. */
+/* This many notifications that fail without a success between them mean that it
+   is not the notifications' fault. */
 #define HEALTH_MAX_FAILURES 5
 
 enum health_state {
@@ -42,6 +41,8 @@ struct health {
 	unsigned int window;
 	/* while up: failures since the last success */
 	unsigned int failures;
+	/* notifications that it has taken, ever */
+	uint64_t taken;
 
 	/* while not up */
 	int64_t next_probe;
@@ -55,11 +56,11 @@ void health_init(struct health *health);
 bool health_may_send(const struct health *health, int64_t now);
 /* One was sent. */
 void health_sent(struct health *health);
-/* It was answered. again: the notification has failed before, so that another
-   failure says nothing about a server that has taken others since. Returns TRUE
-   if the state changed. */
+/* It was answered. blamed: if it failed while the server is up, that is the
+   notification's own fault, since it has failed before or the server has taken
+   others meanwhile. Returns TRUE if the state changed. */
 bool health_answered(struct health *health, enum answer_class answer,
-		     bool again, unsigned int retry_after_secs, int64_t now);
+		     bool blamed, unsigned int retry_after_secs, int64_t now);
 
 /* The interval with jitter: a quarter more or less. */
 unsigned int health_jitter(unsigned int msecs);

@@ -73,8 +73,8 @@ intake_client_handoff(struct intake_client *client,
 	item.folder = handoff->folder;
 	item.uid = handoff->uid;
 	item.body = handoff->body;
-	item.created = ioloop_time;
-	item.expires = ioloop_time + max_age_secs;
+	item.created = queue_now(intake->queue);
+	item.expires = item.created + max_age_secs;
 	if (queue_add(intake->queue, &item, error_r) < 0)
 		return -1;
 

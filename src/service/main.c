@@ -61,7 +61,7 @@ static void main_init(const struct http_notify_settings *set)
 		i_fatal("Queue can't be opened: %s", error);
 	sender = sender_init(master_service_ssl_settings_get(master_service),
 			     "dovecot-http-notify/"HTTP_NOTIFY_VERSION);
-	delivery = delivery_init(queue, sender);
+	delivery = delivery_init(queue, sender, set->queue_limit);
 	intake = intake_init(queue, delivery);
 	delivery_run(delivery);
 }

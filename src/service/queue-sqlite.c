@@ -7,67 +7,28 @@
    more memory for a longer queue than SQLite's page cache of a fixed size. */
 #include "lib.h"
 #include "array.h"
-#include "eacces-error.h"
-#include "file-lock.h"
 #include "ioloop.h"
 
 #include "queue.h"
+#include "queue-db.h"
 
-#include <sqlite3.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define QUEUE_FNAME "queue.sqlite"
-/* Held by the process that has the queue open. Not a lock of SQLite's own, so
-   that an admin can look into a live queue with the sqlite3 shell. */
-#define QUEUE_LOCK_FNAME "queue.lock"
-/* How long a service that was just started waits for its predecessor, which
-   Dovecot has told to stop. */
-#define QUEUE_LOCK_TIMEOUT_SECS 10
-
-#define QUEUE_SCHEMA_VERSION 1
+#include <stdlib.h>
 
 /* An id: the endpoint, and below it a number that ascends over all endpoints.
    2^40 notifications take years at any rate. */
 #define ID_ENDPOINT_SHIFT 40
+#define ID_ENDPOINT_SHIFT_STR "40"
 #define ID_FIRST(endpoint) ((endpoint) << ID_ENDPOINT_SHIFT)
 #define ID_NUMBER(id) ((id) & ((INT64_C(1) << ID_ENDPOINT_SHIFT) - 1))
 
+/* Less than this much free space (of 4 kB pages) is kept for the next time. */
+#define SHRINK_MIN_PAGES 4096
 /* After a commit that failed. */
 #define QUEUE_RETRY_MSECS 1000
-/* An admin's sqlite3 shell may lock the queue for a moment. */
-#define QUEUE_BUSY_MSECS 200
 /* A session that has not ended, since its service was killed, is forgotten by
    the next one after this time: far more than a mail process ever waits before
    it sends again. */
 #define QUEUE_SESSION_LIFETIME_SECS (10*60)
-
-static const char *const schema[] = {
-	"CREATE TABLE endpoint ("
-	" id INTEGER PRIMARY KEY,"
-	" key TEXT NOT NULL UNIQUE,"
-	" options TEXT NOT NULL)",
-
-	"CREATE TABLE notification ("
-	" id INTEGER PRIMARY KEY,"
-	" session BLOB NOT NULL,"
-	" seq INTEGER NOT NULL,"
-	" created INTEGER NOT NULL,"
-	" expires INTEGER NOT NULL,"
-	" attempts INTEGER NOT NULL DEFAULT 0,"
-	" username TEXT NOT NULL,"
-	" folder TEXT NOT NULL,"
-	" uid INTEGER NOT NULL,"
-	" body TEXT NOT NULL)",
-
-	/* the latest hand-off of each mail process */
-	"CREATE TABLE session ("
-	" id BLOB PRIMARY KEY,"
-	" seq INTEGER NOT NULL,"
-	" used INTEGER NOT NULL) WITHOUT ROWID",
-	NULL
-};
 
 enum queue_statement {
 	STATEMENT_BEGIN,
@@ -75,11 +36,12 @@ enum queue_statement {
 	STATEMENT_ROLLBACK,
 	STATEMENT_ENDPOINT_SET,
 	STATEMENT_ENDPOINT_GET,
+	STATEMENT_ENDPOINT_FORGET,
 	STATEMENT_ADD,
 	STATEMENT_REMOVE,
 	STATEMENT_SET_ATTEMPTS,
 	STATEMENT_READ,
-	STATEMENT_COUNT_ENDPOINT,
+	STATEMENT_SCAN,
 	STATEMENT_SESSION_SET,
 	STATEMENT_SESSION_REMOVE,
 
@@ -99,6 +61,11 @@ static const char *const statements[STATEMENT_COUNT] = {
 		"ON CONFLICT (key) DO UPDATE SET options = ?2",
 	[STATEMENT_ENDPOINT_GET] =
 		"SELECT id FROM endpoint WHERE key = ?1",
+	[STATEMENT_ENDPOINT_FORGET] =
+		"DELETE FROM endpoint WHERE id = ?1 AND NOT EXISTS ("
+		"SELECT 1 FROM notification "
+		"WHERE notification.id >= ?1 << "ID_ENDPOINT_SHIFT_STR" AND "
+		"notification.id < (?1 + 1) << "ID_ENDPOINT_SHIFT_STR")",
 	[STATEMENT_ADD] =
 		"INSERT INTO notification ("ITEM_COLUMNS") VALUES "
 		"(?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)",
@@ -109,9 +76,9 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[STATEMENT_READ] =
 		"SELECT "ITEM_COLUMNS" FROM notification "
 		"WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
-	[STATEMENT_COUNT_ENDPOINT] =
-		"SELECT count(*) FROM notification "
-		"WHERE id > ?1 AND id <= ?2",
+	[STATEMENT_SCAN] =
+		"SELECT id, username FROM notification "
+		"WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
 	/* changes a row only if it says something new */
 	[STATEMENT_SESSION_SET] =
 		"INSERT INTO session (id, seq, used) VALUES (?1, ?2, ?3) "
@@ -122,10 +89,7 @@ static const char *const statements[STATEMENT_COUNT] = {
 };
 
 struct queue {
-	char *path;
-	int lock_fd;
-	struct file_lock *lock;
-	sqlite3 *db;
+	struct queue_db db;
 	sqlite3_stmt *statements[STATEMENT_COUNT];
 
 	queue_committed_callback_t *callback;
@@ -135,20 +99,23 @@ struct queue {
 	bool in_transaction;
 	/* why the transaction has failed */
 	char *error;
-	/* so has the last one */
-	bool failed;
-	/* ids of items whose removal is not committed yet: should that fail,
-	   the next transaction begins with removing them again */
+	/* Ids of items whose removal is not committed yet: should that fail,
+	   the next transaction begins with removing them again. Until then they
+	   are in the database and not in the queue; those that a commit has
+	   failed for are sorted, to be found. */
 	ARRAY(int64_t) removed;
+	unsigned int removed_sorted;
 
 	/* highest number given out, and highest number stored */
 	int64_t last_number, committed_number;
 };
 
-static const char *queue_sqlite_error(struct queue *queue, const char *what)
+/* The database can't be used any more. The next process begins anew, which
+   also brings the rest of the service to where a new queue needs it to be. */
+static void ATTR_NORETURN queue_die_corrupt(struct queue *queue)
 {
-	return t_strdup_printf("%s: %s failed: %s", queue->path, what,
-			       sqlite3_errmsg(queue->db));
+	queue_db_move_aside(&queue->db);
+	i_fatal("Queue is corrupt");
 }
 
 /* Runs a statement that returns no rows, and resets it. */
@@ -159,7 +126,11 @@ static int queue_step(struct queue *queue, enum queue_statement idx)
 
 	ret = sqlite3_step(stmt);
 	(void)sqlite3_reset(stmt);
-	return ret == SQLITE_DONE ? 0 : -1;
+	if (ret == SQLITE_DONE)
+		return 0;
+	if (queue_db_is_corrupt(&queue->db))
+		queue_die_corrupt(queue);
+	return -1;
 }
 
 static int queue_delete(struct queue *queue, int64_t id)
@@ -173,7 +144,7 @@ static int queue_delete(struct queue *queue, int64_t id)
 static void queue_fail(struct queue *queue, const char *what)
 {
 	if (queue->error == NULL)
-		queue->error = i_strdup(queue_sqlite_error(queue, what));
+		queue->error = i_strdup(queue_db_error(&queue->db, what));
 }
 
 static void queue_commit(struct queue *queue);
@@ -208,6 +179,31 @@ static void queue_retry(struct queue *queue)
 	(void)queue_begin(queue, &error);
 }
 
+static int id_cmp(const int64_t *id1, const int64_t *id2)
+{
+	return *id1 < *id2 ? -1 : *id1 > *id2;
+}
+
+static bool queue_is_removed(struct queue *queue, int64_t id)
+{
+	const int64_t *ids;
+	unsigned int i, count;
+
+	if (queue->in_transaction && queue->error == NULL) {
+		/* it has been deleted */
+		return FALSE;
+	}
+	ids = array_get(&queue->removed, &count);
+	if (bsearch(&id, ids, queue->removed_sorted, sizeof(*ids),
+		    (int (*)(const void *, const void *))id_cmp) != NULL)
+		return TRUE;
+	for (i = queue->removed_sorted; i < count; i++) {
+		if (ids[i] == id)
+			return TRUE;
+	}
+	return FALSE;
+}
+
 static void queue_commit(struct queue *queue)
 {
 	timeout_remove(&queue->to_commit);
@@ -215,14 +211,16 @@ static void queue_commit(struct queue *queue)
 
 	if (queue->error == NULL && queue_step(queue, STATEMENT_COMMIT) < 0)
 		queue_fail(queue, "COMMIT");
-	queue->failed = queue->error != NULL;
-	if (!queue->failed) {
+	if (queue->error == NULL) {
 		array_clear(&queue->removed);
+		queue->removed_sorted = 0;
 		queue->committed_number = queue->last_number;
 	} else {
 		/* some errors have rolled back by themselves */
-		if (!sqlite3_get_autocommit(queue->db))
+		if (!sqlite3_get_autocommit(queue->db.sqlite))
 			(void)queue_step(queue, STATEMENT_ROLLBACK);
+		array_sort(&queue->removed, id_cmp);
+		queue->removed_sorted = array_count(&queue->removed);
 		if (!array_is_empty(&queue->removed)) {
 			queue->to_retry = timeout_add(QUEUE_RETRY_MSECS,
 						      queue_retry, queue);
@@ -237,132 +235,32 @@ static void queue_commit(struct queue *queue)
 	} T_END;
 }
 
-static int
-queue_open_lock(struct queue *queue, const char *directory,
-		const char **error_r)
+static int queue_open(struct queue *queue, const char **error_r)
 {
-	struct file_lock_settings set = {
-		.lock_method = FILE_LOCK_METHOD_FCNTL,
-	};
-	const char *path = t_strconcat(directory, "/"QUEUE_LOCK_FNAME, NULL);
-	int ret;
-
-	queue->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (queue->lock_fd == -1) {
-		const char *reason = errno == EACCES ?
-			eacces_error_get_creating("open", path) :
-			t_strdup_printf("open(%s) failed: %m", path);
-		*error_r = t_strdup_printf("%s (the queue's directory must "
-			"exist, with mode 0700, and belong to the user that "
-			"the service runs as)", reason);
-		return -1;
-	}
-	ret = file_wait_lock(queue->lock_fd, path, F_WRLCK, &set,
-			     QUEUE_LOCK_TIMEOUT_SECS, &queue->lock, error_r);
-	if (ret == 0) {
-		*error_r = t_strdup_printf("another process has locked %s for "
-			"over %u seconds", path, QUEUE_LOCK_TIMEOUT_SECS);
-	}
-	return ret > 0 ? 0 : -1;
-}
-
-static int
-queue_exec(struct queue *queue, const char *sql, const char **error_r)
-{
-	if (sqlite3_exec(queue->db, sql, NULL, NULL, NULL) == SQLITE_OK)
-		return 0;
-	*error_r = queue_sqlite_error(queue, sql);
-	return -1;
-}
-
-/* The first column of a statement's only row. */
-static int
-queue_get_int(struct queue *queue, const char *sql, int64_t *num_r,
-	      const char **error_r)
-{
-	sqlite3_stmt *stmt;
-	int ret = -1;
-
-	if (sqlite3_prepare_v2(queue->db, sql, -1, &stmt, NULL) == SQLITE_OK &&
-	    sqlite3_step(stmt) == SQLITE_ROW) {
-		*num_r = sqlite3_column_int64(stmt, 0);
-		ret = 0;
-	} else {
-		*error_r = queue_sqlite_error(queue, sql);
-	}
-	(void)sqlite3_finalize(stmt);
-	return ret;
-}
-
-static int queue_open_schema(struct queue *queue, const char **error_r)
-{
-	const char *const *sql;
-	int64_t version;
-
-	if (queue_get_int(queue, "PRAGMA user_version", &version, error_r) < 0)
-		return -1;
-	if (version == QUEUE_SCHEMA_VERSION)
-		return 0;
-	if (version != 0) {
-		*error_r = t_strdup_printf("%s: was written by a newer version "
-			"(schema %"PRId64", this one knows %d)",
-			queue->path, version, QUEUE_SCHEMA_VERSION);
-		return -1;
-	}
-
-	if (queue_exec(queue, "BEGIN IMMEDIATE", error_r) < 0)
-		return -1;
-	for (sql = schema; *sql != NULL; sql++) {
-		if (queue_exec(queue, *sql, error_r) < 0)
-			return -1;
-	}
-	return queue_exec(queue, t_strdup_printf(
-		"PRAGMA user_version = %d; COMMIT", QUEUE_SCHEMA_VERSION),
-		error_r);
-}
-
-static int
-queue_open_db(struct queue *queue, bool sync_full, const char **error_r)
-{
+	struct queue_db *db = &queue->db;
 	enum queue_statement i;
-	mode_t old_umask;
 	int ret;
 
-	/* SQLite's files have the notifications and the endpoints'
-	   credentials in them */
-	old_umask = umask(0077);
-	ret = sqlite3_open_v2(queue->path, &queue->db, SQLITE_OPEN_READWRITE |
-			      SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
-	if (ret == SQLITE_OK) {
-		ret = sqlite3_exec(queue->db, "PRAGMA journal_mode = WAL",
-				   NULL, NULL, NULL);
-	}
-	(void)umask(old_umask);
-	if (ret != SQLITE_OK) {
-		*error_r = queue_sqlite_error(queue, "open");
-		return -1;
-	}
-	(void)sqlite3_busy_timeout(queue->db, QUEUE_BUSY_MSECS);
-	if (queue_exec(queue, t_strdup_printf("PRAGMA synchronous = %s",
-			sync_full ? "FULL" : "NORMAL"), error_r) < 0 ||
-	    queue_open_schema(queue, error_r) < 0 ||
-	    queue_exec(queue, t_strdup_printf(
+	if (queue_db_exec(db, t_strdup_printf(
 			"DELETE FROM session WHERE used < %"PRId64,
-			(int64_t)ioloop_time - QUEUE_SESSION_LIFETIME_SECS),
+			queue_now(queue) - QUEUE_SESSION_LIFETIME_SECS),
 			error_r) < 0 ||
-	    queue_get_int(queue, t_strdup_printf(
-			"SELECT coalesce(max(id & %"PRId64"), 0) "
-			"FROM notification", ID_NUMBER(-1)),
+	    queue_db_get_int(db, t_strdup_printf(
+			/* the last one of each endpoint has its highest */
+			"SELECT coalesce(max((SELECT max(notification.id) "
+			"FROM notification WHERE notification.id < "
+			"(endpoint.id + 1) << "ID_ENDPOINT_SHIFT_STR") "
+			"& %"PRId64"), 0) FROM endpoint", ID_NUMBER(-1)),
 			&queue->last_number, error_r) < 0)
 		return -1;
 	queue->committed_number = queue->last_number;
 
 	for (i = 0; i < STATEMENT_COUNT; i++) {
-		ret = sqlite3_prepare_v3(queue->db, statements[i], -1,
+		ret = sqlite3_prepare_v3(db->sqlite, statements[i], -1,
 					 SQLITE_PREPARE_PERSISTENT,
 					 &queue->statements[i], NULL);
 		if (ret != SQLITE_OK) {
-			*error_r = queue_sqlite_error(queue, statements[i]);
+			*error_r = queue_db_error(db, statements[i]);
 			return -1;
 		}
 	}
@@ -379,13 +277,9 @@ static void queue_close(struct queue **_queue)
 	timeout_remove(&queue->to_retry);
 	for (i = 0; i < STATEMENT_COUNT; i++)
 		(void)sqlite3_finalize(queue->statements[i]);
-	(void)sqlite3_close(queue->db);
-	if (queue->lock != NULL)
-		file_unlock(&queue->lock);
-	i_close_fd(&queue->lock_fd);
+	queue_db_close(&queue->db);
 	array_free(&queue->removed);
 	i_free(queue->error);
-	i_free(queue->path);
 	i_free(queue);
 }
 
@@ -396,14 +290,17 @@ int queue_init(const char *directory, bool sync_full,
 	struct queue *queue;
 
 	queue = i_new(struct queue, 1);
-	queue->path = i_strconcat(directory, "/"QUEUE_FNAME, NULL);
-	queue->lock_fd = -1;
 	queue->callback = callback;
 	queue->context = context;
 	i_array_init(&queue->removed, 64);
 
-	if (queue_open_lock(queue, directory, error_r) < 0 ||
-	    queue_open_db(queue, sync_full, error_r) < 0) {
+	if (queue_db_open(directory, sync_full, &queue->db, error_r) < 0) {
+		queue_close(&queue);
+		return -1;
+	}
+	if (queue_open(queue, error_r) < 0) {
+		if (queue_db_is_corrupt(&queue->db))
+			queue_die_corrupt(queue);
 		queue_close(&queue);
 		return -1;
 	}
@@ -439,10 +336,22 @@ int queue_endpoint_set(struct queue *queue, const char *key,
 		*endpoint_r = sqlite3_column_int64(get, 0);
 		ret = 0;
 	} else {
-		*error_r = queue_sqlite_error(queue, "storing an endpoint");
+		*error_r = queue_db_error(&queue->db, "storing an endpoint");
 	}
 	(void)sqlite3_reset(get);
 	return ret;
+}
+
+void queue_endpoint_forget(struct queue *queue, int64_t endpoint)
+{
+	sqlite3_stmt *stmt = queue->statements[STATEMENT_ENDPOINT_FORGET];
+	const char *error;
+
+	if (queue_begin(queue, &error) < 0)
+		return;
+	sqlite3_bind_int64(stmt, 1, endpoint);
+	if (queue_step(queue, STATEMENT_ENDPOINT_FORGET) < 0)
+		queue_fail(queue, "DELETE");
 }
 
 void queue_endpoints_foreach(struct queue *queue,
@@ -451,17 +360,10 @@ void queue_endpoints_foreach(struct queue *queue,
 {
 	static const char *sql = "SELECT id, options FROM endpoint";
 	sqlite3_stmt *stmt;
-	const char *error;
 
-	if (queue_exec(queue, t_strdup_printf(
-			"DELETE FROM endpoint WHERE NOT EXISTS ("
-			"SELECT 1 FROM notification WHERE "
-			"notification.id >= endpoint.id << %u AND "
-			"notification.id < (endpoint.id + 1) << %u)",
-			ID_ENDPOINT_SHIFT, ID_ENDPOINT_SHIFT), &error) < 0)
-		i_error("%s", error);
-	if (sqlite3_prepare_v2(queue->db, sql, -1, &stmt, NULL) != SQLITE_OK) {
-		i_error("%s", queue_sqlite_error(queue, sql));
+	if (sqlite3_prepare_v2(queue->db.sqlite, sql, -1, &stmt,
+			       NULL) != SQLITE_OK) {
+		i_error("%s", queue_db_error(&queue->db, sql));
 		return;
 	}
 	while (sqlite3_step(stmt) == SQLITE_ROW) {
@@ -480,10 +382,10 @@ queue_session_set(struct queue *queue, const struct queue_item *item)
 	sqlite3_bind_blob(stmt, 1, item->session, sizeof(item->session),
 			  SQLITE_STATIC);
 	sqlite3_bind_int64(stmt, 2, item->seq);
-	sqlite3_bind_int64(stmt, 3, ioloop_time);
+	sqlite3_bind_int64(stmt, 3, queue_now(queue));
 	if (queue_step(queue, STATEMENT_SESSION_SET) < 0)
 		return -1;
-	return sqlite3_changes(queue->db);
+	return sqlite3_changes(queue->db.sqlite);
 }
 
 int queue_add(struct queue *queue, struct queue_item *item,
@@ -555,63 +457,117 @@ queue_item_fill(sqlite3_stmt *stmt, pool_t pool, struct queue_item *item_r)
 	item_r->body = column_strdup(stmt, 9, pool);
 }
 
-static unsigned int
-queue_read_range(struct queue *queue, int64_t after_id, int64_t last_id,
-		 unsigned int limit, pool_t pool, struct queue_item *items_r)
+/* Begin reading at most limit rows with ids above after_id, up to last_id. */
+static sqlite3_stmt *
+queue_select(struct queue *queue, enum queue_statement idx, int64_t after_id,
+	     int64_t last_id, unsigned int limit)
 {
-	sqlite3_stmt *stmt = queue->statements[STATEMENT_READ];
-	unsigned int count = 0;
-	int ret;
+	sqlite3_stmt *stmt = queue->statements[idx];
 
 	sqlite3_bind_int64(stmt, 1, after_id);
 	sqlite3_bind_int64(stmt, 2, last_id);
 	sqlite3_bind_int64(stmt, 3, limit);
-	while ((ret = sqlite3_step(stmt)) == SQLITE_ROW)
-		queue_item_fill(stmt, pool, &items_r[count++]);
-	if (ret != SQLITE_DONE)
-		i_error("%s", queue_sqlite_error(queue, "SELECT"));
-	(void)sqlite3_reset(stmt);
-	return count;
+	return stmt;
 }
 
-/* The last one that is stored. */
-static int64_t queue_last_id(struct queue *queue, int64_t endpoint)
+/* Returns 1 with the next row, 0 after the last one, -1 on error. */
+static int queue_select_next(struct queue *queue, sqlite3_stmt *stmt)
+{
+	int ret = sqlite3_step(stmt);
+
+	if (ret == SQLITE_ROW)
+		return 1;
+	(void)sqlite3_reset(stmt);
+	if (ret == SQLITE_DONE)
+		return 0;
+	if (queue_db_is_corrupt(&queue->db))
+		queue_die_corrupt(queue);
+	i_error("%s", queue_db_error(&queue->db, "SELECT"));
+	return -1;
+}
+
+int64_t queue_last_id(struct queue *queue, int64_t endpoint)
 {
 	return ID_FIRST(endpoint) + queue->committed_number;
 }
 
 unsigned int
-queue_read(struct queue *queue, int64_t endpoint, int64_t after_id,
-	   unsigned int limit, pool_t pool, struct queue_item *items_r)
+queue_read(struct queue *queue, int64_t endpoint, unsigned int limit,
+	   pool_t pool, struct queue_item *items_r)
 {
-	return queue_read_range(queue, I_MAX(after_id, ID_FIRST(endpoint)),
-				queue_last_id(queue, endpoint), limit,
-				pool, items_r);
-}
-
-bool queue_read_item(struct queue *queue, int64_t id, pool_t pool,
-		     struct queue_item *item_r)
-{
-	return ID_NUMBER(id) <= queue->committed_number &&
-		queue_read_range(queue, id - 1, id, 1, pool, item_r) > 0;
-}
-
-unsigned int queue_count(struct queue *queue, int64_t endpoint)
-{
-	sqlite3_stmt *stmt = queue->statements[STATEMENT_COUNT_ENDPOINT];
+	sqlite3_stmt *stmt =
+		queue_select(queue, STATEMENT_READ, ID_FIRST(endpoint),
+			     queue_last_id(queue, endpoint), limit);
 	unsigned int count = 0;
 
-	sqlite3_bind_int64(stmt, 1, ID_FIRST(endpoint));
-	sqlite3_bind_int64(stmt, 2, queue_last_id(queue, endpoint));
-	if (sqlite3_step(stmt) == SQLITE_ROW)
-		count = sqlite3_column_int(stmt, 0);
-	(void)sqlite3_reset(stmt);
+	while (queue_select_next(queue, stmt) > 0) {
+		queue_item_fill(stmt, pool, &items_r[count]);
+		if (!queue_is_removed(queue, items_r[count].id))
+			count++;
+	}
 	return count;
 }
 
-bool queue_is_failing(struct queue *queue)
+int queue_read_item(struct queue *queue, int64_t id, pool_t pool,
+		    struct queue_item *item_r)
 {
-	return queue->failed || queue->error != NULL;
+	sqlite3_stmt *stmt;
+	int ret;
+
+	if (ID_NUMBER(id) > queue->committed_number ||
+	    queue_is_removed(queue, id))
+		return 0;
+	stmt = queue_select(queue, STATEMENT_READ, id - 1, id, 1);
+	if ((ret = queue_select_next(queue, stmt)) > 0) {
+		queue_item_fill(stmt, pool, item_r);
+		(void)sqlite3_reset(stmt);
+	}
+	return ret;
+}
+
+int queue_scan(struct queue *queue, int64_t endpoint, int64_t after_id,
+	       int64_t last_id, unsigned int limit,
+	       queue_scan_callback_t *callback, void *context)
+{
+	sqlite3_stmt *stmt =
+		queue_select(queue, STATEMENT_SCAN,
+			     I_MAX(after_id, ID_FIRST(endpoint)),
+			     I_MIN(last_id, queue_last_id(queue, endpoint)),
+			     limit);
+	unsigned int count = 0;
+	int ret;
+
+	while ((ret = queue_select_next(queue, stmt)) > 0) {
+		int64_t id = sqlite3_column_int64(stmt, 0);
+
+		count++;
+		if (!queue_is_removed(queue, id)) {
+			callback(id, (const char *)sqlite3_column_text(stmt, 1),
+				 context);
+		}
+	}
+	return ret < 0 ? -1 : (count < limit ? 0 : 1);
+}
+
+int64_t queue_now(struct queue *queue)
+{
+	return queue_db_time(&queue->db);
+}
+
+void queue_shrink(struct queue *queue)
+{
+	struct queue_db *db = &queue->db;
+	int64_t pages, free_pages;
+	const char *error;
+
+	if (queue->in_transaction)
+		return;
+	if (queue_db_get_int(db, "PRAGMA page_count", &pages, &error) < 0 ||
+	    queue_db_get_int(db, "PRAGMA freelist_count", &free_pages,
+			     &error) < 0 ||
+	    (free_pages > SHRINK_MIN_PAGES && free_pages > pages / 2 &&
+	     queue_db_exec(db, "VACUUM", &error) < 0))
+		i_warning("%s", error);
 }
 
 void queue_remove(struct queue *queue, int64_t id)

@@ -8,8 +8,11 @@
 
    Changes gather in one transaction, which is committed at the next turn of
    the ioloop; what was added can be read from then on. If that fails the
-   additions are gone, and the removals are tried again. One process at a time
-   has a queue open. */
+   additions are gone, and the removals are tried again; what was removed can't
+   be read any more. One process at a time has a queue open.
+
+   A file that turns out to be corrupt is moved aside and ends the process, so
+   that the next one begins with an empty queue. */
 struct queue;
 
 /* One notification. Strings of a result live in the pool that was given. */
@@ -26,8 +29,8 @@ struct queue_item {
 	uint32_t uid;
 	const char *body;
 
-	/* wall clock, since both outlive the host's uptime */
-	time_t created, expires;
+	/* by queue_now() */
+	int64_t created, expires;
 	/* attempts that have failed so far */
 	unsigned int attempts;
 };
@@ -54,8 +57,9 @@ int queue_endpoint_set(struct queue *queue, const char *key,
 typedef void
 queue_endpoint_callback_t(int64_t endpoint, const char *options,
 			  void *context);
-/* Call callback for each endpoint that has something queued, after forgetting
-   those that have not. */
+/* Forget an endpoint, unless something is queued for it. */
+void queue_endpoint_forget(struct queue *queue, int64_t endpoint);
+/* Call callback for each endpoint. */
 void queue_endpoints_foreach(struct queue *queue,
 			     queue_endpoint_callback_t *callback,
 			     void *context);
@@ -69,20 +73,35 @@ int queue_add(struct queue *queue, struct queue_item *item,
 /* This session's mail process is gone and sends nothing again. */
 void queue_session_end(struct queue *queue, const guid_128_t session);
 
-/* Read an endpoint's stored items with higher ids than after_id, in order, at
-   most limit. Returns how many. */
+/* Read an endpoint's first stored items, in order, at most limit. Returns how
+   many. */
 unsigned int
-queue_read(struct queue *queue, int64_t endpoint, int64_t after_id,
-	   unsigned int limit, pool_t pool, struct queue_item *items_r);
-/* Returns FALSE if there is no such item any more. */
-bool queue_read_item(struct queue *queue, int64_t id, pool_t pool,
-		     struct queue_item *item_r);
-/* How many items an endpoint has; takes the longer the more there are. */
-unsigned int queue_count(struct queue *queue, int64_t endpoint);
+queue_read(struct queue *queue, int64_t endpoint, unsigned int limit,
+	   pool_t pool, struct queue_item *items_r);
+/* Returns 1, 0 if there is no such item any more, -1 if it can't be read, which
+   is logged. */
+int queue_read_item(struct queue *queue, int64_t id, pool_t pool,
+		    struct queue_item *item_r);
 
-/* Could the queue not be written the last time? Then items that were removed
-   can still be read. */
-bool queue_is_failing(struct queue *queue);
+/* username lives until the callback returns, which must not use the queue. */
+typedef void
+queue_scan_callback_t(int64_t id, const char *username, void *context);
+/* Call callback for each of an endpoint's stored items with ids above after_id
+   and up to last_id, in order, at most limit. Returns 1 if there may be more,
+   0 if not, -1 if they can't be read, which is logged. */
+int queue_scan(struct queue *queue, int64_t endpoint, int64_t after_id,
+	       int64_t last_id, unsigned int limit,
+	       queue_scan_callback_t *callback, void *context);
+/* The id up to which an endpoint's items are stored. */
+int64_t queue_last_id(struct queue *queue, int64_t endpoint);
+
+/* Seconds on the queue's clock, by which notifications age. It goes on through
+   restarts and does not jump when the wall clock does; a while for which the
+   host is suspended does not count. */
+int64_t queue_now(struct queue *queue);
+
+/* Give back the disk space of a backlog that is gone. For an empty queue. */
+void queue_shrink(struct queue *queue);
 
 /* The item is done with, one way or the other. */
 void queue_remove(struct queue *queue, int64_t id);

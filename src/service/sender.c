@@ -302,8 +302,8 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 
 	sender_request_set_target(req->easy, target);
 	setopt(req->easy, HTTPHEADER, &req->headers);
-	setopt(req->easy, POSTFIELDS, body);
 	setopt(req->easy, POSTFIELDSIZE, (long)strlen(body));
+	setopt(req->easy, COPYPOSTFIELDS, body);
 
 	ret = curl_multi_add_handle(sender->multi, req->easy);
 	if (ret != CURLM_OK)

@@ -32,8 +32,7 @@ struct sender *sender_init(const struct master_service_ssl_settings *ssl_set,
 /* Requests under way are given up without calling back. */
 void sender_deinit(struct sender **sender);
 
-/* PUT a JSON body. body must stay until the callback, which is never called
-   from inside this function. */
+/* PUT a JSON body. The callback is never called from inside this function. */
 void sender_put(struct sender *sender, const struct sender_target *target,
 		const char *body, const char *idempotency_key,
 		sender_callback_t *callback, void *context);

@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+#define DEFAULT_QUEUE_LIMIT 1000000
+
 /* Dovecot 2.3 knows no settings of third parties but those in plugin { },
    which are names and values without a type. */
 struct http_notify_plugin_settings {
@@ -46,6 +48,7 @@ http_notify_settings_get(struct master_service *service)
 	unsigned int i, count = 0;
 
 	i_zero(&set);
+	set.queue_limit = DEFAULT_QUEUE_LIMIT;
 	envs = array_is_created(&plugin_set->plugin_envs) ?
 		array_get(&plugin_set->plugin_envs, &count) : NULL;
 	for (i = 0; i + 1 < count; i += 2) {
@@ -57,6 +60,13 @@ http_notify_settings_get(struct master_service *service)
 			else if (strcmp(value, "normal") != 0) {
 				i_fatal("http_notify_sync=%s: "
 					"must be normal or full", value);
+			}
+		} else if (strcmp(name, "http_notify_queue_limit") == 0) {
+			if (str_to_uint(value, &set.queue_limit) < 0 ||
+			    set.queue_limit == 0) {
+				i_fatal("http_notify_queue_limit=%s: "
+					"must be a number of at least 1",
+					value);
 			}
 		} else if (strcmp(name, "http_notify_handoff_timeout") == 0) {
 			/* the mail processes' */

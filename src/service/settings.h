@@ -9,6 +9,9 @@ struct http_notify_settings {
 	/* http_notify_sync = normal | full: with full, a stored notification
 	   survives a power cut, too */
 	bool sync_full;
+	/* http_notify_queue_limit: beyond this number of queued notifications
+	   new ones are refused */
+	unsigned int queue_limit;
 };
 
 extern const struct setting_parser_info http_notify_setting_parser_info;

@@ -10,7 +10,7 @@ static const struct {
 } expected[] = {
 	/* no HTTP status: timeouts, connection and TLS failures */
 	{ 0, 0, ANSWER_UNREACHABLE },
-	{ 100, 199, ANSWER_RETRY },
+	{ 100, 199, ANSWER_FAILED },
 	{ 200, 299, ANSWER_DONE },
 	/* redirects are not followed */
 	{ 300, 399, ANSWER_MISCONFIGURED },
@@ -19,13 +19,13 @@ static const struct {
 	{ 402, 402, ANSWER_REFUSED },
 	{ 403, 404, ANSWER_MISCONFIGURED },
 	{ 405, 407, ANSWER_REFUSED },
-	{ 408, 408, ANSWER_RETRY },
+	{ 408, 408, ANSWER_LATER },
 	{ 409, 424, ANSWER_REFUSED },
-	{ 425, 425, ANSWER_RETRY },
+	{ 425, 425, ANSWER_LATER },
 	{ 426, 428, ANSWER_REFUSED },
-	{ 429, 429, ANSWER_RETRY },
+	{ 429, 429, ANSWER_LATER },
 	{ 430, 499, ANSWER_REFUSED },
-	{ 500, 599, ANSWER_RETRY },
+	{ 500, 599, ANSWER_FAILED },
 };
 
 static void test_every_status_has_its_class(void **state ATTR_UNUSED)

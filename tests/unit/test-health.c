@@ -114,7 +114,7 @@ static void test_window_halves_with_failure(void **state ATTR_UNUSED)
 
 	health_init(&health);
 	health.window = HEALTH_WINDOW_MAX;
-	(void)send_one(&health, ANSWER_RETRY);
+	(void)send_one(&health, ANSWER_FAILED);
 	assert_int_equal(health.state, HEALTH_UP);
 	assert_int_equal(health.window, HEALTH_WINDOW_MAX / 2);
 }
@@ -126,7 +126,7 @@ static void test_window_never_closes(void **state ATTR_UNUSED)
 
 	health_init(&health);
 	for (i = 1; i < HEALTH_MAX_FAILURES; i++)
-		(void)send_one(&health, ANSWER_RETRY);
+		(void)send_one(&health, ANSWER_FAILED);
 	assert_int_equal(health.window, 1);
 	assert_true(health_may_send(&health, NOW));
 }
@@ -138,10 +138,10 @@ static void test_many_notifications_failing_is_down(void **state ATTR_UNUSED)
 
 	health_init(&health);
 	for (i = 1; i < HEALTH_MAX_FAILURES; i++) {
-		assert_false(send_one(&health, ANSWER_RETRY));
+		assert_false(send_one(&health, ANSWER_FAILED));
 		assert_int_equal(health.state, HEALTH_UP);
 	}
-	assert_true(send_one(&health, ANSWER_RETRY));
+	assert_true(send_one(&health, ANSWER_FAILED));
 	assert_int_equal(health.state, HEALTH_DOWN);
 }
 
@@ -151,11 +151,11 @@ static void test_one_notification_failing_is_not_down(void **state ATTR_UNUSED)
 	unsigned int i, window;
 
 	health_init(&health);
-	(void)send_one(&health, ANSWER_RETRY);
+	(void)send_one(&health, ANSWER_FAILED);
 	window = health.window;
 	for (i = 0; i < 10 * HEALTH_MAX_FAILURES; i++) {
 		health_sent(&health);
-		assert_false(health_answered(&health, ANSWER_RETRY, TRUE, 0,
+		assert_false(health_answered(&health, ANSWER_FAILED, TRUE, 0,
 					     NOW));
 	}
 	assert_int_equal(health.state, HEALTH_UP);
@@ -171,7 +171,7 @@ static void test_success_forgives_failures(void **state ATTR_UNUSED)
 	health_init(&health);
 	for (i = 0; i < 10 * HEALTH_MAX_FAILURES; i++) {
 		(void)send_one(&health, i % HEALTH_MAX_FAILURES == 0 ?
-			       ANSWER_DONE : ANSWER_RETRY);
+			       ANSWER_DONE : ANSWER_FAILED);
 	}
 	assert_int_equal(health.state, HEALTH_UP);
 }
@@ -186,11 +186,12 @@ static void test_unreachable_is_down_at_once(void **state ATTR_UNUSED)
 }
 
 static void
-test_failing_again_says_nothing_about_a_server_that_is_up(
+test_blamed_notification_says_nothing_about_a_server_that_is_up(
 	void **state ATTR_UNUSED)
 {
 	static const enum answer_class failures[] = {
-		ANSWER_UNREACHABLE, ANSWER_RETRY, ANSWER_MISCONFIGURED
+		ANSWER_UNREACHABLE, ANSWER_FAILED, ANSWER_LATER,
+		ANSWER_MISCONFIGURED
 	};
 	struct health health;
 	unsigned int i;
@@ -222,7 +223,7 @@ static void test_change_is_reported_once_per_spell(void **state ATTR_UNUSED)
 	assert_false(send_one(&health, ANSWER_DONE));
 	assert_true(send_one(&health, ANSWER_UNREACHABLE));
 	assert_false(send_one(&health, ANSWER_UNREACHABLE));
-	assert_false(send_one(&health, ANSWER_RETRY));
+	assert_false(send_one(&health, ANSWER_FAILED));
 	assert_true(send_one(&health, ANSWER_DONE));
 	assert_false(send_one(&health, ANSWER_DONE));
 }
@@ -265,7 +266,7 @@ static void test_probe_waits_for_earlier_requests(void **state ATTR_UNUSED)
 static void test_late_failures_do_not_slow_probes(void **state ATTR_UNUSED)
 {
 	static const enum answer_class late[] = {
-		ANSWER_UNREACHABLE, ANSWER_RETRY
+		ANSWER_UNREACHABLE, ANSWER_FAILED
 	};
 	struct health health;
 	int64_t next_probe;
@@ -365,7 +366,7 @@ static void test_backoff_doubles_up_to_its_maximum(void **state ATTR_UNUSED)
 	check_backoff(&health, ANSWER_UNREACHABLE,
 		      HEALTH_PROBE_MIN_MSECS, HEALTH_PROBE_MAX_MSECS);
 	down_init(&health);
-	check_backoff(&health, ANSWER_RETRY,
+	check_backoff(&health, ANSWER_FAILED,
 		      HEALTH_PROBE_MIN_MSECS, HEALTH_PROBE_MAX_MSECS);
 }
 
@@ -382,18 +383,16 @@ static void test_down_is_probed_every_minute(void **state ATTR_UNUSED)
 	}
 }
 
-static void test_misconfigured_is_probed_more_slowly(void **state ATTR_UNUSED)
+static void test_misconfigured_is_probed_slowly_from_the_start(void **state ATTR_UNUSED)
 {
 	struct health health;
 
 	misconfigured_init(&health);
 	check_backoff(&health, ANSWER_MISCONFIGURED,
 		      HEALTH_MISCONFIGURED_PROBE_MIN_MSECS,
-		      HEALTH_MISCONFIGURED_PROBE_MAX_MSECS);
+		      HEALTH_PROBE_MAX_MSECS);
 	assert_true(HEALTH_MISCONFIGURED_PROBE_MIN_MSECS >
 		    HEALTH_PROBE_MIN_MSECS);
-	assert_true(HEALTH_MISCONFIGURED_PROBE_MAX_MSECS >
-		    HEALTH_PROBE_MAX_MSECS);
 }
 
 static void test_misconfigured_can_go_down(void **state ATTR_UNUSED)
@@ -425,9 +424,47 @@ static void test_retry_after_is_honoured_while_up(void **state ATTR_UNUSED)
 
 	health_init(&health);
 	health_sent(&health);
-	assert_true(health_answered(&health, ANSWER_RETRY, FALSE, 120, NOW));
+	assert_true(health_answered(&health, ANSWER_LATER, FALSE, 120, NOW));
 	assert_int_equal(health.state, HEALTH_DOWN);
 	assert_int_equal(health.next_probe, NOW + 120*1000);
+}
+
+/* Too many requests: for this one and for any other. */
+static void test_retry_after_holds_for_all(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	health_sent(&health);
+	assert_true(health_answered(&health, ANSWER_LATER, TRUE, 120, NOW));
+	assert_int_equal(health.next_probe, NOW + 120 * 1000);
+}
+
+/* An error that one notification makes each time is its own. */
+static void test_retry_after_of_a_poison_holds_for_it(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	health_sent(&health);
+	assert_false(health_answered(&health, ANSWER_FAILED, TRUE, 120, NOW));
+	assert_int_equal(health.state, HEALTH_UP);
+}
+
+static void test_taken_counts_what_was_taken(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	(void)send_one(&health, ANSWER_FAILED);
+	assert_int_equal(health.taken, 0);
+	(void)send_one(&health, ANSWER_DONE);
+	(void)send_one(&health, ANSWER_REFUSED);
+	assert_int_equal(health.taken, 2);
+	/* over an outage */
+	(void)send_one(&health, ANSWER_UNREACHABLE);
+	(void)probe(&health, ANSWER_DONE, 0);
+	assert_int_equal(health.taken, 3);
 }
 
 static void test_retry_after_is_honoured_while_down(void **state ATTR_UNUSED)
@@ -436,7 +473,7 @@ static void test_retry_after_is_honoured_while_down(void **state ATTR_UNUSED)
 	int64_t now;
 
 	down_init(&health);
-	now = probe(&health, ANSWER_RETRY, 120);
+	now = probe(&health, ANSWER_FAILED, 120);
 	assert_int_equal(health.next_probe, now + 120*1000);
 }
 
@@ -447,11 +484,11 @@ static void test_retry_after_is_capped(void **state ATTR_UNUSED)
 	int64_t now;
 
 	down_init(&health);
-	now = probe(&health, ANSWER_RETRY, believed);
+	now = probe(&health, ANSWER_FAILED, believed);
 	assert_int_equal(health.next_probe - now, believed * 1000);
-	now = probe(&health, ANSWER_RETRY, believed + 1);
+	now = probe(&health, ANSWER_FAILED, believed + 1);
 	assert_int_equal(health.next_probe - now, believed * 1000);
-	now = probe(&health, ANSWER_RETRY, UINT_MAX);
+	now = probe(&health, ANSWER_FAILED, UINT_MAX);
 	assert_int_equal(health.next_probe - now, believed * 1000);
 }
 
@@ -481,7 +518,7 @@ int main(void)
 		cmocka_unit_test(test_one_notification_failing_is_not_down),
 		cmocka_unit_test(test_success_forgives_failures),
 		cmocka_unit_test(test_unreachable_is_down_at_once),
-		cmocka_unit_test(test_failing_again_says_nothing_about_a_server_that_is_up),
+		cmocka_unit_test(test_blamed_notification_says_nothing_about_a_server_that_is_up),
 		cmocka_unit_test(test_misconfigured_at_once),
 		cmocka_unit_test(test_change_is_reported_once_per_spell),
 		cmocka_unit_test(test_probe_waits_until_it_is_due),
@@ -495,10 +532,13 @@ int main(void)
 		cmocka_unit_test(test_new_outage_begins_with_fast_probes),
 		cmocka_unit_test(test_backoff_doubles_up_to_its_maximum),
 		cmocka_unit_test(test_down_is_probed_every_minute),
-		cmocka_unit_test(test_misconfigured_is_probed_more_slowly),
+		cmocka_unit_test(test_misconfigured_is_probed_slowly_from_the_start),
 		cmocka_unit_test(test_misconfigured_can_go_down),
 		cmocka_unit_test(test_down_can_become_misconfigured),
 		cmocka_unit_test(test_retry_after_is_honoured_while_up),
+		cmocka_unit_test(test_retry_after_holds_for_all),
+		cmocka_unit_test(test_retry_after_of_a_poison_holds_for_it),
+		cmocka_unit_test(test_taken_counts_what_was_taken),
 		cmocka_unit_test(test_retry_after_is_honoured_while_down),
 		cmocka_unit_test(test_retry_after_is_capped),
 		cmocka_unit_test(test_jitter_is_a_quarter_more_or_less),

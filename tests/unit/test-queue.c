@@ -5,6 +5,7 @@
 
 #include "queue.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "test-common.h"
@@ -160,12 +162,52 @@ items_to_str(const struct queue_item *items, unsigned int count)
 	return str_c(str);
 }
 
+struct scan_result {
+	int64_t ids[1024];
+	unsigned int count;
+};
+
+static void scanned(int64_t id, const char *username, void *context)
+{
+	struct scan_result *result = context;
+
+	assert_true(username[0] != '\0');
+	assert_true(result->count < N_ELEMENTS(result->ids));
+	assert_true(result->count == 0 ||
+		    id > result->ids[result->count - 1]);
+	result->ids[result->count++] = id;
+}
+
+/* What comes after an id, found by a scan and then read one by one. */
 static unsigned int
 read_items(int64_t after_id, unsigned int limit, struct queue_item **items_r)
 {
+	struct scan_result *result = t_new(struct scan_result, 1);
+	unsigned int i;
+	int ret;
+
+	ret = queue_scan(queue, endpoint, after_id, INT64_MAX, limit,
+			 scanned, result);
+	if (result->count == limit)
+		assert_int_equal(ret, 1);
+	else
+		assert_int_equal(ret, 0);
 	*items_r = t_new(struct queue_item, limit);
-	return queue_read(queue, endpoint, after_id, limit,
-			  pool_datastack_create(), *items_r);
+	for (i = 0; i < result->count; i++) {
+		assert_int_equal(queue_read_item(queue, result->ids[i],
+						 pool_datastack_create(),
+						 &(*items_r)[i]), 1);
+	}
+	return result->count;
+}
+
+static unsigned int count_in(int64_t from)
+{
+	struct scan_result *result = t_new(struct scan_result, 1);
+
+	assert_int_equal(queue_scan(queue, from, 0, INT64_MAX, 1024,
+				    scanned, result), 0);
+	return result->count;
 }
 
 static const char *read_to_str(int64_t after_id, unsigned int limit)
@@ -200,7 +242,7 @@ static const char *item_to_str(int64_t id)
 {
 	struct queue_item item;
 
-	if (!queue_read_item(queue, id, pool_datastack_create(), &item))
+	if (queue_read_item(queue, id, pool_datastack_create(), &item) == 0)
 		return NULL;
 	assert_int_equal(item.id, id);
 	return items_to_str(&item, 1);
@@ -293,6 +335,28 @@ static void set_disk_full(bool full)
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
 	limit.rlim_cur = full ? 1 : limit.rlim_max;
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* This program again, as a process of its own: child_main(). */
+static pid_t start_child(const char *role, int stdin_fd)
+{
+	pid_t pid = fork();
+
+	assert_return_code(pid, errno);
+	if (pid == 0) {
+		if (dup2(stdin_fd, STDIN_FILENO) >= 0)
+			(void)execl(program, program, role, dir, NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+static int wait_for_child(pid_t pid)
+{
+	int status;
+
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
 }
 
 static int setup(void **state ATTR_UNUSED)
@@ -423,7 +487,7 @@ static void test_many_adds_make_one_commit(void **state ATTR_UNUSED)
 		assert_int_equal(add("alice", i), 1);
 	assert_int_equal(commits, 0);
 	commit();
-	assert_int_equal(queue_count(queue, endpoint), 1000);
+	assert_int_equal(count_in(endpoint), 1000);
 }
 
 static void test_same_handoff_is_added_once(void **state ATTR_UNUSED)
@@ -486,7 +550,7 @@ static void test_abandoned_session_is_forgotten(void **state ATTR_UNUSED)
 {
 	assert_int_equal(add("alice", 1), 1);
 	queue_deinit(&queue);
-	ioloop_time += 24*60*60;
+	other_exec_once("UPDATE session SET used = used - 24*60*60");
 	open_queue();
 	assert_int_equal(add("alice", 1), 1);
 }
@@ -495,7 +559,8 @@ static void test_abandoned_session_is_forgotten(void **state ATTR_UNUSED)
 static void test_old_session_in_use_is_remembered(void **state ATTR_UNUSED)
 {
 	assert_int_equal(add("alice", 1), 1);
-	ioloop_time += 24*60*60;
+	commit();
+	other_exec_once("UPDATE session SET used = used - 24*60*60");
 	assert_int_equal(add("alice", 2), 1);
 	reopen_queue();
 	assert_int_equal(add("alice", 2), 0);
@@ -601,8 +666,8 @@ static void test_attempts_are_kept(void **state ATTR_UNUSED)
 	assert_int_equal(items[0].attempts, 0);
 	assert_int_equal(items[1].attempts, 7);
 	assert_int_equal(items[2].attempts, 0);
-	assert_true(queue_read_item(queue, items[1].id, pool_datastack_create(),
-				    &item));
+	assert_int_equal(queue_read_item(queue, items[1].id,
+					 pool_datastack_create(), &item), 1);
 	assert_int_equal(item.attempts, 7);
 }
 
@@ -686,15 +751,15 @@ static void test_endpoints_have_their_own_items(void **state ATTR_UNUSED)
 
 	assert_string_equal(queued_in(first), "alice:1");
 	assert_string_equal(queued_in(second), "alice:2 bob:3");
-	assert_int_equal(queue_count(queue, first), 1);
-	assert_int_equal(queue_count(queue, second), 2);
+	assert_int_equal(count_in(first), 1);
+	assert_int_equal(count_in(second), 2);
 
 	queue_remove(queue, id_of(2));
 	commit();
 	assert_string_equal(queued_in(first), "alice:1");
 	assert_string_equal(queued_in(second), "bob:3");
-	assert_int_equal(queue_count(queue, first), 1);
-	assert_int_equal(queue_count(queue, second), 1);
+	assert_int_equal(count_in(first), 1);
+	assert_int_equal(count_in(second), 1);
 }
 
 /* Its neighbours in the table are of an endpoint below and one above. */
@@ -707,7 +772,7 @@ static void test_endpoint_without_items_has_none(void **state ATTR_UNUSED)
 	(void)add_to(third, "alice", 2);
 	commit();
 	assert_string_equal(queued_in(second), "");
-	assert_int_equal(queue_count(queue, second), 0);
+	assert_int_equal(count_in(second), 0);
 }
 
 static void
@@ -768,7 +833,7 @@ static void test_many_interleaved_stay_apart(void **state ATTR_UNUSED)
 	for (i = 0; i < N_ELEMENTS(limits) * 2; i++) {
 		idx = i % 2;
 		endpoint = endpoints[idx];
-		assert_int_equal(queue_count(queue, endpoint), counts[idx]);
+		assert_int_equal(count_in(endpoint), counts[idx]);
 
 		/* its own ones, each once and in order */
 		id = 0;
@@ -791,15 +856,34 @@ static void test_many_interleaved_stay_apart(void **state ATTR_UNUSED)
 	}
 }
 
-static void test_count(void **state ATTR_UNUSED)
+static void test_scan_ends_at_the_last_id(void **state ATTR_UNUSED)
 {
-	assert_int_equal(queue_count(queue, endpoint), 0);
+	struct scan_result *result = t_new(struct scan_result, 1);
+	int64_t id;
+
 	add_some();
 	commit();
-	assert_int_equal(queue_count(queue, endpoint), 4);
-	queue_remove(queue, id_of(1));
+	id = id_of(3);
+	assert_int_equal(queue_scan(queue, endpoint, 0, id, 64, scanned,
+				    result), 0);
+	assert_int_equal(result->count, 3);
+	assert_int_equal(result->ids[2], id);
+}
+
+static void test_first_items_are_read_whole(void **state ATTR_UNUSED)
+{
+	struct queue_item items[3];
+
+	add_some();
 	commit();
-	assert_int_equal(queue_count(queue, endpoint), 3);
+	assert_int_equal(queue_read(queue, endpoint, 3,
+				    pool_datastack_create(), items), 3);
+	assert_string_equal(items_to_str(items, 3), "alice:1 bob:2 alice:3");
+	assert_string_equal(items[1].body, "{}");
+	queue_remove(queue, items[0].id);
+	assert_int_equal(queue_read(queue, endpoint, 3,
+				    pool_datastack_create(), items), 3);
+	assert_string_equal(items_to_str(items, 3), "bob:2 alice:3 alice:4");
 }
 
 static void test_endpoint_is_known_by_its_key(void **state ATTR_UNUSED)
@@ -853,32 +937,28 @@ test_endpoints_with_something_queued_are_listed(void **state ATTR_UNUSED)
 		"%"PRId64"=options %"PRId64"=options2 ", first, first + 1));
 }
 
-static void
-test_endpoints_with_nothing_queued_are_forgotten(void **state ATTR_UNUSED)
+static void test_endpoint_is_forgotten(void **state ATTR_UNUSED)
 {
-	int64_t first = endpoint;
+	int64_t first = endpoint, second;
 
-	assert_int_equal(add("alice", 1), 1);
-	(void)set_endpoint("unused", "with a password");
-	endpoint = set_endpoint("done", "with a password");
-	assert_int_equal(add("alice", 2), 1);
-	commit();
-	queue_remove(queue, id_of(2));
+	second = set_endpoint("key2", "with a password");
+	queue_endpoint_forget(queue, second);
 	reopen_queue();
-
-	assert_int_equal(other_get_int("SELECT count(*) FROM endpoint"), 3);
 	assert_string_equal(endpoints_to_str(), t_strdup_printf(
 		"%"PRId64"=options ", first));
-	assert_int_equal(other_get_int("SELECT count(*) FROM endpoint"), 1);
 }
 
 static void
-test_endpoint_between_forgotten_ones_is_kept(void **state ATTR_UNUSED)
+test_endpoint_with_something_queued_is_not_forgotten(void **state ATTR_UNUSED)
 {
-	int64_t second = set_endpoint("key2", "options2");
+	int64_t first = endpoint, second = set_endpoint("key2", "options2");
 
-	(void)set_endpoint("key3", "options3");
 	(void)add_to(second, "alice", 1);
+	/* not even if that is not stored yet */
+	queue_endpoint_forget(queue, second);
+	queue_endpoint_forget(queue, first);
+	commit();
+	queue_endpoint_forget(queue, second);
 	commit();
 	assert_string_equal(endpoints_to_str(), t_strdup_printf(
 		"%"PRId64"=options2 ", second));
@@ -936,15 +1016,193 @@ static void test_newer_schema_is_refused(void **state ATTR_UNUSED)
 	assert_string_equal(queued(), "alice:1 bob:2 alice:3 alice:4");
 }
 
-static void test_file_that_is_no_database_is_refused(void **state ATTR_UNUSED)
+static const char *aside_path(void)
 {
-	int fd;
+	struct dirent *entry;
+	const char *path = NULL;
+	DIR *d = opendir(dir);
+
+	assert_non_null(d);
+	while ((entry = readdir(d)) != NULL) {
+		if (str_begins(entry->d_name, "queue.sqlite.corrupt-") &&
+		    strchr(entry->d_name + 21, '-') == NULL)
+			path = path_of(entry->d_name);
+	}
+	(void)closedir(d);
+	return path;
+}
+
+/* Overwrites or, without data, cuts off. */
+static void damage_file(off_t offset, const char *data)
+{
+	int fd = open(queue_path(), O_WRONLY);
+
+	assert_return_code(fd, errno);
+	if (data == NULL)
+		assert_int_equal(ftruncate(fd, offset), 0);
+	else {
+		assert_int_equal(pwrite(fd, data, strlen(data), offset),
+				 strlen(data));
+	}
+	i_close_fd(&fd);
+}
+
+static void quiet(const struct failure_context *ctx ATTR_UNUSED,
+		  const char *format ATTR_UNUSED, va_list args ATTR_UNUSED)
+{
+}
+
+static void ATTR_NORETURN
+quiet_exit(const struct failure_context *ctx, const char *format ATTR_UNUSED,
+	   va_list args ATTR_UNUSED)
+{
+	_exit(ctx->exit_status);
+}
+
+static void open_damaged_queue(void)
+{
+	struct stat damaged, aside;
+
+	assert_int_equal(stat(queue_path(), &damaged), 0);
+	i_set_error_handler(quiet);
+	open_queue();
+	i_set_error_handler(default_error_handler);
+
+	/* it is a new one that works, and the other is still there */
+	endpoint = set_endpoint("key", "options");
+	assert_string_equal(queued(), "");
+	assert_int_equal(add("alice", 1), 1);
+	commit();
+	assert_string_equal(queued(), "alice:1");
+	assert_non_null(aside_path());
+	assert_int_equal(stat(aside_path(), &aside), 0);
+	assert_int_equal(aside.st_ino, damaged.st_ino);
+	assert_int_equal(aside.st_size, damaged.st_size);
+}
+
+static void
+test_file_that_is_no_database_is_moved_aside(void **state ATTR_UNUSED)
+{
+	queue_deinit(&queue);
+	damage_file(0, NULL);
+	damage_file(0, "not a database, not at all");
+	open_damaged_queue();
+}
+
+static void test_truncated_file_is_moved_aside(void **state ATTR_UNUSED)
+{
+	add_some();
+	queue_deinit(&queue);
+	damage_file(5000, NULL);
+	open_damaged_queue();
+}
+
+static void test_damaged_schema_is_moved_aside(void **state ATTR_UNUSED)
+{
+	queue_deinit(&queue);
+	damage_file(100, "garbage where the root page begins");
+	open_damaged_queue();
+}
+
+/* Damage that is found later ends the process; the next one begins anew. */
+static void
+test_damage_found_later_is_moved_aside(void **state ATTR_UNUSED)
+{
+	int status;
 
 	queue_deinit(&queue);
-	fd = open(queue_path(), O_WRONLY | O_TRUNC);
-	assert_int_equal(write(fd, "not a database, not at all", 26), 26);
-	i_close_fd(&fd);
-	assert_non_null(strstr(open_error(), queue_path()));
+	status = wait_for_child(start_child("damage", STDIN_FILENO));
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == FATAL_DEFAULT);
+	assert_non_null(aside_path());
+	open_queue();
+	assert_string_equal(queued(), "");
+}
+
+/* Notifications age by it. */
+static void test_time_goes_on_after_reopen(void **state ATTR_UNUSED)
+{
+	int64_t now = queue_now(queue);
+
+	assert_in_range(now, time(NULL) - 10, time(NULL) + 10);
+	/* whatever the wall clock says now */
+	queue_deinit(&queue);
+	other_exec_once("UPDATE clock SET offset = offset - 7200");
+	open_queue();
+	assert_in_range(queue_now(queue), now - 7200, now - 7200 + 10);
+}
+
+static void test_time_after_a_boot_is_the_wall_clocks(void **state ATTR_UNUSED)
+{
+	queue_deinit(&queue);
+	other_exec_once("UPDATE clock SET boot = 'x', offset = offset - 7200");
+	open_queue();
+	assert_in_range(queue_now(queue), time(NULL) - 10, time(NULL) + 10);
+	assert_int_equal(other_get_int("SELECT count(*) FROM clock"), 1);
+}
+
+static void
+test_time_is_never_before_what_is_queued(void **state ATTR_UNUSED)
+{
+	struct queue_item item = item_of("alice", 1);
+
+	item.created = time(NULL) + 24*60*60;
+	assert_int_equal(add_item(&item), 1);
+	queue_deinit(&queue);
+	other_exec_once("UPDATE clock SET boot = 'x', offset = 0");
+	open_queue();
+	assert_in_range(queue_now(queue), item.created, item.created + 10);
+}
+
+static const char *str_of(char c, size_t len)
+{
+	char *str = t_malloc0(len + 1);
+
+	memset(str, c, len);
+	return str;
+}
+
+static void test_disk_space_is_given_back(void **state ATTR_UNUSED)
+{
+	struct scan_result *result = t_new(struct scan_result, 1);
+	const char *body = str_of('x', 100*1024);
+	unsigned int i;
+
+	for (i = 0; i < 300; i++) {
+		struct queue_item item = item_of("alice", i + 1);
+
+		item.body = body;
+		assert_int_equal(add_item(&item), 1);
+	}
+	commit();
+	queue_shrink(queue);
+	assert_true(other_get_int("PRAGMA page_count") > 5000);
+	(void)queue_scan(queue, endpoint, 0, INT64_MAX, 1024, scanned, result);
+	for (i = 0; i < result->count; i++)
+		queue_remove(queue, result->ids[i]);
+	commit();
+	queue_shrink(queue);
+	assert_true(other_get_int("PRAGMA page_count") < 100);
+}
+
+/* Though it is still in the database. */
+static void
+test_removed_is_gone_while_removals_fail(void **state ATTR_UNUSED)
+{
+	int64_t id;
+
+	add_some();
+	commit();
+	id = id_of(3);
+	make_fail("DELETE ON notification", "ABORT");
+	queue_remove(queue, id_of(4));
+	queue_remove(queue, id);
+	assert_string_equal(queued(), "alice:1 bob:2");
+	run_to_commit();
+	assert_string_equal(queued(), "alice:1 bob:2");
+	assert_null(item_to_str(id));
+	stop_failing();
+	commit();
+	assert_string_equal(queued(), "alice:1 bob:2");
 }
 
 static void test_missing_directory_is_explained(void **state ATTR_UNUSED)
@@ -989,28 +1247,6 @@ static void test_files_are_private(void **state ATTR_UNUSED)
 	}
 }
 
-/* This program again, as a process of its own: child_main(). */
-static pid_t start_child(const char *role, int stdin_fd)
-{
-	pid_t pid = fork();
-
-	assert_return_code(pid, errno);
-	if (pid == 0) {
-		if (dup2(stdin_fd, STDIN_FILENO) >= 0)
-			(void)execl(program, program, role, dir, NULL);
-		_exit(127);
-	}
-	return pid;
-}
-
-static int wait_for_child(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	return status;
-}
-
 static void test_one_process_at_a_time(void **state ATTR_UNUSED)
 {
 	char byte = 0;
@@ -1028,7 +1264,7 @@ static void test_one_process_at_a_time(void **state ATTR_UNUSED)
 	assert_int_equal(write(fds[0], &byte, 1), 1);
 	open_queue();
 	assert_int_equal(access(path_of("marker"), F_OK), 0);
-	assert_int_equal(queue_count(queue, endpoint), 100);
+	assert_int_equal(count_in(endpoint), 100);
 
 	i_close_fd(&fds[0]);
 	assert_int_equal(wait_for_child(pid), 0);
@@ -1244,6 +1480,33 @@ static void child_die(void)
 	(void)kill(getpid(), SIGKILL);
 }
 
+/* Damages the pages that notifications are in, as a disk may. */
+static void child_damage_queue(void)
+{
+	char garbage[4096];
+	unsigned int seq, page;
+	int fd;
+
+	for (seq = 1; seq <= 100; seq++)
+		child_add(seq);
+	child_commit();
+	queue_deinit(&queue);
+
+	memset(garbage, 'x', sizeof(garbage));
+	fd = open(queue_path(), O_WRONLY);
+	/* those behind the schema's */
+	for (page = 6; page < 8; page++) {
+		if (pwrite(fd, garbage, sizeof(garbage),
+			   page * sizeof(garbage)) != sizeof(garbage))
+			i_fatal("child: pwrite() failed: %m");
+	}
+	i_close_fd(&fd);
+	i_set_error_handler(quiet);
+	i_set_fatal_handler(quiet_exit);
+	open_queue();
+	(void)count_in(endpoint);
+}
+
 static int child_main(const char *role, const char *directory)
 {
 	const char *error;
@@ -1255,6 +1518,8 @@ static int child_main(const char *role, const char *directory)
 		i_fatal("child: %s", error);
 	if (strcmp(role, "die") == 0)
 		child_die();
+	else if (strcmp(role, "damage") == 0)
+		child_damage_queue();
 	else
 		child_hold_queue();
 	queue_deinit(&queue);
@@ -1299,17 +1564,27 @@ int main(int argc, char *argv[])
 		queue_test(test_one_endpoints_reading_ends_at_the_other),
 		queue_test(test_both_endpoints_are_read_after_commit_only),
 		queue_test(test_many_interleaved_stay_apart),
-		queue_test(test_count),
+		queue_test(test_scan_ends_at_the_last_id),
+		queue_test(test_first_items_are_read_whole),
 		queue_test(test_endpoint_is_known_by_its_key),
 		queue_test(test_endpoints_keep_their_latest_options),
 		queue_test(test_endpoints_with_something_queued_are_listed),
-		queue_test(test_endpoints_with_nothing_queued_are_forgotten),
-		queue_test(test_endpoint_between_forgotten_ones_is_kept),
+		queue_test(test_endpoint_is_forgotten),
+		queue_test(
+			test_endpoint_with_something_queued_is_not_forgotten),
 		queue_test(test_endpoint_set_commits_at_once),
 		queue_test(test_deinit_commits),
 		queue_test(test_sync_full_stores_as_well),
 		queue_test(test_newer_schema_is_refused),
-		queue_test(test_file_that_is_no_database_is_refused),
+		queue_test(test_file_that_is_no_database_is_moved_aside),
+		queue_test(test_truncated_file_is_moved_aside),
+		queue_test(test_damaged_schema_is_moved_aside),
+		queue_test(test_damage_found_later_is_moved_aside),
+		queue_test(test_time_goes_on_after_reopen),
+		queue_test(test_time_after_a_boot_is_the_wall_clocks),
+		queue_test(test_time_is_never_before_what_is_queued),
+		queue_test(test_disk_space_is_given_back),
+		queue_test(test_removed_is_gone_while_removals_fail),
 		queue_test(test_missing_directory_is_explained),
 		queue_test(test_files_are_private),
 		queue_test(test_one_process_at_a_time),

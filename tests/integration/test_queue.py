@@ -1,0 +1,111 @@
+"""The queue's bounds and its file."""
+
+import os
+import signal
+
+from conftest import driver, running_dovecot
+from harness.dovecot import message, wait_for
+
+
+def queue_files(dovecot):
+    return {path.name for path in dovecot.queue_path.parent.iterdir()}
+
+
+def test_full_queue_refuses_the_newest_and_recovers(other_endpoint):
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint),
+                         "http_notify_queue_limit = 10") as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        endpoint.stop()
+        for _ in range(15):
+            dovecot.deliver("bob", message())
+        assert dovecot.queued() == 10
+        pid = dovecot.service_pid()
+        # each one that is lost is named by the mail process, the spell once
+        # by the service
+        lost = dovecot.log_lines("lmtp", "http_notify_queue_limit = 10")
+        assert len(lost) == 5, dovecot.log()
+        assert all("bob" in line and "INBOX" in line for line in lost)
+        assert len(dovecot.log_lines("http-notify: Error: Queue is full")) == 1
+
+        endpoint.start()
+        # the oldest ones are the ones that were kept
+        assert [r.uid for r in endpoint.wait(10, 20)] == list(range(1, 11))
+        dovecot.wait_log("Queue takes notifications again, 5 were refused")
+        dovecot.deliver("bob", message())
+        assert endpoint.wait(11)[-1].uid == 16
+        assert dovecot.service_pid() == pid
+
+
+def test_bad_queue_limit_says_so(endpoint):
+    with running_dovecot(driver(endpoint),
+                         "http_notify_queue_limit = many") as dovecot:
+        dovecot.wait_log("Fatal", "http_notify_queue_limit=many", "number")
+
+
+def test_corrupt_queue_is_moved_aside_at_the_start(endpoint):
+    with running_dovecot(driver(endpoint), start=False) as dovecot:
+        dovecot.queue_path.write_bytes(b"this is no database at all")
+        os.chown(dovecot.queue_path, *owner(dovecot))
+        dovecot.start()
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
+        line, = dovecot.wait_log("http-notify: Error: Queue is corrupt")
+        aside, = (name for name in queue_files(dovecot) if "corrupt" in name)
+        assert aside in line
+        path = dovecot.queue_path.parent / aside
+        assert path.read_bytes() == b"this is no database at all"
+
+
+def owner(dovecot):
+    stat = os.stat(dovecot.queue_path.parent)
+    return stat.st_uid, stat.st_gid
+
+
+def test_queue_that_becomes_corrupt_is_moved_aside(other_endpoint):
+    """The service begins anew; what the disk spoiled is all that is lost."""
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        endpoint.stop()
+        for _ in range(30):
+            dovecot.deliver("bob", message())
+        pid = dovecot.service_pid()
+        # what is only in the write-ahead log is not spoiled by this
+        os.kill(pid, signal.SIGSTOP)
+        files = [dovecot.queue_path,
+                 dovecot.queue_path.with_name("queue.sqlite-wal")]
+        for path in files:
+            with open(path, "r+b") as file:
+                size = path.stat().st_size
+                file.seek(100)
+                file.write(b"x" * (size - 100))
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: dovecot.log_lines("Queue is corrupt"),
+                 what="the damage to be found")
+        endpoint.start()
+        dovecot.deliver("bob", message())
+        assert endpoint.wait(1, 20)[-1].uid == 31
+        assert any("corrupt" in name for name in queue_files(dovecot))
+
+
+def test_reload_applies_new_settings_and_loses_nothing(other_endpoint):
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        endpoint.stop()
+        for _ in range(5):
+            dovecot.deliver("bob", message())
+        pid = dovecot.service_pid()
+        dovecot.configure(driver(endpoint), "http_notify_queue_limit = 7")
+        dovecot.reload()
+        wait_for(lambda: dovecot.pids("http-notify") not in ([pid], []),
+                 what="a new service")
+        dovecot.service_pid()
+        for _ in range(5):
+            dovecot.deliver("bob", message())
+        dovecot.wait_log("http_notify_queue_limit = 7")
+        assert dovecot.queued() == 7
+        endpoint.start()
+        assert [r.uid for r in endpoint.wait(7, 20)] == list(range(1, 8))
