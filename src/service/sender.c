@@ -235,9 +235,11 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	setopt(easy, ERRORBUFFER, req->error);
 	setopt(easy, NOSIGNAL, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075700
-	/* a name that is still being resolved when the time is up is left to
-	   its thread: joining that would stop the ioloop until the resolver
-	   gives up */
+	/* Names are resolved by libcurl's threads with the system's resolver,
+	   so that nsswitch.conf and /etc/hosts hold as they do for everything
+	   else on the host; c-ares would read the DNS only. A name that is
+	   still being resolved when the time is up is left to its thread:
+	   joining that would stop the ioloop until the resolver gives up. */
 	setopt(easy, QUICK_EXIT, 1L);
 #endif
 	/* the body is small and in memory: what curl calls a POST, as PUT */
