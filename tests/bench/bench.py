@@ -44,7 +44,7 @@ BODY = ('{"user":"3@1","event":"messageNew","folder":"INBOX",'
 
 NGINX_MAIN = "load_module modules/ngx_http_echo_module.so;"
 NGINX_HTTP = """
-  log_format when '$msec';
+  log_format when escape=none '$msec $http_idempotency_key';
   keepalive_requests 100000000;
   keepalive_timeout 600;
   server {
@@ -54,6 +54,13 @@ NGINX_HTTP = """
       access_log {dir}/when.log when buffer=64k flush=1s;
       return 200 '{"success":true}';
     }
+    location /logged-slow {
+      access_log {dir}/when.log when buffer=64k flush=1s;
+      echo_read_request_body;
+      echo_sleep 0.01;
+      echo '{"success":true}';
+    }
+    location /failing { return 500; }
     location /slow {
       echo_read_request_body;
       echo_sleep 0.2;
@@ -317,33 +324,59 @@ def bench_arrival(stage, rounds):
             fmt(values[len(values) * 95 // 100])))
 
 
-def hand_off(dovecot, url, count):
-    """As mail processes do, straight to the service."""
-    sock = socket.socket(socket.AF_UNIX)
-    sock.connect(str(dovecot.dir / "run/http-notify"))
-    replies = sock.makefile("rb")
-    sock.sendall(b"VERSION\thttp-notify-handoff\t1\t0\nSESSION\t%032x\n" %
-                 time.time_ns())
-    replies.readline()
-    batch = 100
-    for first in range(1, count + 1, batch):
-        sock.sendall("".join("NOTIFY\t%d\tuser%d\tINBOX\t1\t%s\turl=%s\n" % (
-            seq, seq % DRAIN_USERS, BODY, url)
-            for seq in range(first, first + batch)).encode())
-        for _ in range(batch):
-            assert replies.readline().startswith(b"OK")
-    sock.close()
+class Client:
+    """Hands notifications off as a mail process does, straight to the
+    service."""
+
+    def __init__(self, dovecot, url):
+        self.url = url
+        self.session = "%032x" % time.time_ns()
+        self.seq = 0
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(dovecot.dir / "run/http-notify"))
+        self.replies = self.sock.makefile("rb")
+        self.sock.sendall(b"VERSION\thttp-notify-handoff\t1\t0\n"
+                          b"SESSION\t%s\n" % self.session.encode())
+        self.replies.readline()
+
+    def hand_off(self, users):
+        """One for each, in one write; returns when they are stored."""
+        lines = []
+        for user in users:
+            self.seq += 1
+            lines.append("NOTIFY\t%d\t%s\tINBOX\t1\t%s\turl=%s\n" % (
+                self.seq, user, BODY, self.url))
+        self.sock.sendall("".join(lines).encode())
+        for _ in lines:
+            assert self.replies.readline().startswith(b"OK")
+
+    def close(self):
+        self.sock.close()
+
+
+def hand_off(dovecot, url, count, users=DRAIN_USERS):
+    client = Client(dovecot, url)
+    for first in range(0, count, 100):
+        client.hand_off("user%d" % (n % users)
+                        for n in range(first, first + 100))
+    client.close()
+
+
+def arrivals(directory, count):
+    """When requests came, by their Idempotency-Key."""
+    log = directory / "when.log"
+    wait_for(lambda: log.exists() and log.read_bytes().count(b"\n") >= count,
+             300, "%d arrivals" % count)
+    lines = [line.split() for line in log.read_text().splitlines()]
+    assert len(lines) == count, len(lines)
+    return {key.strip('"'): float(msec) for msec, key in lines}
 
 
 def drain(dovecot, port):
     """Seconds from the first arrival to the last of what an outage held."""
     hand_off(dovecot, "http://127.0.0.1:%d/logged" % port, DRAIN)
     with endpoint_nginx(port) as directory:
-        log = directory / "when.log"
-        wait_for(lambda: log.exists() and
-                 log.read_bytes().count(b"\n") >= DRAIN, 120, "the drain")
-        times = sorted(float(line) for line in log.read_text().split())
-        assert len(times) == DRAIN, len(times)
+        times = sorted(arrivals(directory, DRAIN).values())
         # the first one is the probe that found the endpoint up again
         return times[-1] - times[1]
 
@@ -380,6 +413,119 @@ def bench_drain(stage, bare_loop, rounds):
                                          results[what], results["bare"])))))
 
 
+def bench_isolation(stage, rounds):
+    """The same drain beside another endpoint that is in trouble, over that of
+    a service which has no other one."""
+    systems = Systems(stage)
+    port, other_port = free_port(), free_port()
+    with hung() as hung_port, endpoint_nginx(other_port), systems.stack:
+        others = {
+            "alone": None,
+            "accepts, never answers": "http://127.0.0.1:%d/" % hung_port,
+            "answers after 200 ms": "http://127.0.0.1:%d/slow" % other_port,
+            "answers 500": "http://127.0.0.1:%d/failing" % other_port}
+        results = {other: [] for other in others}
+        dovecots = {other: systems.start("this") for other in others}
+        for _ in range(rounds):
+            for other, url in others.items():
+                if url is not None:
+                    hand_off(dovecots[other], url, 2000)
+                results[other].append(DRAIN / drain(dovecots[other], port))
+    print("\nThe same drain beside another endpoint with a backlog, "
+          "notifications/s, and over that without one")
+    for other, values in results.items():
+        print("%-24s %8s %8s" % (
+            other, fmt(statistics.median(values)), fmt(statistics.median(
+                v / a for v, a in zip(values, results["alone"])))))
+
+
+def bench_backlog(stage, rounds, count=100000, users=20000):
+    """New messages of other users come while a backlog is drained."""
+    systems = Systems(stage)
+    port = free_port()
+    print("\nDraining %d notifications of %d users after an outage, with a "
+          "new one of another user each 5 ms" % (count, users))
+    print("%-24s %14s %24s" % ("endpoint answers", "notifications/s",
+                               "delay of new ones, ms: p50, longest"))
+    with systems.stack:
+        dovecot = systems.start("this")
+        for name, path in (("at once", "logged"),
+                           ("after 10 ms", "logged-slow")):
+            rates, delays = [], []
+            for _ in range(rounds):
+                url = "http://127.0.0.1:%d/%s" % (port, path)
+                hand_off(dovecot, url, count, users)
+                with endpoint_nginx(port) as directory:
+                    wait_for(lambda: dovecot.queued() < count - 1, 120,
+                             "the probe")
+                    client = Client(dovecot, url)
+                    stored = {}
+                    # a look into the queue takes the machine's time
+                    while len(stored) % 100 != 0 or dovecot.queued() > 100:
+                        client.hand_off(["fresh%d" % len(stored)])
+                        stored["%s-%d" % (client.session, client.seq)] = \
+                            time.time()
+                        time.sleep(0.005)
+                    client.close()
+                    arrived = arrivals(directory, count + len(stored))
+                    delays += [1000 * (arrived[key] - when)
+                               for key, when in stored.items()]
+                    times = sorted(arrived.values())
+                    rates.append(count / (times[-1] - times[1]))
+            print("%-24s %14s %12s %10s" % (
+                name, fmt(statistics.median(rates)),
+                fmt(max(0, statistics.median(delays))), fmt(max(delays))))
+
+
+def cpu_seconds(pid):
+    fields = open("/proc/%d/stat" % pid).read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_kb(pid):
+    return next(int(line.split()[1]) for line in
+                open("/proc/%d/status" % pid) if line.startswith("VmRSS:"))
+
+
+def bench_million(stage, rounds, queued=1000000, users=200000, turn=5000):
+    """What a hand-off costs with a long queue, over what it does with an empty
+    one: an endpoint that is down, so that they are stored and no more."""
+    systems = Systems(stage)
+    url = "http://127.0.0.1:%d/" % free_port()
+    with systems.stack:
+        dovecots = {"empty": systems.start("this"),
+                    "%d" % queued: systems.start("this")}
+        long_queue = dovecots["%d" % queued]
+        long_queue.configure(
+            "http_notify_queue_limit = %d" % (queued * 2))
+        long_queue.reload()
+        time.sleep(1)
+        hand_off(long_queue, url, queued, users)
+        results = {name: [] for name in dovecots}
+        for _ in range(rounds * 3):
+            for name, dovecot in dovecots.items():
+                client = Client(dovecot, url)
+                pid = dovecot.service_pid()
+                cpu, begin = cpu_seconds(pid), time.monotonic()
+                for n in range(turn):
+                    client.hand_off(["other%d" % n])
+                results[name].append((
+                    1000 * (time.monotonic() - begin) / turn,
+                    1000 * (cpu_seconds(pid) - cpu) / turn))
+                client.close()
+        memory = {name: resident_kb(dovecot.service_pid())
+                  for name, dovecot in dovecots.items()}
+    print("\nA hand-off, one after the other: ms, ms of CPU of the service, "
+          "and over an empty queue; memory of the service in kB")
+    for name, values in results.items():
+        print("%-24s %8.3f %8.3f   %s %s %10d" % (
+            name + " queued", *(statistics.median(v[i] for v in values)
+                                for i in (0, 1)),
+            *(fmt(statistics.median(v[i] / max(e[i], 1e-9) for v, e in
+                                    zip(values, results["empty"])))
+              for i in (0, 1)), memory[name]))
+
+
 def main(stage, bare_loop, rounds):
     rounds = int(rounds)
     port = free_port()
@@ -388,6 +534,9 @@ def main(stage, bare_loop, rounds):
         bench_large_inbox(stage, port, rounds)
     bench_arrival(stage, rounds)
     bench_drain(stage, bare_loop, rounds)
+    bench_isolation(stage, rounds)
+    bench_backlog(stage, rounds)
+    bench_million(stage, rounds)
 
 
 main(*sys.argv[1:])
