@@ -211,8 +211,10 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 	    (url_has_credentials(options_r->url) ||
 	     url_has_credentials(options_r->standby_url))) {
 		*error_r = t_strdup_printf(
-			"netrc_file=%s: the URL has credentials as well, "
-			"give them in one place only", options_r->netrc_file);
+			"%s: the URL has credentials as well, "
+			"give them in one place only", option_for_log(
+			t_strconcat("netrc_file=", options_r->netrc_file,
+				    NULL)));
 		return -1;
 	}
 	return 0;

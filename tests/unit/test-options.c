@@ -384,6 +384,13 @@ static void test_errors_are_fit_for_a_log(void **state ATTR_UNUSED)
 		error = parse_error(WORDS(word_of_size(names[i], 1024), URL));
 		assert_true(strlen(error) < 1024);
 	}
+
+	/* a value that is refused for the sake of another */
+	error = parse_error(WORDS(URL, "netrc_file=/a\nb\033[2J"));
+	assert_null(strpbrk(error, "\n\033"));
+	error = parse_error(WORDS(URL, word_of_size("netrc_file=/", 1024)));
+	assert_true(strlen(error) < 1024);
+	(void)parse_error(WORDS(URL, "netrc_file=/"LOGIN":"SECRET"@node1"));
 }
 
 static void test_mask_keeps_all_but_credentials(void **state ATTR_UNUSED)
