@@ -40,8 +40,9 @@ address_of_header(const char *value)
 	addr->name = NULL;
 	address = t_str_new(128);
 	message_address_write(address, addr);
+	/* "." is taken for one in ".@", and "<.>" is none */
 	return str_len(address) <= HTTP_NOTIFY_TEXT_MAX ?
-		str_c(address) : NULL;
+		address_of_header(str_c(address)) : NULL;
 }
 
 bool http_notify_notification_has_address(const char *value)

@@ -448,6 +448,17 @@ static void test_reduced_address_keeps_its_quotes(void **state ATTR_UNUSED)
 			    "a, b@example.org");
 }
 
+static void test_reduced_address_is_still_one(void **state ATTR_UNUSED)
+{
+	/* read as the mailbox ".", which is written as "<.>" */
+	const char *header = t_strconcat(".", repeat("@", 1024), NULL);
+
+	assert_string_equal(choose_from(header, "s@example.org", NULL),
+			    "s@example.org");
+	assert_string_equal(choose_from(header, header, header),
+			    "MAILER-DAEMON");
+}
+
 /* A raw Latin-1 name: it fits as it came, and not after replacing. */
 static void test_replacing_costs_no_address(void **state ATTR_UNUSED)
 {
@@ -571,6 +582,7 @@ int main(void)
 		cmocka_unit_test(test_huge_display_name_is_reduced_to_address),
 		cmocka_unit_test(test_too_long_address_is_skipped),
 		cmocka_unit_test(test_reduced_address_keeps_its_quotes),
+		cmocka_unit_test(test_reduced_address_is_still_one),
 		cmocka_unit_test(test_replacing_costs_no_address),
 		cmocka_unit_test(test_random_bytes_make_valid_json),
 	};
