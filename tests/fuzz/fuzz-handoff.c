@@ -1,0 +1,127 @@
+/* Lines that come over the hand-off socket, in either direction. */
+#include "lib.h"
+#include "istream.h"
+#include "str.h"
+#include "strescape.h"
+
+#include "handoff.h"
+
+#include "fuzz-common.h"
+
+/* What the other side splits: the one line that was appended. */
+static const char *const *fields_of(const string_t *dest)
+{
+	const unsigned char *data = str_data(dest);
+	size_t size = str_len(dest);
+	struct istream *input = i_stream_create_from_data(data, size);
+	const char *const *fields;
+
+	i_assert(memchr(data, '\0', size) == NULL);
+	i_assert(memchr(data, '\r', size) == NULL);
+	i_assert(memchr(data, '\n', size) == data + size - 1);
+	fields = t_strsplit_tabescaped(i_stream_read_next_line(input));
+	i_assert(i_stream_read_next_line(input) == NULL);
+	i_stream_unref(&input);
+	return fields;
+}
+
+/* All there are: they repeat nothing of the line. */
+static void check_error(const char *error)
+{
+	static const char *const errors[] = {
+		"SESSION expected",
+		"SESSION is not a GUID",
+		"NOTIFY expected",
+		"NOTIFY has too few fields",
+		"NOTIFY has an invalid sequence number",
+		"NOTIFY has an invalid UID",
+		"OK or FAIL expected",
+		"reply has an invalid sequence number",
+		NULL
+	};
+
+	i_assert(str_array_find(errors, error));
+}
+
+static void check_session(const char *const *fields)
+{
+	guid_128_t session, again;
+	string_t *dest = t_str_new(64);
+	const char *error;
+
+	if (http_notify_handoff_parse_session(fields, session, &error) < 0) {
+		check_error(error);
+		return;
+	}
+	http_notify_handoff_append_session(dest, session);
+	i_assert(http_notify_handoff_parse_session(fields_of(dest), again,
+						   &error) == 0);
+	i_assert(guid_128_equals(again, session));
+}
+
+static void
+check_handoff_equals(const struct http_notify_handoff *a,
+		     const struct http_notify_handoff *b)
+{
+	unsigned int i;
+
+	i_assert(a->seq == b->seq);
+	i_assert(strcmp(a->username, b->username) == 0);
+	i_assert(strcmp(a->folder, b->folder) == 0);
+	i_assert(a->uid == b->uid);
+	i_assert(strcmp(a->body, b->body) == 0);
+	for (i = 0; a->options[i] != NULL; i++)
+		i_assert(null_strcmp(a->options[i], b->options[i]) == 0);
+	i_assert(b->options[i] == NULL);
+}
+
+static void check_handoff(const char *const *fields)
+{
+	struct http_notify_handoff handoff, again;
+	string_t *dest = t_str_new(256);
+	const char *error;
+
+	if (http_notify_handoff_parse(fields, &handoff, &error) < 0) {
+		check_error(error);
+		return;
+	}
+	i_assert(handoff.seq > 0 && handoff.seq <= INT64_MAX);
+	i_assert(handoff.options[0] != NULL);
+
+	http_notify_handoff_append(dest, &handoff);
+	i_assert(http_notify_handoff_parse(fields_of(dest), &again,
+					   &error) == 0);
+	check_handoff_equals(&handoff, &again);
+}
+
+static void check_reply(const char *const *fields)
+{
+	struct http_notify_handoff_reply reply, again;
+	string_t *dest = t_str_new(128);
+	const char *error;
+
+	if (http_notify_handoff_parse_reply(fields, &reply, &error) < 0) {
+		check_error(error);
+		return;
+	}
+	http_notify_handoff_append_reply(dest, &reply);
+	i_assert(http_notify_handoff_parse_reply(fields_of(dest), &again,
+						 &error) == 0);
+	i_assert(again.seq == reply.seq);
+	i_assert(null_strcmp(again.error, reply.error) == 0);
+}
+
+void fuzz_one(const unsigned char *data, size_t size, pool_t pool)
+{
+	struct istream *input = i_stream_create_from_data(data, size);
+	const char *const *fields;
+	const char *line;
+
+	while ((line = i_stream_read_next_line(input)) != NULL) T_BEGIN {
+		fields = fuzz_words_dup(pool, t_strsplit_tabescaped(line));
+		check_session(fields);
+		check_handoff(fields);
+		check_reply(fields);
+	} T_END;
+	i_stream_unref(&input);
+}

@@ -1,0 +1,136 @@
+/* What a message says about itself, which its sender may set to anything. */
+#include "lib.h"
+#include "message-address.h"
+#include "str.h"
+#include "unichar.h"
+
+#include "notification.h"
+#include "registration.h"
+
+#include "fuzz-common.h"
+
+#include <jansson.h>
+
+/* The input: texts that are separated by NUL. Those that are missing are
+   NULL. */
+struct texts {
+	const char *user, *folder;
+	const char *from, *sender, *envelope_sender;
+	const char *subject, *snippet;
+};
+
+static const char *
+text_next(const unsigned char **data, const unsigned char *end, pool_t pool)
+{
+	const char *text;
+
+	if (*data >= end)
+		return NULL;
+	text = p_strndup(pool, *data, end - *data);
+	*data += strlen(text) + 1;
+	return text;
+}
+
+/* The address that an endpoint takes from a "from", NULL if none. */
+static const char *address_in(const char *from)
+{
+	string_t *valid = t_str_new(128);
+	const struct message_address *addr;
+
+	if (uni_utf8_get_valid_data((const unsigned char *)from, strlen(from),
+				    valid))
+		str_append(valid, from);
+	addr = message_address_parse(pool_datastack_create(), str_data(valid),
+				     str_len(valid), 1, 0);
+	if (addr == NULL || addr->mailbox == NULL || addr->mailbox[0] == '\0' ||
+	    addr->domain == NULL)
+		return NULL;
+	return t_strconcat(addr->mailbox, "@", addr->domain, NULL);
+}
+
+/* Whatever is left of a header, the address is. */
+static void check_choose_from_one(const char *header)
+{
+	const char *from =
+		http_notify_notification_choose_from(header, NULL, NULL);
+
+	if (strcmp(from, "MAILER-DAEMON") != 0) {
+		i_assert(null_strcmp(address_in(from),
+				     address_in(header)) == 0);
+	}
+}
+
+static const char *check_choose_from(const struct texts *texts)
+{
+	const char *from = http_notify_notification_choose_from(texts->from,
+		texts->sender, texts->envelope_sender);
+
+	i_assert(strlen(from) <= HTTP_NOTIFY_TEXT_MAX);
+	i_assert(uni_utf8_str_is_valid(from));
+	i_assert(address_in(from) != NULL);
+	check_choose_from_one(texts->from);
+	return from;
+}
+
+/* Is it the text that was to be sent, as far as it can be? */
+static void
+check_text(json_t *json, const char *key, const char *text, size_t max_size)
+{
+	const json_t *value = json_object_get(json, key);
+
+	if (text == NULL) {
+		i_assert(value == NULL);
+		return;
+	}
+	i_assert(json_is_string(value));
+	i_assert(json_string_length(value) == strlen(json_string_value(value)));
+	i_assert(json_string_length(value) <= max_size);
+	if (strlen(text) <= max_size && uni_utf8_str_is_valid(text))
+		i_assert(strcmp(json_string_value(value), text) == 0);
+}
+
+static void check_json(const struct http_notify_notification *notification)
+{
+	string_t *text = t_str_new(1024);
+	json_t *json;
+
+	http_notify_notification_append_json(notification, text);
+	i_assert(!fuzz_has_controls(str_c(text)));
+	i_assert(uni_utf8_str_is_valid(str_c(text)));
+
+	json = json_loadb(str_c(text), str_len(text), JSON_REJECT_DUPLICATES,
+			  NULL);
+	i_assert(json_is_object(json));
+	check_text(json, "user", notification->user, HTTP_NOTIFY_USER_MAX);
+	check_text(json, "folder", notification->folder,
+		   HTTP_NOTIFY_FOLDER_MAX);
+	check_text(json, "from", notification->from, HTTP_NOTIFY_TEXT_MAX);
+	check_text(json, "subject", notification->subject,
+		   HTTP_NOTIFY_TEXT_MAX);
+	check_text(json, "snippet", notification->snippet,
+		   HTTP_NOTIFY_TEXT_MAX);
+	json_decref(json);
+}
+
+void fuzz_one(const unsigned char *data, size_t size, pool_t pool)
+{
+	const unsigned char *end = data + size;
+	struct http_notify_notification notification;
+	struct texts texts;
+
+	texts.user = text_next(&data, end, pool);
+	texts.folder = text_next(&data, end, pool);
+	texts.from = text_next(&data, end, pool);
+	texts.sender = text_next(&data, end, pool);
+	texts.envelope_sender = text_next(&data, end, pool);
+	texts.subject = text_next(&data, end, pool);
+	texts.snippet = text_next(&data, end, pool);
+
+	i_zero(&notification);
+	notification.user = texts.user;
+	notification.folder = texts.folder;
+	notification.from = check_choose_from(&texts);
+	notification.subject = texts.subject;
+	notification.snippet = texts.snippet;
+	check_json(&notification);
+}
