@@ -3,11 +3,13 @@
 #
 #   sh tests/run.sh
 #
-# The last line says how many passed and failed.
+# The last line says how many passed and failed. Each fuzz target runs for
+# HTTP_NOTIFY_FUZZ_SECONDS, 60 by default.
 . "$(dirname "$0")/prepare.sh"
 
-prepare http-notify-run libcmocka-dev clang xz-utils python3 python3-pytest \
-	dovecot-sieve nginx-light openssl strace libnss-wrapper
+prepare http-notify-run libcmocka-dev clang libclang-rt-dev llvm xz-utils \
+	python3 python3-pytest dovecot-sieve nginx-light openssl strace \
+	libnss-wrapper
 
 passed=0
 failed=0
@@ -44,6 +46,45 @@ distcheck() {
 	make -j2 distcheck
 }
 
+# The fuzz targets, in a build directory of their own.
+fuzz_build() {
+	mkdir "$work/fuzz" &&
+	cd "$work/fuzz" &&
+	"$top/configure" CC=clang CFLAGS="-g -O1 -fno-sanitize-recover=all \
+-fsanitize=fuzzer-no-link,address,undefined" &&
+	make -C src/lib -j2 &&
+	make -C tests/fuzz -j2 fuzz
+}
+
+# Becomes one of them.
+fuzz() {
+	mkdir "$work/fuzz/$1" &&
+	exec "$work/fuzz/tests/fuzz/fuzz-$1" \
+		-max_total_time="${HTTP_NOTIFY_FUZZ_SECONDS:-60}" \
+		-max_len=8192 -dict="$top/tests/fuzz/$1.dict" \
+		-artifact_prefix="$work/fuzz/$1-" \
+		"$work/fuzz/$1" "$top/tests/fuzz/corpus/$1" \
+		</dev/null >"$work/fuzz/$1.log" 2>&1
+}
+
+# The end of process $2. What it has found is an input that would be lost with
+# the directory.
+fuzz_end() {
+	wait "$2" && return
+	tail -40 "$work/fuzz/$1.log"
+	for input in "$work/fuzz/$1-"*; do
+		echo "base64 of $(basename "$input"):"
+		base64 -w 0 "$input"
+		echo
+	done
+	return 1
+}
+
+fuzz_check() {
+	check "fuzz-$1" fuzz_end "$@"
+	sed -n 's/^Done/        &/p' "$work/fuzz/$1.log"
+}
+
 echo "Unit tests"
 quietly unit make -C "$build" check TESTS=
 for program in "$build"/tests/unit/test-*; do
@@ -66,6 +107,19 @@ echo "Builds"
 check "no warnings from gcc" without_warnings gcc
 check "no warnings from clang" without_warnings clang
 check "make distcheck" distcheck
+
+echo "Fuzzing"
+quietly fuzz-build fuzz_build
+trap 'kill $first $second 2>/dev/null; wait; rm -rf "$work"' EXIT
+# two at a time
+for targets in "handoff notification" "options registration"; do
+	set -- $targets
+	fuzz "$1" & first=$!
+	fuzz "$2" & second=$!
+	fuzz_check "$1" $first
+	fuzz_check "$2" $second
+	first= second=
+done
 
 echo "Integration tests"
 HTTP_NOTIFY_STAGE=$stage PYTHONDONTWRITEBYTECODE=1 TMPDIR=$work \
