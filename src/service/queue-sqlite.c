@@ -324,8 +324,8 @@ int queue_endpoint_set(struct queue *queue, const char *key,
 	int ret = -1;
 
 	/* What is added from now on refers to it, so it must not share their
-	   transaction's fate. */
-	if (queue->in_transaction)
+	   transaction's fate. The callback may have begun another one. */
+	while (queue->in_transaction)
 		queue_commit(queue);
 
 	sqlite3_bind_text(set, 1, key, -1, SQLITE_STATIC);

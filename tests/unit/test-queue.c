@@ -32,11 +32,19 @@ static char *commit_error;
 static guid_128_t session;
 static int64_t endpoint;
 
+/* what is removed by the next one */
+static int64_t remove_id;
+
 static void committed(const char *error, void *context ATTR_UNUSED)
 {
+	int64_t id = remove_id;
+
 	commits++;
 	i_free(commit_error);
 	commit_error = i_strdup(error);
+	remove_id = 0;
+	if (id != 0)
+		queue_remove(queue, id);
 	io_loop_stop(ioloop);
 }
 
@@ -974,6 +982,28 @@ static void test_endpoint_set_commits_at_once(void **state ATTR_UNUSED)
 	assert_string_equal(queued(), "alice:1 bob:2 alice:3 alice:4");
 }
 
+/* What is stored for it later would have no endpoint after a restart. */
+static void
+test_endpoint_is_kept_whatever_the_callback_does(void **state ATTR_UNUSED)
+{
+	int64_t second;
+
+	add_some();
+	commit();
+	make_fail("INSERT ON notification WHEN new.seq = 6", "ABORT");
+	remove_id = id_of(1);
+	assert_int_equal(add("alice", 5), 1);
+	second = set_endpoint("key2", "options2");
+	(void)add_error("bob", 6);
+	run_to_commit();
+	stop_failing();
+	(void)add_to(second, "bob", 6);
+	commit();
+	reopen_queue();
+	assert_int_equal(set_endpoint("key2", "options2"), second);
+	assert_string_equal(queued_in(second), "bob:6");
+}
+
 static void test_deinit_commits(void **state ATTR_UNUSED)
 {
 	add_some();
@@ -1573,6 +1603,7 @@ int main(int argc, char *argv[])
 		queue_test(
 			test_endpoint_with_something_queued_is_not_forgotten),
 		queue_test(test_endpoint_set_commits_at_once),
+		queue_test(test_endpoint_is_kept_whatever_the_callback_does),
 		queue_test(test_deinit_commits),
 		queue_test(test_sync_full_stores_as_well),
 		queue_test(test_newer_schema_is_refused),
