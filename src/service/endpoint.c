@@ -366,7 +366,6 @@ endpoint_scout_row(int64_t id, const char *username, void *context)
 	struct endpoint *ep = context;
 	struct lane *lane = hash_table_lookup(ep->lanes, username);
 
-	ep->scouted = id;
 	ep->queued++;
 	ep->common->queued++;
 	if (backlog_has(ep->backlog, username))
@@ -387,12 +386,10 @@ static void endpoint_scout(struct endpoint *ep)
 	int ret = 1;
 
 	for (i = 0; i < READ_BATCHES_MAX && ret > 0; i++) {
-		ret = queue_scan(ep->common->queue, ep->id, ep->scouted,
+		ret = queue_scan(ep->common->queue, ep->id, &ep->scouted,
 				 last_id, READ_BATCH, endpoint_scout_row, ep);
 	}
-	if (ret == 0)
-		ep->scouted = last_id;
-	else
+	if (ret != 0)
 		endpoint_run_later(ep, ret > 0 ? 0 : RETRY_MIN_MSECS);
 	if (backlog_is_empty(ep->backlog))
 		ep->cursor = ep->scouted;
@@ -404,7 +401,6 @@ endpoint_backlog_row(int64_t id, const char *username, void *context)
 	struct endpoint *ep = context;
 	struct lane *lane = hash_table_lookup(ep->lanes, username);
 
-	ep->cursor = id;
 	if (lane == NULL)
 		endpoint_add_lane(ep, username, id, FALSE);
 	else if (id > lane->last_id)
@@ -424,11 +420,9 @@ static void endpoint_read_backlog(struct endpoint *ep)
 	     (ep->ready_count < READY_MIN ||
 	      ep->fresh_sent >= READ_BATCH); i++) {
 		ep->fresh_sent = 0;
-		ret = queue_scan(ep->common->queue, ep->id, ep->cursor,
+		ret = queue_scan(ep->common->queue, ep->id, &ep->cursor,
 				 ep->scouted, READ_BATCH,
 				 endpoint_backlog_row, ep);
-		if (ret == 0)
-			ep->cursor = ep->scouted;
 		backlog_read(ep->backlog, ep->cursor);
 	}
 	if (backlog_is_empty(ep->backlog))

@@ -525,15 +525,14 @@ int queue_read_item(struct queue *queue, int64_t id, pool_t pool,
 	return ret;
 }
 
-int queue_scan(struct queue *queue, int64_t endpoint, int64_t after_id,
+int queue_scan(struct queue *queue, int64_t endpoint, int64_t *cursor,
 	       int64_t last_id, unsigned int limit,
 	       queue_scan_callback_t *callback, void *context)
 {
+	int64_t end = I_MIN(last_id, queue_last_id(queue, endpoint));
 	sqlite3_stmt *stmt =
 		queue_select(queue, STATEMENT_SCAN,
-			     I_MAX(after_id, ID_FIRST(endpoint)),
-			     I_MIN(last_id, queue_last_id(queue, endpoint)),
-			     limit);
+			     I_MAX(*cursor, ID_FIRST(endpoint)), end, limit);
 	unsigned int count = 0;
 	int ret;
 
@@ -541,12 +540,18 @@ int queue_scan(struct queue *queue, int64_t endpoint, int64_t after_id,
 		int64_t id = sqlite3_column_int64(stmt, 0);
 
 		count++;
+		*cursor = id;
 		if (!queue_is_removed(queue, id)) {
 			callback(id, (const char *)sqlite3_column_text(stmt, 1),
 				 context);
 		}
 	}
-	return ret < 0 ? -1 : (count < limit ? 0 : 1);
+	if (ret < 0)
+		return -1;
+	if (count == limit)
+		return 1;
+	*cursor = I_MAX(*cursor, end);
+	return 0;
 }
 
 int64_t queue_now(struct queue *queue)

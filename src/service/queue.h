@@ -86,10 +86,11 @@ int queue_read_item(struct queue *queue, int64_t id, pool_t pool,
 /* username lives until the callback returns, which must not use the queue. */
 typedef void
 queue_scan_callback_t(int64_t id, const char *username, void *context);
-/* Call callback for each of an endpoint's stored items with ids above after_id
-   and up to last_id, in order, at most limit. Returns 1 if there may be more,
-   0 if not, -1 if they can't be read, which is logged. */
-int queue_scan(struct queue *queue, int64_t endpoint, int64_t after_id,
+/* Call callback for each of an endpoint's stored items with ids above *cursor
+   and up to last_id, in order, at most limit, and set cursor to where to go on.
+   Returns 1 if there may be more, 0 if not, -1 if they can't be read, which is
+   logged. */
+int queue_scan(struct queue *queue, int64_t endpoint, int64_t *cursor,
 	       int64_t last_id, unsigned int limit,
 	       queue_scan_callback_t *callback, void *context);
 /* The id up to which an endpoint's items are stored. */

@@ -191,15 +191,20 @@ static unsigned int
 read_items(int64_t after_id, unsigned int limit, struct queue_item **items_r)
 {
 	struct scan_result *result = t_new(struct scan_result, 1);
+	int64_t cursor = after_id;
 	unsigned int i;
 	int ret;
 
-	ret = queue_scan(queue, endpoint, after_id, INT64_MAX, limit,
+	ret = queue_scan(queue, endpoint, &cursor, INT64_MAX, limit,
 			 scanned, result);
-	if (result->count == limit)
+	if (result->count == limit) {
 		assert_int_equal(ret, 1);
-	else
+		assert_int_equal(cursor, result->ids[limit - 1]);
+	} else {
 		assert_int_equal(ret, 0);
+		assert_int_equal(cursor, I_MAX(after_id,
+			queue_last_id(queue, endpoint)));
+	}
 	*items_r = t_new(struct queue_item, limit);
 	for (i = 0; i < result->count; i++) {
 		assert_int_equal(queue_read_item(queue, result->ids[i],
@@ -212,8 +217,9 @@ read_items(int64_t after_id, unsigned int limit, struct queue_item **items_r)
 static unsigned int count_in(int64_t from)
 {
 	struct scan_result *result = t_new(struct scan_result, 1);
+	int64_t cursor = 0;
 
-	assert_int_equal(queue_scan(queue, from, 0, INT64_MAX, 1024,
+	assert_int_equal(queue_scan(queue, from, &cursor, INT64_MAX, 1024,
 				    scanned, result), 0);
 	return result->count;
 }
@@ -867,13 +873,14 @@ static void test_many_interleaved_stay_apart(void **state ATTR_UNUSED)
 static void test_scan_ends_at_the_last_id(void **state ATTR_UNUSED)
 {
 	struct scan_result *result = t_new(struct scan_result, 1);
-	int64_t id;
+	int64_t id, cursor = 0;
 
 	add_some();
 	commit();
 	id = id_of(3);
-	assert_int_equal(queue_scan(queue, endpoint, 0, id, 64, scanned,
+	assert_int_equal(queue_scan(queue, endpoint, &cursor, id, 64, scanned,
 				    result), 0);
+	assert_int_equal(cursor, id);
 	assert_int_equal(result->count, 3);
 	assert_int_equal(result->ids[2], id);
 }
@@ -1195,6 +1202,7 @@ static void test_disk_space_is_given_back(void **state ATTR_UNUSED)
 {
 	struct scan_result *result = t_new(struct scan_result, 1);
 	const char *body = str_of('x', 100*1024);
+	int64_t cursor = 0;
 	unsigned int i;
 
 	for (i = 0; i < 300; i++) {
@@ -1206,7 +1214,8 @@ static void test_disk_space_is_given_back(void **state ATTR_UNUSED)
 	commit();
 	queue_shrink(queue);
 	assert_true(other_get_int("PRAGMA page_count") > 5000);
-	(void)queue_scan(queue, endpoint, 0, INT64_MAX, 1024, scanned, result);
+	(void)queue_scan(queue, endpoint, &cursor, INT64_MAX, 1024, scanned,
+			 result);
 	for (i = 0; i < result->count; i++)
 		queue_remove(queue, result->ids[i]);
 	commit();
@@ -1233,6 +1242,27 @@ test_removed_is_gone_while_removals_fail(void **state ATTR_UNUSED)
 	stop_failing();
 	commit();
 	assert_string_equal(queued(), "alice:1 bob:2");
+}
+
+/* Reading goes on behind them. */
+static void
+test_reading_passes_what_cant_be_removed(void **state ATTR_UNUSED)
+{
+	struct scan_result *result = t_new(struct scan_result, 1);
+	int64_t id, cursor = 0;
+
+	add_some();
+	commit();
+	id = id_of(2);
+	make_fail("DELETE ON notification", "ABORT");
+	queue_remove(queue, id_of(1));
+	queue_remove(queue, id);
+	run_to_commit();
+	assert_int_equal(queue_scan(queue, endpoint, &cursor, INT64_MAX, 2,
+				    scanned, result), 1);
+	assert_int_equal(result->count, 0);
+	assert_int_equal(cursor, id);
+	stop_failing();
 }
 
 static void test_missing_directory_is_explained(void **state ATTR_UNUSED)
@@ -1616,6 +1646,7 @@ int main(int argc, char *argv[])
 		queue_test(test_time_is_never_before_what_is_queued),
 		queue_test(test_disk_space_is_given_back),
 		queue_test(test_removed_is_gone_while_removals_fail),
+		queue_test(test_reading_passes_what_cant_be_removed),
 		queue_test(test_missing_directory_is_explained),
 		queue_test(test_files_are_private),
 		queue_test(test_one_process_at_a_time),
