@@ -483,6 +483,10 @@ static int queue_select_next(struct queue *queue, sqlite3_stmt *stmt)
 	if (queue_db_is_corrupt(&queue->db))
 		queue_die_corrupt(queue);
 	i_error("%s", queue_db_error(&queue->db, "SELECT"));
+	if (queue->in_transaction && sqlite3_get_autocommit(queue->db.sqlite)) {
+		/* it was rolled back because of that */
+		queue_fail(queue, "SELECT");
+	}
 	return -1;
 }
 
