@@ -360,15 +360,20 @@ void queue_endpoints_foreach(struct queue *queue,
 {
 	static const char *sql = "SELECT id, options FROM endpoint";
 	sqlite3_stmt *stmt;
+	int ret;
 
-	if (sqlite3_prepare_v2(queue->db.sqlite, sql, -1, &stmt,
-			       NULL) != SQLITE_OK) {
-		i_error("%s", queue_db_error(&queue->db, sql));
-		return;
-	}
-	while (sqlite3_step(stmt) == SQLITE_ROW) {
+	ret = sqlite3_prepare_v2(queue->db.sqlite, sql, -1, &stmt, NULL);
+	while (ret == SQLITE_OK || ret == SQLITE_ROW) {
+		ret = sqlite3_step(stmt);
+		if (ret != SQLITE_ROW)
+			break;
 		callback(sqlite3_column_int64(stmt, 0),
 			 (const char *)sqlite3_column_text(stmt, 1), context);
+	}
+	if (ret != SQLITE_DONE) {
+		if (queue_db_is_corrupt(&queue->db))
+			queue_die_corrupt(queue);
+		i_error("%s", queue_db_error(&queue->db, sql));
 	}
 	(void)sqlite3_finalize(stmt);
 }
