@@ -189,9 +189,16 @@ static void lane_lost(struct lane *lane, const char *reason)
 {
 	struct endpoint *ep = lane->ep;
 	struct queue_item item;
+	int ret;
 
-	if (queue_read_item(ep->common->queue, lane->id,
-			    pool_datastack_create(), &item) > 0)
+	ret = queue_read_item(ep->common->queue, lane->id,
+			      pool_datastack_create(), &item);
+	if (ret < 0) {
+		/* with the next attempt, rather than without a name */
+		lane_retry_later(lane);
+		return;
+	}
+	if (ret > 0)
 		endpoint_lost(ep, &item, reason);
 	endpoint_lane_done(ep, lane);
 }
