@@ -240,6 +240,7 @@ lane_failed(struct lane *lane, struct target *target, enum answer_class class,
 
 	lane->attempts++;
 	lane->judged_taken = target->health.taken;
+	lane->judged_failed = TRUE;
 	if (up && others_taken &&
 	    (class == ANSWER_FAILED || class == ANSWER_UNREACHABLE))
 		lane->strikes++;
@@ -281,7 +282,7 @@ static void lane_answered(const struct answer *answer, struct lane *lane)
 		target->error = i_strdup(lane->error);
 	}
 	changed = health_answered(&target->health, class,
-				  lane->attempts > 0 || others_taken,
+				  lane->judged_failed || others_taken,
 				  answer->retry_after_secs, now);
 	if (changed)
 		target_changed_state(target, now);
@@ -321,6 +322,7 @@ lane_send_item(struct lane *lane, struct target *target,
 	if (lane->judged_target != target) {
 		lane->judged_target = target;
 		lane->judged_taken = target->health.taken;
+		lane->judged_failed = FALSE;
 	}
 	lane->target = target;
 	if (lane->fresh) {

@@ -24,6 +24,8 @@ struct lane {
 	unsigned int strikes;
 	const struct target *judged_target;
 	uint64_t judged_taken;
+	/* it has failed there */
+	bool judged_failed;
 	/* why the last one failed */
 	char *error;
 	/* where it is under way to */
