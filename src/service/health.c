@@ -31,6 +31,10 @@ static void health_good(struct health *health)
 {
 	health->taken++;
 	if (health->state != HEALTH_UP) {
+		if (health->asked && !health->probing) {
+			/* from before it has asked for a pause */
+			return;
+		}
 		/* those that are under way from before stay so */
 		health->state = HEALTH_UP;
 		health->window = HEALTH_WINDOW_MIN;
@@ -58,7 +62,8 @@ health_bad(struct health *health, enum health_state state,
 			      HEALTH_PROBE_MAX_MSECS);
 	}
 	health->probing = FALSE;
-	health->next_probe = now + (retry_after_secs == 0 ?
+	health->asked = retry_after_secs > 0;
+	health->next_probe = now + (!health->asked ?
 		health_jitter(health->probe_interval_msecs) :
 		I_MIN(retry_after_secs, HEALTH_RETRY_AFTER_MAX_SECS) * 1000);
 }
@@ -73,7 +78,7 @@ bool health_answered(struct health *health, enum answer_class answer,
 
 	if (answer == ANSWER_DONE || answer == ANSWER_REFUSED) {
 		health_good(health);
-		return old_state != HEALTH_UP;
+		return health->state != old_state;
 	}
 	/* a server that says when to come back says it for all */
 	if (blamed && health->state == HEALTH_UP &&

@@ -48,6 +48,8 @@ struct health {
 	int64_t next_probe;
 	unsigned int probe_interval_msecs;
 	bool probing;
+	/* next_probe is what the server has asked for */
+	bool asked;
 };
 
 void health_init(struct health *health);

@@ -315,6 +315,28 @@ static void test_late_success_is_up(void **state ATTR_UNUSED)
 	assert_int_equal(health.in_flight, 1);
 }
 
+/* It has said when to come back, whatever it still takes until then. */
+static void
+test_late_success_does_not_end_retry_after(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	send_count(&health, 2);
+	assert_true(health_answered(&health, ANSWER_LATER, FALSE, 120, NOW));
+	assert_false(answered(&health, ANSWER_DONE, NOW));
+	assert_int_equal(health.state, HEALTH_DOWN);
+	assert_int_equal(health.next_probe, NOW + 120*1000);
+	assert_int_equal(health.taken, 1);
+	(void)probe(&health, ANSWER_DONE, 0);
+	assert_int_equal(health.state, HEALTH_UP);
+
+	/* nor does that of an earlier outage hold for the next one */
+	send_count(&health, 2);
+	assert_true(answered(&health, ANSWER_UNREACHABLE, NOW));
+	assert_true(answered(&health, ANSWER_DONE, NOW));
+}
+
 static void test_up_again_begins_with_small_window(void **state ATTR_UNUSED)
 {
 	struct health health;
@@ -528,6 +550,7 @@ int main(void)
 		cmocka_unit_test(
 			test_late_failures_of_another_kind_change_nothing),
 		cmocka_unit_test(test_late_success_is_up),
+		cmocka_unit_test(test_late_success_does_not_end_retry_after),
 		cmocka_unit_test(test_up_again_begins_with_small_window),
 		cmocka_unit_test(test_new_outage_begins_with_fast_probes),
 		cmocka_unit_test(test_backoff_doubles_up_to_its_maximum),
