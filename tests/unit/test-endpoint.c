@@ -2,7 +2,6 @@
    server whose answers each test chooses. */
 #include "lib.h"
 #include "array.h"
-#include "ioloop.h"
 #include "str.h"
 #include "unlink-directory.h"
 
@@ -12,59 +11,106 @@
 #include "queue.h"
 #include "sender.h"
 
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "test-clock.h"
 #include "test-common.h"
 
-#define USERS_COUNT 50
+#define FIRST_URL "http://first/"
+#define STANDBY_URL "http://standby/"
 
 /* What the endpoint has sent and waits for. */
 struct request {
-	char *body;
+	char *url, *body;
 	sender_callback_t *callback;
 	void *context;
 };
 
+static const char *const one_url[] = {
+	"url="FIRST_URL, NULL
+};
+static const char *const with_standby[] = {
+	"url="FIRST_URL, "standby_url="STANDBY_URL, NULL
+};
+
+static unsigned int seed;
 static char *dir;
-static struct ioloop *ioloop;
 static struct queue *queue;
+static char *commit_error;
 static struct endpoint_common common;
 static struct endpoint *ep;
 static int64_t ep_id;
+static const char *const *ep_words;
 static guid_128_t session;
 static uint64_t last_seq;
+/* of what is added */
+static unsigned int max_age_secs;
 
 static ARRAY(struct request) requests;
-/* bodies of the notifications that were taken */
+/* bodies of the notifications that were taken, and what was logged */
 static ARRAY(char *) taken;
+static ARRAY(char *) errors;
 static unsigned int max_under_way;
 
+/* The user that a body names. */
+static const char *user_of(const char *body)
+{
+	return t_strcut(body, ':');
+}
+
 void sender_put(struct sender *sender ATTR_UNUSED,
-		const struct sender_target *target ATTR_UNUSED,
+		const struct sender_target *target,
 		const char *body, const char *idempotency_key ATTR_UNUSED,
 		sender_callback_t *callback, void *context)
 {
-	struct request *req = array_append_space(&requests);
+	struct request *req;
 
+	/* whatever else a test is about */
+	array_foreach_modifiable(&requests, req)
+		assert_string_not_equal(user_of(req->body), user_of(body));
+
+	req = array_append_space(&requests);
+	req->url = i_strdup(target->url);
 	req->body = i_strdup(body);
 	req->callback = callback;
 	req->context = context;
 	max_under_way = I_MAX(max_under_way, array_count(&requests));
 }
 
-/* Answer a request that is under way. */
-static void answer(unsigned int idx, unsigned int status)
+static void request_free(struct request *req)
 {
-	const struct answer answer = { .status = status, .reason = "test" };
+	i_free(req->url);
+	i_free(req->body);
+}
+
+/* Answer a request that is under way. */
+static void
+answer_later(unsigned int idx, unsigned int status,
+	     unsigned int retry_after_secs)
+{
+	const struct answer answer = {
+		.status = status, .reason = "test",
+		.retry_after_secs = retry_after_secs,
+	};
 	struct request req = *array_idx(&requests, idx);
 
 	array_delete(&requests, idx, 1);
-	if (status / 100 == 2)
-		array_push_back(&taken, &req.body);
-	req.callback(&answer, req.context);
-	if (status / 100 != 2)
-		i_free(req.body);
+	if (status / 100 == 2) {
+		char *body = i_strdup(req.body);
+		array_push_back(&taken, &body);
+	}
+	T_BEGIN {
+		req.callback(&answer, req.context);
+	} T_END;
+	request_free(&req);
+}
+
+static void answer(unsigned int idx, unsigned int status)
+{
+	answer_later(idx, status, 0);
 }
 
 static unsigned int under_way(void)
@@ -72,53 +118,74 @@ static unsigned int under_way(void)
 	return array_count(&requests);
 }
 
+static const struct request *request(unsigned int idx)
+{
+	assert_true(idx < under_way());
+	return array_idx(&requests, idx);
+}
+
 static const char *body_under_way(unsigned int idx)
 {
-	const struct request *req = array_idx(&requests, idx);
-
-	return req->body;
+	return request(idx)->body;
 }
 
-static void turn_end(void *context ATTR_UNUSED)
+static const char *url_under_way(unsigned int idx)
 {
-	io_loop_stop(ioloop);
+	return request(idx)->url;
 }
 
-/* Let the endpoint go on with what it has left for later. */
-static void turn(void)
+/* Bodies, separated by blanks. */
+static const char *taken_to_str(void)
 {
-	struct timeout *to = timeout_add_short(0, turn_end, NULL);
+	string_t *str = t_str_new(128);
+	char *body;
 
-	io_loop_run(ioloop);
-	timeout_remove(&to);
+	array_foreach_elem(&taken, body)
+		str_printfa(str, "%s%s", str_len(str) == 0 ? "" : " ", body);
+	return str_c(str);
 }
 
 static void committed(const char *error, void *context ATTR_UNUSED)
 {
-	if (error != NULL)
-		fail_msg("%s", error);
+	i_free(commit_error);
+	commit_error = i_strdup(error);
 }
 
-/* The body names the user and a number. */
-static void add(const char *username, unsigned int number)
+/* The body names the user and a number. Returns FALSE if it can't be added. */
+static bool try_add(const char *username, unsigned int number)
 {
 	const char *error;
 	struct queue_item item = {
-		.endpoint = ep_id, .seq = ++last_seq, .username = username,
+		.endpoint = ep_id, .seq = last_seq + 1, .username = username,
 		.folder = "INBOX", .uid = number,
 		.body = t_strdup_printf("%s:%u", username, number),
-		.created = queue_now(queue), .expires = queue_now(queue) + 3600,
+		.created = queue_now(queue),
+		.expires = queue_now(queue) + max_age_secs,
 	};
 
 	guid_128_copy(item.session, session);
-	assert_int_equal(queue_add(queue, &item, &error), 1);
+	if (queue_add(queue, &item, &error) < 0)
+		return FALSE;
+	last_seq++;
+	return TRUE;
+}
+
+static void add(const char *username, unsigned int number)
+{
+	assert_true(try_add(username, number));
 }
 
 static void store(void)
 {
-	/* the commit happens in the same turn, before what is stopped by it */
-	turn();
+	test_clock_turn();
+	assert_null(commit_error);
 	endpoint_run(ep);
+}
+
+static void add_stored(const char *username, unsigned int number)
+{
+	add(username, number);
+	store();
 }
 
 static const char *user(unsigned int i)
@@ -128,12 +195,11 @@ static const char *user(unsigned int i)
 
 static void ep_open(void)
 {
-	const char *words[] = { "url=http://127.0.0.1/", NULL };
 	struct http_notify_options options;
 	const char *error;
 
 	if (queue_init(dir, FALSE, committed, NULL, &queue, &error) < 0 ||
-	    http_notify_options_parse(words, pool_datastack_create(),
+	    http_notify_options_parse(ep_words, pool_datastack_create(),
 				      &options, &error) < 0 ||
 	    queue_endpoint_set(queue, "key", "options", &ep_id, &error) < 0)
 		fail_msg("%s", error);
@@ -151,13 +217,74 @@ static void ep_close(void)
 	queue_deinit(&queue);
 	event_unref(&common.event);
 	array_foreach_modifiable(&requests, req)
-		i_free(req->body);
+		request_free(req);
 	array_clear(&requests);
+}
+
+/* The service is restarted; what was under way goes again. */
+static void restart(void)
+{
+	ep_close();
+	ep_open();
+	endpoint_run(ep);
+}
+
+/* Begin anew with these options, and with nothing in the queue. */
+static void configure(const char *const *words)
+{
+	ep_words = words;
+	restart();
+}
+
+/* A statement that fails, as by an error of the disk. */
+static void exec(const char *sql)
+{
+	sqlite3 *db;
+	char *error = NULL;
+
+	assert_int_equal(sqlite3_open(t_strconcat(dir, "/queue.sqlite", NULL),
+				      &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK)
+		fail_msg("%s: %s", sql, error);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void make_fail(const char *what)
+{
+	exec(t_strdup_printf("CREATE TRIGGER failure BEFORE %s ON notification "
+		"BEGIN SELECT RAISE(ABORT, 'made to fail'); END", what));
+}
+
+static void stop_failing(void)
+{
+	exec("DROP TRIGGER failure");
+}
+
+static void
+log_error(const struct failure_context *ctx ATTR_UNUSED,
+	  const char *format, va_list args)
+{
+	char *error = i_strdup_vprintf(format, args);
+
+	array_push_back(&errors, &error);
 }
 
 static void quiet(const struct failure_context *ctx ATTR_UNUSED,
 		  const char *format ATTR_UNUSED, va_list args ATTR_UNUSED)
 {
+}
+
+/* How often the log has this. */
+static unsigned int logged(const char *text)
+{
+	unsigned int count = 0;
+	char *error;
+
+	array_foreach_elem(&errors, error) {
+		if (strstr(error, text) != NULL)
+			count++;
+	}
+	return count;
 }
 
 static int setup(void **state ATTR_UNUSED)
@@ -168,15 +295,18 @@ static int setup(void **state ATTR_UNUSED)
 			  NULL);
 	if (mkdtemp(dir) == NULL)
 		return -1;
-	/* outages are not to be seen */
-	i_set_error_handler(quiet);
-	i_set_info_handler(quiet);
-	ioloop = io_loop_create();
 	i_array_init(&requests, 64);
 	i_array_init(&taken, 64);
+	i_array_init(&errors, 64);
+	/* outages are not to be seen */
+	i_set_error_handler(log_error);
+	i_set_info_handler(quiet);
+	test_clock_init(seed);
 	max_under_way = 0;
 	guid_128_generate(session);
 	last_seq = 0;
+	max_age_secs = 3600;
+	ep_words = one_url;
 	ep_open();
 	return 0;
 }
@@ -184,37 +314,24 @@ static int setup(void **state ATTR_UNUSED)
 static int teardown(void **state ATTR_UNUSED)
 {
 	const char *error;
-	char *body;
+	char *str;
 
 	ep_close();
-	io_loop_destroy(&ioloop);
+	test_clock_deinit();
 	i_set_error_handler(default_error_handler);
 	i_set_info_handler(default_error_handler);
-	array_foreach_elem(&taken, body)
-		i_free(body);
+	array_foreach_elem(&taken, str)
+		i_free(str);
 	array_free(&taken);
+	array_foreach_elem(&errors, str)
+		i_free(str);
+	array_free(&errors);
 	array_free(&requests);
+	i_free(commit_error);
 	if (unlink_directory(dir, UNLINK_DIRECTORY_FLAG_RMDIR, &error) < 0)
 		i_fatal("%s", error);
 	i_free(dir);
 	return 0;
-}
-
-/* Everything that was taken was so once, and in order for each user. */
-static void check_taken(const unsigned int counts[USERS_COUNT])
-{
-	unsigned int next[USERS_COUNT], i, idx, number;
-	char *body;
-
-	i_zero(&next);
-	array_foreach_elem(&taken, body) {
-		assert_int_equal(sscanf(body, "user%u:%u", &idx, &number), 2);
-		assert_true(idx < USERS_COUNT);
-		assert_int_equal(number, next[idx]);
-		next[idx]++;
-	}
-	for (i = 0; i < USERS_COUNT; i++)
-		assert_int_equal(next[i], counts[i]);
 }
 
 static void answer_all(void)
@@ -225,7 +342,7 @@ static void answer_all(void)
 	for (i = 0; i < 1000 && !endpoint_is_idle(ep); i++) {
 		while (under_way() > 0)
 			answer(0, 200);
-		turn();
+		test_clock_turn();
 	}
 	assert_true(endpoint_is_idle(ep));
 }
@@ -274,7 +391,7 @@ static void test_fresh_one_does_not_wait_for_a_backlog(void **state ATTR_UNUSED)
 	for (i = 0; i < 2000; i++) {
 		answer(0, 200);
 		if (i % 50 == 0)
-			turn();
+			test_clock_turn();
 	}
 	add("fresh", 0);
 	store();
@@ -291,7 +408,7 @@ static void test_fresh_one_does_not_wait_for_a_backlog(void **state ATTR_UNUSED)
 	while (strcmp(body_under_way(0), "user19999:1") != 0) {
 		answer(0, 200);
 		if (under_way() == 0)
-			turn();
+			test_clock_turn();
 	}
 	assert_true(array_count(&taken) > 20000);
 }
@@ -318,47 +435,323 @@ static void test_backlog_is_not_starved(void **state ATTR_UNUSED)
 	assert_true(last_old_taken);
 }
 
-/* Any order of events: nothing is lost, sent twice or out of order. */
-static void test_random_walk(void **state ATTR_UNUSED)
+/* Standby */
+
+static void test_standby_is_taken_while_first_is_down(void **state ATTR_UNUSED)
 {
-	static const unsigned int statuses[] = { 500, 0, 429, 401 };
-	unsigned int counts[USERS_COUNT], round, i, idx;
-
-	i_zero(&counts);
-	for (round = 0; round < 3000; round++) T_BEGIN {
-		unsigned int burst = i_rand_limit(100) == 0 ? 2000 :
-			i_rand_limit(4);
-
-		for (i = 0; i < burst; i++) T_BEGIN {
-			/* some users get more than others */
-			idx = i_rand_limit(i_rand_limit(USERS_COUNT) + 1);
-			add(user(idx), counts[idx]++);
-		} T_END;
-		if (burst > 0)
-			store();
-		for (i = i_rand_limit(20); i > 0 && under_way() > 0; i--) {
-			answer(i_rand_limit(under_way()),
-			       i_rand_limit(500) != 0 ? 200 :
-			       statuses[i_rand_limit(N_ELEMENTS(statuses))]);
-		}
-		if (i_rand_limit(500) == 0) {
-			/* the service is restarted; what was under way goes
-			   again */
-			ep_close();
-			ep_open();
-			endpoint_run(ep);
-		}
-		turn();
-	} T_END;
-
-	/* end the waits of what has failed */
-	ep_close();
-	ep_open();
-	endpoint_run(ep);
-	answer_all();
-	check_taken(counts);
+	configure(with_standby);
+	add("alice", 0);
+	add("alice", 1);
+	store();
+	assert_string_equal(url_under_way(0), FIRST_URL);
+	answer(0, 0);
+	assert_string_equal(url_under_way(0), STANDBY_URL);
+	assert_string_equal(body_under_way(0), "alice:0");
+	answer(0, 200);
+	assert_string_equal(url_under_way(0), STANDBY_URL);
+	assert_string_equal(body_under_way(0), "alice:1");
+	answer(0, 200);
+	assert_int_equal(logged("is down"), 1);
 }
 
+static void test_standby_is_left_after_one_good_probe(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	configure(with_standby);
+	add_stored("alice", 0);
+	answer(0, 0);
+	answer(0, 200);
+	test_clock_pass(2000);
+	for (i = 0; i < 4; i++)
+		add(user(i), 0);
+	store();
+	/* one probe, the others do not wait for it */
+	assert_int_equal(under_way(), 4);
+	assert_string_equal(url_under_way(0), FIRST_URL);
+	for (i = 1; i < 4; i++)
+		assert_string_equal(url_under_way(i), STANDBY_URL);
+	/* a user's next one waits for the one that is under way elsewhere */
+	add("user1", 1);
+	answer(0, 200);
+	store();
+	assert_int_equal(under_way(), 3);
+	answer(0, 200);
+	assert_string_equal(body_under_way(2), "user1:1");
+	assert_string_equal(url_under_way(2), FIRST_URL);
+	answer_all();
+	assert_int_equal(logged(""), 1);
+}
+
+/* Then both are probed, and the first to answer is used. */
+static void test_both_may_be_down(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	configure(with_standby);
+	add_stored("alice", 0);
+	answer(0, 0);
+	answer(0, 0);
+	assert_int_equal(under_way(), 0);
+	assert_int_equal(logged("first is down"), 1);
+	assert_int_equal(logged("standby is down"), 1);
+	for (i = 0; i < 20; i++) {
+		test_clock_pass(60*1000);
+		while (under_way() > 0)
+			answer(0, 0);
+	}
+	assert_int_equal(logged(""), 2);
+	test_clock_pass(60*1000);
+	assert_int_equal(under_way(), 1);
+	answer(0, 200);
+	assert_true(endpoint_is_idle(ep) || logged("standby is down") == 1);
+}
+
+/* What failed before a restart says nothing about the endpoint now. */
+static void test_standby_is_taken_after_a_restart(void **state ATTR_UNUSED)
+{
+	configure(with_standby);
+	add_stored("alice", 0);
+	answer(0, 0);
+	answer(0, 0);
+	restart();
+	assert_string_equal(url_under_way(0), FIRST_URL);
+	answer(0, 0);
+	assert_string_equal(url_under_way(0), STANDBY_URL);
+	answer(0, 200);
+	assert_string_equal(taken_to_str(), "alice:0");
+}
+
+static void test_outage_is_seen_after_a_restart(void **state ATTR_UNUSED)
+{
+	add_stored("alice", 0);
+	answer(0, 0);
+	restart();
+	answer(0, 0);
+	assert_int_equal(logged("is down"), 2);
+}
+
+/* Age */
+
+static void expire(void)
+{
+	while (endpoint_expire(ep))
+		test_clock_turn();
+}
+
+static void test_old_ones_are_given_up_wherever_they_are(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	/* alice's is under way, and bob's waits for its next attempt */
+	add("alice", 0);
+	add("alice", 1);
+	add("bob", 0);
+	add("bob", 1);
+	for (i = 0; i < 3; i++)
+		add(user(i), 0);
+	store();
+	answer(1, 503);
+	/* what is backlog */
+	answer(1, 0);
+	for (i = 0; i < 500; i++) T_BEGIN {
+		add(user(i), 1);
+	} T_END;
+	store();
+
+	test_clock_pass(max_age_secs * 1000);
+	assert_string_equal(body_under_way(0), "alice:0");
+	add_stored("carol", 0);
+	expire();
+	assert_int_equal(common.queued, under_way() + 1);
+	while (under_way() > 0)
+		answer(0, 0);
+	test_clock_pass(120*1000);
+	assert_string_equal(body_under_way(0), "carol:0");
+	answer(0, 200);
+	assert_string_equal(taken_to_str(), "carol:0");
+	assert_int_equal(common.queued, 0);
+	assert_int_equal(logged("Notification lost"), 2 + 2 + 3 + 500);
+	assert_int_equal(logged("Notification lost: user=alice folder=INBOX "
+				"uid=1 endpoint=first: max_age reached"), 1);
+}
+
+/* What is under way may still be taken. */
+static void test_one_under_way_is_not_given_up(void **state ATTR_UNUSED)
+{
+	add_stored("alice", 0);
+	test_clock_pass(max_age_secs * 1000);
+	expire();
+	assert_int_equal(logged(""), 0);
+	answer(0, 200);
+	assert_string_equal(taken_to_str(), "alice:0");
+	assert_true(endpoint_is_idle(ep));
+}
+
+/* The backlog goes on behind what is given up, though that is still there. */
+static void
+test_backlog_is_read_while_removals_fail(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	max_age_secs = 10;
+	add_stored("alice", 0);
+	/* so the backlog is not read either */
+	answer_later(0, 429, 60);
+	max_age_secs = 20;
+	for (i = 0; i < 64; i++) T_BEGIN {
+		add(user(i), 0);
+	} T_END;
+	max_age_secs = 3600;
+	add("bob", 0);
+	store();
+	test_clock_pass(10*1000);
+	expire();
+	test_clock_turn();
+	assert_int_equal(common.queued, 65);
+
+	make_fail("DELETE");
+	test_clock_pass(10*1000);
+	expire();
+	assert_int_equal(common.queued, 1);
+	test_clock_pass(40*1000);
+	assert_string_equal(body_under_way(0), "bob:0");
+	answer(0, 200);
+	test_clock_turn();
+	stop_failing();
+	test_clock_pass(2000);
+	assert_true(endpoint_is_idle(ep));
+}
+
+/* Failures */
+
+/* Others are taken every second while alice's makes an error each time. */
+static unsigned int poison(unsigned int status, unsigned int secs)
+{
+	unsigned int i, attempts = 0;
+
+	add("alice", 0);
+	add_stored("alice", 1);
+	for (i = 0; i < secs; i++) T_BEGIN {
+		add_stored(user(i), 0);
+		while (under_way() > 0) {
+			if (strcmp(body_under_way(0), "alice:0") == 0) {
+				attempts++;
+				answer(0, status);
+			} else
+				answer(0, 200);
+		}
+		test_clock_pass(1000);
+	} T_END;
+	assert_int_equal(array_count(&taken), secs +
+			 logged("Notification lost: user=alice"));
+	return attempts;
+}
+
+static void test_poison_is_given_up(void **state ATTR_UNUSED)
+{
+	assert_in_range(poison(500, 500), 6, 7);
+	assert_int_equal(logged("Notification lost: user=alice folder=INBOX "
+				"uid=0 endpoint=first: failed 6 times while "
+				"the endpoint took others: test"), 1);
+	assert_int_equal(common.queued, 0);
+}
+
+static void test_poison_without_an_answer_is_given_up(void **state ATTR_UNUSED)
+{
+	assert_in_range(poison(0, 500), 6, 8);
+	assert_int_equal(logged("Notification lost"), 1);
+}
+
+/* Those that say that something else is wrong. */
+static void test_not_now_is_no_poison(void **state ATTR_UNUSED)
+{
+	(void)poison(429, 1000);
+	assert_int_equal(logged("Notification lost"), 0);
+}
+
+static void test_misconfigured_is_no_poison(void **state ATTR_UNUSED)
+{
+	(void)poison(404, 1000);
+	assert_int_equal(logged("Notification lost"), 0);
+}
+
+static void test_refused_is_lost_at_once(void **state ATTR_UNUSED)
+{
+	add("alice", 0);
+	add_stored("alice", 1);
+	answer(0, 400);
+	assert_int_equal(logged("Notification lost: user=alice folder=INBOX "
+				"uid=0 endpoint=first: refused: test"), 1);
+	assert_string_equal(body_under_way(0), "alice:1");
+}
+
+static void test_max_retries(void **state ATTR_UNUSED)
+{
+	static const char *const words[] = {
+		"url="FIRST_URL, "max_retries=2", NULL
+	};
+
+	configure(words);
+	add("alice", 0);
+	add_stored("alice", 1);
+	answer(0, 500);
+	test_clock_pass(2000);
+	answer(0, 0);
+	/* which a restart does not change */
+	restart();
+	assert_string_equal(body_under_way(0), "alice:0");
+	answer(0, 500);
+	assert_string_equal(body_under_way(0), "alice:1");
+	assert_int_equal(logged("max_retries=2 reached: test"), 1);
+}
+
+/* Not even those that were under way when it asked for that. */
+static void test_retry_after_is_waited_for(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	for (i = 0; i < 200; i++) T_BEGIN {
+		add(user(i), 0);
+	} T_END;
+	store();
+	for (i = 0; i < 20; i++)
+		answer(0, 200);
+	assert_int_equal(under_way(), 24);
+	for (i = 0; i < 24; i++) {
+		if (i % 3 == 0)
+			answer_later(0, 429, 60);
+		else
+			answer(0, 200);
+		assert_int_equal(under_way(), 23 - i);
+	}
+	test_clock_pass(59*1000);
+	assert_int_equal(under_way(), 0);
+	test_clock_pass(1000);
+	assert_int_equal(under_way(), 1);
+	assert_int_equal(logged("is down"), 1);
+	answer_all();
+	assert_int_equal(array_count(&taken), 200);
+}
+
+/* The queue can't be read for a moment. */
+static void test_unreadable_notification_is_not_forgotten(void **state ATTR_UNUSED)
+{
+	add("alice", 0);
+	add_stored("alice", 1);
+	exec("ALTER TABLE notification RENAME TO aside");
+	answer(0, 400);
+	exec("ALTER TABLE aside RENAME TO notification");
+	test_clock_pass(2000);
+	assert_string_equal(body_under_way(0), "alice:0");
+	answer(0, 400);
+	assert_int_equal(logged("Notification lost"), 1);
+	assert_string_equal(body_under_way(0), "alice:1");
+	answer(0, 200);
+	assert_int_equal(common.queued, 0);
+}
+
+/*WALK*/
 #define endpoint_test(name) \
 	cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -369,7 +762,22 @@ int main(void)
 		endpoint_test(test_one_user_has_one_under_way),
 		endpoint_test(test_fresh_one_does_not_wait_for_a_backlog),
 		endpoint_test(test_backlog_is_not_starved),
-		endpoint_test(test_random_walk),
+		endpoint_test(test_standby_is_taken_while_first_is_down),
+		endpoint_test(test_standby_is_left_after_one_good_probe),
+		endpoint_test(test_both_may_be_down),
+		endpoint_test(test_standby_is_taken_after_a_restart),
+		endpoint_test(test_outage_is_seen_after_a_restart),
+		endpoint_test(test_old_ones_are_given_up_wherever_they_are),
+		endpoint_test(test_one_under_way_is_not_given_up),
+		endpoint_test(test_backlog_is_read_while_removals_fail),
+		endpoint_test(test_poison_is_given_up),
+		endpoint_test(test_poison_without_an_answer_is_given_up),
+		endpoint_test(test_not_now_is_no_poison),
+		endpoint_test(test_misconfigured_is_no_poison),
+		endpoint_test(test_refused_is_lost_at_once),
+		endpoint_test(test_max_retries),
+		endpoint_test(test_retry_after_is_waited_for),
+		endpoint_test(test_unreadable_notification_is_not_forgotten),
 	};
 	int ret;
 
