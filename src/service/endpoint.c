@@ -616,13 +616,9 @@ int64_t endpoint_get_id(const struct endpoint *ep)
 
 bool endpoint_is_idle(const struct endpoint *ep)
 {
-	unsigned int i;
-
-	for (i = 0; i < ep->targets_count; i++) {
-		if (ep->targets[i].health.state != HEALTH_UP)
-			return FALSE;
-	}
-	return ep->queued == 0 && ep->to_run == NULL;
+	/* the standby's trouble does not end while it is not needed */
+	return ep->targets[0].health.state == HEALTH_UP &&
+		ep->queued == 0 && ep->to_run == NULL;
 }
 
 struct endpoint *
