@@ -43,6 +43,11 @@ static void health_good(struct health *health)
 	health->failures = 0;
 }
 
+static void health_shrink_window(struct health *health)
+{
+	health->window = I_MAX(health->window / 2, 1);
+}
+
 static void
 health_bad(struct health *health, enum health_state state,
 	   unsigned int retry_after_secs, int64_t now)
@@ -82,8 +87,12 @@ bool health_answered(struct health *health, enum answer_class answer,
 	}
 	/* a server that says when to come back says it for all */
 	if (blamed && health->state == HEALTH_UP &&
-	    !(answer == ANSWER_LATER && retry_after_secs > 0))
+	    !(answer == ANSWER_LATER && retry_after_secs > 0)) {
+		/* or it can't take so many at once */
+		if (answer != ANSWER_MISCONFIGURED)
+			health_shrink_window(health);
 		return FALSE;
+	}
 
 	if (answer == ANSWER_MISCONFIGURED)
 		health_bad(health, HEALTH_MISCONFIGURED, 0, now);
@@ -92,6 +101,6 @@ bool health_answered(struct health *health, enum answer_class answer,
 		 ++health->failures >= HEALTH_MAX_FAILURES)
 		health_bad(health, HEALTH_DOWN, retry_after_secs, now);
 	else
-		health->window = I_MAX(health->window / 2, 1);
+		health_shrink_window(health);
 	return health->state != old_state;
 }

@@ -148,19 +148,34 @@ static void test_many_notifications_failing_is_down(void **state ATTR_UNUSED)
 static void test_one_notification_failing_is_not_down(void **state ATTR_UNUSED)
 {
 	struct health health;
-	unsigned int i, window;
+	unsigned int i;
 
 	health_init(&health);
 	(void)send_one(&health, ANSWER_FAILED);
-	window = health.window;
 	for (i = 0; i < 10 * HEALTH_MAX_FAILURES; i++) {
 		health_sent(&health);
 		assert_false(health_answered(&health, ANSWER_FAILED, TRUE, 0,
 					     NOW));
 	}
 	assert_int_equal(health.state, HEALTH_UP);
-	assert_int_equal(health.window, window);
 	assert_int_equal(health.in_flight, 0);
+}
+
+/* Some are taken and some fail: there may be too many at once. */
+static void test_window_halves_if_others_are_taken(void **state ATTR_UNUSED)
+{
+	struct health health;
+
+	health_init(&health);
+	health.window = 10;
+	health_sent(&health);
+	(void)health_answered(&health, ANSWER_FAILED, TRUE, 0, NOW);
+	assert_int_equal(health.window, 5);
+	/* that has nothing to do with how many there are */
+	health_sent(&health);
+	(void)health_answered(&health, ANSWER_MISCONFIGURED, TRUE, 0, NOW);
+	assert_int_equal(health.window, 5);
+	assert_int_equal(health.state, HEALTH_UP);
 }
 
 static void test_success_forgives_failures(void **state ATTR_UNUSED)
@@ -538,6 +553,7 @@ int main(void)
 		cmocka_unit_test(test_window_never_closes),
 		cmocka_unit_test(test_many_notifications_failing_is_down),
 		cmocka_unit_test(test_one_notification_failing_is_not_down),
+		cmocka_unit_test(test_window_halves_if_others_are_taken),
 		cmocka_unit_test(test_success_forgives_failures),
 		cmocka_unit_test(test_unreachable_is_down_at_once),
 		cmocka_unit_test(test_blamed_notification_says_nothing_about_a_server_that_is_up),
