@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "test-clock.h"
 #include "test-common.h"
@@ -54,6 +55,8 @@ static ARRAY(struct request) requests;
 static ARRAY(char *) taken;
 static ARRAY(char *) errors;
 static unsigned int max_under_way;
+/* how many of either are in the queue no more for sure */
+static unsigned int taken_committed, errors_committed;
 
 /* The user that a body names. */
 static const char *user_of(const char *body)
@@ -149,6 +152,10 @@ static void committed(const char *error, void *context ATTR_UNUSED)
 {
 	i_free(commit_error);
 	commit_error = i_strdup(error);
+	if (error == NULL) {
+		taken_committed = array_count(&taken);
+		errors_committed = array_count(&errors);
+	}
 }
 
 /* The body names the user and a number. Returns FALSE if it can't be added. */
@@ -236,18 +243,24 @@ static void configure(const char *const *words)
 	restart();
 }
 
-/* A statement that fails, as by an error of the disk. */
+/* By another process, which waits for the queue's transaction. */
 static void exec(const char *sql)
 {
+	unsigned int turns = 0;
 	sqlite3 *db;
-	char *error = NULL;
+	int ret;
 
 	assert_int_equal(sqlite3_open(t_strconcat(dir, "/queue.sqlite", NULL),
 				      &db), SQLITE_OK);
-	if (sqlite3_exec(db, sql, NULL, NULL, &error) != SQLITE_OK)
-		fail_msg("%s: %s", sql, error);
+	while ((ret = sqlite3_exec(db, sql, NULL, NULL, NULL)) == SQLITE_BUSY &&
+	       turns++ < 100)
+		test_clock_turn();
+	if (ret != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
 	assert_int_equal(sqlite3_close(db), SQLITE_OK);
 }
+
+/* A statement that fails, as by an error of the disk. */
 
 static void make_fail(const char *what)
 {
@@ -302,7 +315,7 @@ static int setup(void **state ATTR_UNUSED)
 	i_set_error_handler(log_error);
 	i_set_info_handler(quiet);
 	test_clock_init(seed);
-	max_under_way = 0;
+	max_under_way = taken_committed = errors_committed = 0;
 	guid_128_generate(session);
 	last_seq = 0;
 	max_age_secs = 3600;
@@ -504,7 +517,32 @@ static void test_both_may_be_down(void **state ATTR_UNUSED)
 	test_clock_pass(60*1000);
 	assert_int_equal(under_way(), 1);
 	answer(0, 200);
-	assert_true(endpoint_is_idle(ep) || logged("standby is down") == 1);
+	/* whichever it was */
+	test_clock_pass(60*1000);
+	add_stored("alice", 1);
+	answer_all();
+	assert_int_equal(logged(""), 2);
+}
+
+/* It is not asked how it is as long as it is not needed, and there is nothing
+   to remember the endpoint for. */
+static void test_standby_that_is_down_is_idle(void **state ATTR_UNUSED)
+{
+	configure(with_standby);
+	add_stored("alice", 0);
+	answer(0, 0);
+	answer(0, 0);
+	assert_false(endpoint_is_idle(ep));
+	/* jitter decides which one is probed before the other */
+	while (under_way() == 0)
+		test_clock_pass(10);
+	if (strcmp(url_under_way(0), STANDBY_URL) == 0)
+		answer(0, 0);
+	while (under_way() == 0)
+		test_clock_pass(10);
+	assert_string_equal(url_under_way(0), FIRST_URL);
+	answer(0, 200);
+	assert_true(endpoint_is_idle(ep));
 }
 
 /* What failed before a restart says nothing about the endpoint now. */
@@ -751,7 +789,354 @@ static void test_unreadable_notification_is_not_forgotten(void **state ATTR_UNUS
 	assert_int_equal(common.queued, 0);
 }
 
-/*WALK*/
+/* An endpoint that takes a few at a time gets a few at a time: it is not for
+   the notifications to be given up. */
+static void test_overloaded_endpoint_gets_fewer(void **state ATTR_UNUSED)
+{
+	const unsigned int capacity = 8, users = 5000;
+	unsigned int i, ticks, refused = 0;
+
+	max_age_secs = 24*60*60;
+	for (i = 0; i < users; i++) T_BEGIN {
+		add(user(i), 0);
+	} T_END;
+	store();
+	for (ticks = 0; common.queued > 0 && ticks < 100000; ticks++) {
+		unsigned int count = under_way();
+
+		for (i = 0; i < count; i++) {
+			if (i >= capacity)
+				refused++;
+			answer(0, i < capacity ? 200 : 503);
+		}
+		test_clock_pass(20);
+	}
+	assert_int_equal(logged("Notification lost"), 0);
+	assert_int_equal(array_count(&taken), users);
+	assert_true(refused < users);
+}
+
+static void test_dead_endpoint_is_not_hammered(void **state ATTR_UNUSED)
+{
+	unsigned int i, attempts = 0;
+
+	max_age_secs = 24*60*60;
+	for (i = 0; i < 1000; i++) T_BEGIN {
+		add(user(i), 0);
+	} T_END;
+	store();
+	for (i = 0; i < 3600; i++) T_BEGIN {
+		while (under_way() > 0) {
+			answer(0, 0);
+			attempts++;
+		}
+		test_clock_pass(1000);
+	} T_END;
+	assert_in_range(attempts, 60, 120);
+	assert_int_equal(logged(""), 1);
+	assert_int_equal(common.queued, 1000);
+	test_clock_pass(60*1000);
+	answer_all();
+	assert_int_equal(array_count(&taken), 1000);
+}
+
+/* Any order of events: nothing is lost without a line in the log, sent twice or
+   out of order. */
+
+#define WALK_USERS 50
+#define WALK_ROUNDS 3000
+
+enum fate {
+	/* what becomes of the transaction is not known yet */
+	FATE_ADDED,
+	FATE_ROLLED_BACK,
+	FATE_QUEUED,
+	FATE_TAKEN,
+	FATE_LOST,
+	/* taken or lost, which a restart has not seen */
+	FATE_AGAIN,
+
+	FATE_COUNT
+};
+
+static struct walk_user {
+	ARRAY(enum fate) fates;
+	/* the latest one that was taken; -1 = none */
+	int last;
+} walk_users[WALK_USERS];
+
+static struct {
+	/* how many of taken and errors have been looked at */
+	unsigned int taken, errors;
+	/* what fails, NULL = nothing */
+	const char *failing;
+	/* what either server answers */
+	unsigned int status[2], retry_after_secs;
+} walk;
+
+/* The notification that was taken or lost. Returns FALSE if it is something
+   else that was logged. */
+static bool walk_parse(const char *str, unsigned int *idx_r,
+		       unsigned int *number_r)
+{
+	if (sscanf(str, "user%u:%u", idx_r, number_r) != 2 &&
+	    sscanf(str, "Notification lost: user=user%u folder=INBOX uid=%u",
+		   idx_r, number_r) != 2)
+		return FALSE;
+	assert_true(*idx_r < WALK_USERS);
+	return TRUE;
+}
+
+static void walk_became(const char *str, enum fate fate)
+{
+	unsigned int idx, number;
+	struct walk_user *u;
+	enum fate *old;
+
+	if (!walk_parse(str, &idx, &number))
+		return;
+	u = &walk_users[idx];
+	assert_true(number < array_count(&u->fates));
+	old = array_idx_modifiable(&u->fates, number);
+	if (*old != FATE_QUEUED && *old != FATE_AGAIN)
+		fail_msg("%s: becomes %d, was %d", str, fate, *old);
+	*old = fate;
+	if (fate == FATE_TAKEN) {
+		if ((int)number <= u->last)
+			fail_msg("%s: is behind %d", str, u->last);
+		u->last = number;
+	}
+}
+
+/* What was taken and lost since the last time. */
+static void walk_look(void)
+{
+	for (; walk.taken < array_count(&taken); walk.taken++)
+		walk_became(*array_idx(&taken, walk.taken), FATE_TAKEN);
+	for (; walk.errors < array_count(&errors); walk.errors++)
+		walk_became(*array_idx(&errors, walk.errors), FATE_LOST);
+}
+
+static void walk_again(const char *str)
+{
+	unsigned int idx, number;
+	struct walk_user *u;
+	enum fate fate = FATE_AGAIN;
+
+	if (!walk_parse(str, &idx, &number))
+		return;
+	u = &walk_users[idx];
+	u->last = I_MIN(u->last, (int)number - 1);
+	array_idx_set(&u->fates, number, &fate);
+}
+
+static void walk_close(void)
+{
+	unsigned int i;
+
+	ep_close();
+	walk_look();
+	/* what could not be removed will be sent again */
+	for (i = taken_committed; i < array_count(&taken); i++)
+		walk_again(*array_idx(&taken, i));
+	for (i = errors_committed; i < array_count(&errors); i++)
+		walk_again(*array_idx(&errors, i));
+}
+
+static void walk_stop_failing(void)
+{
+	if (walk.failing == NULL)
+		return;
+	if (strcmp(walk.failing, "READ") == 0)
+		exec("ALTER TABLE aside RENAME TO notification");
+	else
+		stop_failing();
+	walk.failing = NULL;
+}
+
+static void walk_start_failing(void)
+{
+	static const char *const what[] = {
+		"READ", "INSERT", "UPDATE", "DELETE", "DELETE"
+	};
+
+	walk.failing = what[i_rand_limit(N_ELEMENTS(what))];
+	if (strcmp(walk.failing, "READ") == 0)
+		exec("ALTER TABLE notification RENAME TO aside");
+	else
+		make_fail(walk.failing);
+}
+
+static void walk_restart(void)
+{
+	if (walk.failing != NULL && strcmp(walk.failing, "READ") == 0)
+		walk_stop_failing();
+	walk_close();
+	ep_words = i_rand_limit(2) == 0 ? one_url : with_standby;
+	ep_open();
+	endpoint_run(ep);
+}
+
+/* It has been idle for a while, as far as it knows. */
+static void walk_forget(void)
+{
+	struct http_notify_options options;
+	const char *error;
+
+	assert_int_equal(under_way(), 0);
+	assert_int_equal(common.queued, 0);
+	endpoint_deinit(&ep);
+	if (http_notify_options_parse(ep_words, pool_datastack_create(),
+				      &options, &error) < 0)
+		fail_msg("%s", error);
+	ep = endpoint_init(&common, ep_id, &options);
+	endpoint_run(ep);
+}
+
+static void walk_add(unsigned int count)
+{
+	enum fate fate, *fatep;
+	struct walk_user *u;
+	unsigned int i, idx;
+	bool ok;
+
+	for (i = 0; i < count; i++) T_BEGIN {
+		/* some users get more than others */
+		idx = i_rand_limit(i_rand_limit(WALK_USERS) + 1);
+		u = &walk_users[idx];
+		max_age_secs = i_rand_limit(20) == 0 ? 5 : 3600;
+		ok = try_add(user(idx), array_count(&u->fates));
+		fate = ok ? FATE_ADDED : FATE_ROLLED_BACK;
+		array_push_back(&u->fates, &fate);
+	} T_END;
+	if (count == 0)
+		return;
+
+	test_clock_turn();
+	fate = commit_error == NULL ? FATE_QUEUED : FATE_ROLLED_BACK;
+	for (i = 0; i < WALK_USERS; i++) {
+		array_foreach_modifiable(&walk_users[i].fates, fatep) {
+			if (*fatep == FATE_ADDED)
+				*fatep = fate;
+		}
+	}
+	endpoint_run(ep);
+}
+
+static void walk_answer(void)
+{
+	unsigned int idx = i_rand_limit(under_way()), server, status;
+
+	server = strcmp(url_under_way(idx), FIRST_URL) == 0 ? 0 : 1;
+	status = walk.status[server];
+	if (i_rand_limit(500) == 0)
+		status = 400;
+	else if (i_rand_limit(200) == 0)
+		status = 0;
+	else if (status == 200 && i_rand_limit(5) != 0 &&
+		 str_begins(body_under_way(idx), "user7:")) {
+		/* someone has bad luck */
+		status = 500;
+	}
+	answer_later(idx, status, status == 429 || status == 503 ?
+		     walk.retry_after_secs : 0);
+}
+
+static unsigned int walk_count(enum fate wanted)
+{
+	unsigned int i, count = 0;
+	enum fate fate;
+
+	for (i = 0; i < WALK_USERS; i++) {
+		array_foreach_elem(&walk_users[i].fates, fate) {
+			if (fate == wanted)
+				count++;
+		}
+	}
+	return count;
+}
+
+static void walk_round(void)
+{
+	static const unsigned int statuses[] = { 200, 200, 200, 200, 200, 200,
+		200, 0, 0, 401, 408, 429, 500, 503 };
+	unsigned int i;
+
+	if (i_rand_limit(100) == 0) {
+		walk.status[i_rand_limit(2)] =
+			statuses[i_rand_limit(N_ELEMENTS(statuses))];
+		walk.retry_after_secs = i_rand_limit(2) * i_rand_limit(60);
+	}
+	if (i_rand_limit(150) == 0) {
+		if (walk.failing != NULL)
+			walk_stop_failing();
+		else
+			walk_start_failing();
+	}
+	walk_add(i_rand_limit(100) == 0 ? 2000 : i_rand_limit(4));
+	for (i = i_rand_limit(30); i > 0 && under_way() > 0; i--)
+		walk_answer();
+	if (i_rand_limit(300) == 0)
+		walk_restart();
+	if (common.queued == 0 && i_rand_limit(3) == 0)
+		walk_forget();
+	if (i_rand_limit(10) == 0)
+		(void)endpoint_expire(ep);
+	if (i_rand_limit(500) == 0)
+		test_clock_pass(i_rand_limit(200) * 1000);
+	else if (i_rand_limit(20) == 0)
+		test_clock_pass(i_rand_limit(4000));
+	else
+		test_clock_pass(i_rand_limit(50));
+	walk_look();
+}
+
+static void walk_end(void)
+{
+	unsigned int i;
+
+	walk_stop_failing();
+	walk.status[0] = walk.status[1] = 200;
+	for (i = 0; i < 1000 && walk_count(FATE_QUEUED) > 0; i++) {
+		while (under_way() > 0)
+			answer(0, 200);
+		test_clock_pass(1000);
+		walk_look();
+	}
+	test_clock_pass(1000);
+	assert_int_equal(under_way(), 0);
+	assert_int_equal(common.queued, 0);
+	assert_int_equal(walk_count(FATE_QUEUED), 0);
+	assert_int_equal(walk_count(FATE_AGAIN), 0);
+}
+
+static void test_random_walk(void **state ATTR_UNUSED)
+{
+	unsigned int i, queued;
+
+	print_message("TEST_SEED=%u\n", seed);
+	i_zero(&walk);
+	walk.status[0] = walk.status[1] = 200;
+	for (i = 0; i < WALK_USERS; i++) {
+		i_array_init(&walk_users[i].fates, 1024);
+		walk_users[i].last = -1;
+	}
+	for (i = 0; i < WALK_ROUNDS; i++) T_BEGIN {
+		walk_round();
+		if (i % 16 == 0 && walk.failing == NULL &&
+		    walk_count(FATE_AGAIN) == 0) {
+			queued = walk_count(FATE_QUEUED);
+			if (common.queued > queued || common.queued + 1024 * 4 <
+			    queued)
+				fail_msg("%u queued, are %u", common.queued,
+					 queued);
+		}
+	} T_END;
+	walk_end();
+	for (i = 0; i < WALK_USERS; i++)
+		array_free(&walk_users[i].fates);
+}
+
 #define endpoint_test(name) \
 	cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -765,6 +1150,7 @@ int main(void)
 		endpoint_test(test_standby_is_taken_while_first_is_down),
 		endpoint_test(test_standby_is_left_after_one_good_probe),
 		endpoint_test(test_both_may_be_down),
+		endpoint_test(test_standby_that_is_down_is_idle),
 		endpoint_test(test_standby_is_taken_after_a_restart),
 		endpoint_test(test_outage_is_seen_after_a_restart),
 		endpoint_test(test_old_ones_are_given_up_wherever_they_are),
@@ -778,10 +1164,17 @@ int main(void)
 		endpoint_test(test_max_retries),
 		endpoint_test(test_retry_after_is_waited_for),
 		endpoint_test(test_unreadable_notification_is_not_forgotten),
+		endpoint_test(test_overloaded_endpoint_gets_fewer),
+		endpoint_test(test_dead_endpoint_is_not_hammered),
+		endpoint_test(test_random_walk),
 	};
+	const char *str = getenv("TEST_SEED");
 	int ret;
 
 	lib_init();
+	/* as a walk that has failed has said */
+	if (str == NULL || str_to_uint(str, &seed) < 0)
+		seed = time(NULL) ^ getpid();
 	ret = cmocka_run_group_tests_name("endpoint", tests, NULL, NULL);
 	lib_deinit();
 	return ret;
