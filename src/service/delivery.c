@@ -15,6 +15,8 @@
 /* How often to look for notifications that are too old and for endpoints that
    are not in use any more. */
 #define SWEEP_INTERVAL_MSECS (5*1000)
+/* Endpoints looked at before others have their turn. */
+#define SWEEP_BATCH 256
 /* An endpoint that has nothing to do is forgotten after this time. There may
    be one for each user. */
 #define IDLE_MSECS (60*1000)
@@ -43,6 +45,10 @@ struct delivery {
 	/* those that have something added */
 	ARRAY(struct delivery_endpoint *) added;
 	struct timeout *to_sweep;
+	/* the first ones of the endpoints, which are still to be looked at */
+	unsigned int sweep_left;
+	/* do it again at once */
+	bool sweep_more;
 };
 
 static const char *endpoint_key_of_url(const struct http_url *url)
@@ -213,34 +219,25 @@ void delivery_run(struct delivery *delivery)
 	array_clear(&delivery->added);
 }
 
-static void delivery_forget_idle(struct delivery *delivery)
+static void
+delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 {
-	struct delivery_endpoint *const *deps;
-	int64_t now = http_notify_monotonic_msecs();
-	unsigned int i;
+	struct delivery_endpoint *dep =
+		array_idx_elem(&delivery->endpoints, idx);
+	int64_t idle_since = http_notify_monotonic_msecs() - IDLE_MSECS;
 
-	for (i = array_count(&delivery->endpoints); i > 0; i--) {
-		deps = array_idx(&delivery->endpoints, i - 1);
-		if ((*deps)->added || now - (*deps)->last_used < IDLE_MSECS ||
-		    !endpoint_is_idle((*deps)->ep))
-			continue;
+	if (endpoint_expire(dep->ep))
+		delivery->sweep_more = TRUE;
+	else if (!dep->added && dep->last_used <= idle_since &&
+		 endpoint_is_idle(dep->ep)) {
 		queue_endpoint_forget(delivery->common.queue,
-				      endpoint_get_id((*deps)->ep));
-		delivery_endpoint_free(delivery, i - 1);
+				      endpoint_get_id(dep->ep));
+		delivery_endpoint_free(delivery, idx);
 	}
 }
 
-static void delivery_sweep(struct delivery *delivery)
+static void delivery_sweep_done(struct delivery *delivery)
 {
-	struct delivery_endpoint *dep;
-	bool more = FALSE;
-
-	array_foreach_elem(&delivery->endpoints, dep) T_BEGIN {
-		if (endpoint_expire(dep->ep))
-			more = TRUE;
-	} T_END;
-	delivery_forget_idle(delivery);
-
 	if (delivery->refused > 0 && delivery->common.queued <
 	    delivery->queue_limit - delivery->queue_limit / 10) {
 		e_info(delivery->common.event, "Queue takes notifications "
@@ -249,10 +246,23 @@ static void delivery_sweep(struct delivery *delivery)
 	}
 	if (delivery->common.queued == 0)
 		queue_shrink(delivery->common.queue);
+}
 
+static void delivery_sweep(struct delivery *delivery)
+{
+	unsigned int i, msecs = 0;
+
+	for (i = 0; i < SWEEP_BATCH && delivery->sweep_left > 0; i++) T_BEGIN {
+		delivery_sweep_endpoint(delivery, --delivery->sweep_left);
+	} T_END;
+	if (delivery->sweep_left == 0) {
+		delivery_sweep_done(delivery);
+		delivery->sweep_left = array_count(&delivery->endpoints);
+		msecs = delivery->sweep_more ? 0 : SWEEP_INTERVAL_MSECS;
+		delivery->sweep_more = FALSE;
+	}
 	timeout_remove(&delivery->to_sweep);
-	delivery->to_sweep = timeout_add_short(
-		more ? 0 : SWEEP_INTERVAL_MSECS, delivery_sweep, delivery);
+	delivery->to_sweep = timeout_add_short(msecs, delivery_sweep, delivery);
 }
 
 static void
