@@ -42,6 +42,7 @@ struct delivery {
 
 	ARRAY(struct delivery_endpoint *) endpoints;
 	HASH_TABLE(const char *, struct delivery_endpoint *) by_options;
+	HASH_TABLE(void *, struct delivery_endpoint *) by_id;
 	/* those that have something added */
 	ARRAY(struct delivery_endpoint *) added;
 	struct timeout *to_sweep;
@@ -112,6 +113,7 @@ delivery_endpoint_create(struct delivery *delivery, int64_t id,
 	dep->ep = endpoint_init(&delivery->common, id, options);
 	delivery_endpoint_set_options(delivery, dep, options_key, options);
 	array_push_back(&delivery->endpoints, &dep);
+	hash_table_insert(delivery->by_id, POINTER_CAST(id), dep);
 	return dep;
 }
 
@@ -121,22 +123,12 @@ static void delivery_endpoint_free(struct delivery *delivery, unsigned int idx)
 		array_idx_elem(&delivery->endpoints, idx);
 
 	hash_table_remove(delivery->by_options, (const char *)dep->options_key);
+	hash_table_remove(delivery->by_id,
+			  POINTER_CAST(endpoint_get_id(dep->ep)));
 	array_delete(&delivery->endpoints, idx, 1);
 	endpoint_deinit(&dep->ep);
 	i_free(dep->options_key);
 	i_free(dep);
-}
-
-static struct delivery_endpoint *
-delivery_endpoint_find(struct delivery *delivery, int64_t id)
-{
-	struct delivery_endpoint *dep;
-
-	array_foreach_elem(&delivery->endpoints, dep) {
-		if (endpoint_get_id(dep->ep) == id)
-			return dep;
-	}
-	return NULL;
 }
 
 static int
@@ -154,7 +146,7 @@ delivery_endpoint_add(struct delivery *delivery, const char *const *words,
 			       options_key, &id, error_r) < 0)
 		return -1;
 
-	dep = delivery_endpoint_find(delivery, id);
+	dep = hash_table_lookup(delivery->by_id, POINTER_CAST(id));
 	if (dep == NULL) {
 		dep = delivery_endpoint_create(delivery, id, options_key,
 					       &options);
@@ -300,6 +292,7 @@ delivery_init(struct queue *queue, struct sender *sender,
 	i_array_init(&delivery->added, 4);
 	hash_table_create(&delivery->by_options, default_pool, 0,
 			  str_hash, strcmp);
+	hash_table_create_direct(&delivery->by_id, default_pool, 0);
 	queue_endpoints_foreach(queue, delivery_init_endpoint, delivery);
 	delivery->to_sweep = timeout_add_short(SWEEP_INTERVAL_MSECS,
 					       delivery_sweep, delivery);
@@ -316,6 +309,7 @@ void delivery_deinit(struct delivery **_delivery)
 	for (i = array_count(&delivery->endpoints); i > 0; i--)
 		delivery_endpoint_free(delivery, i - 1);
 	hash_table_destroy(&delivery->by_options);
+	hash_table_destroy(&delivery->by_id);
 	array_free(&delivery->endpoints);
 	array_free(&delivery->added);
 	event_unref(&delivery->common.event);
