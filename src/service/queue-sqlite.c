@@ -171,6 +171,18 @@ static int queue_begin(struct queue *queue, const char **error_r)
 	return 0;
 }
 
+/* The same for a change that no one waits for: if the queue can't be written,
+   that shows soon enough, and each try may take as long as a lock is waited
+   for and begins with all removals. */
+static int queue_begin_unless_retry(struct queue *queue)
+{
+	const char *error;
+
+	if (!queue->in_transaction && queue->to_retry != NULL)
+		return -1;
+	return queue_begin(queue, &error);
+}
+
 static void queue_retry(struct queue *queue)
 {
 	const char *error;
@@ -586,9 +598,7 @@ void queue_shrink(struct queue *queue)
 
 void queue_remove(struct queue *queue, int64_t id)
 {
-	const char *error;
-
-	if (queue_begin(queue, &error) == 0 && queue_delete(queue, id) < 0)
+	if (queue_begin_unless_retry(queue) == 0 && queue_delete(queue, id) < 0)
 		queue_fail(queue, "DELETE");
 	array_push_back(&queue->removed, &id);
 }
@@ -596,10 +606,9 @@ void queue_remove(struct queue *queue, int64_t id)
 void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts)
 {
 	sqlite3_stmt *stmt = queue->statements[STATEMENT_SET_ATTEMPTS];
-	const char *error;
 
 	/* lost on failure: an attempt more is no harm */
-	if (queue_begin(queue, &error) < 0)
+	if (queue_begin_unless_retry(queue) < 0)
 		return;
 	sqlite3_bind_int64(stmt, 1, id);
 	sqlite3_bind_int64(stmt, 2, attempts);

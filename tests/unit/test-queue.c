@@ -3,6 +3,7 @@
 #include "str.h"
 #include "unlink-directory.h"
 
+#include "monotonic.h"
 #include "queue.h"
 
 #include <dirent.h>
@@ -1425,6 +1426,36 @@ static void test_removal_may_fail_again(void **state ATTR_UNUSED)
 	assert_string_equal(queued(), "bob:2 alice:3 alice:4 bob:5");
 }
 
+/* What can wait waits, rather than to fail each time after a while. */
+static void test_removals_do_not_insist(void **state ATTR_UNUSED)
+{
+	sqlite3 *other = other_open();
+	int64_t id, begun;
+
+	add_some();
+	commit();
+	id = id_of(3);
+	other_exec(other, "BEGIN IMMEDIATE");
+	queue_remove(queue, id_of(1));
+	run_to_commit();
+	assert_non_null(commit_error);
+
+	begun = http_notify_monotonic_msecs();
+	queue_remove(queue, id);
+	queue_set_attempts(queue, id_of(4), 1);
+	assert_true(http_notify_monotonic_msecs() - begun < 100);
+	assert_string_equal(queued(), "bob:2 alice:4");
+	assert_null(item_to_str(id));
+	other_exec(other, "ROLLBACK");
+	other_close(other);
+
+	/* all at once */
+	commit();
+	assert_string_equal(queued(), "bob:2 alice:4");
+	reopen_queue();
+	assert_string_equal(queued(), "bob:2 alice:4");
+}
+
 static void test_commit_that_fails_adds_nothing(void **state ATTR_UNUSED)
 {
 	int64_t id;
@@ -1656,6 +1687,7 @@ int main(int argc, char *argv[])
 		queue_test(
 			test_removed_while_locked_is_removed_with_the_next_add),
 		queue_test(test_removal_may_fail_again),
+		queue_test(test_removals_do_not_insist),
 		queue_test(test_commit_that_fails_adds_nothing),
 		queue_test(test_failed_add_can_be_repeated),
 		queue_test(test_rollback_takes_all_that_was_added),
