@@ -28,6 +28,7 @@ static struct timeout *timeouts;
 static uint64_t last_seq;
 static int64_t clock_msecs;
 static uint64_t random_state;
+static unsigned int calls;
 
 int64_t http_notify_monotonic_msecs(void)
 {
@@ -103,6 +104,7 @@ static void timeout_call(struct timeout *to)
 {
 	/* again after as long as before, unless it is removed */
 	to->seq = ++last_seq;
+	calls++;
 	T_BEGIN {
 		to->callback(to->context);
 	} T_END;
@@ -133,6 +135,11 @@ void test_clock_pass(unsigned int msecs)
 		test_clock_turn();
 	}
 	clock_msecs = end;
+}
+
+unsigned int test_clock_get_calls(void)
+{
+	return calls;
 }
 
 void test_clock_init(unsigned int seed)

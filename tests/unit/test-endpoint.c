@@ -789,6 +789,50 @@ static void test_unreadable_notification_is_not_forgotten(void **state ATTR_UNUS
 	assert_int_equal(common.queued, 0);
 }
 
+/* Nobody knows whose fault it is: the one that fails waits longer each time, and
+   a new one does not wait for it. */
+static void
+test_one_that_fails_does_not_hold_up_others(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	add_stored("alice", 0);
+	for (i = 0; i < 20; i++) {
+		answer(0, 500);
+		test_clock_pass(151*1000);
+		assert_int_equal(under_way(), 1);
+	}
+	answer(0, 500);
+	assert_int_equal(logged(""), 0);
+	add_stored("bob", 0);
+	assert_string_equal(body_under_way(0), "bob:0");
+}
+
+/* Whatever it waits for. */
+static void test_waiting_costs_nothing(void **state ATTR_UNUSED)
+{
+	unsigned int i, calls;
+
+	configure(with_standby);
+	for (i = 0; i < 1000; i++) T_BEGIN {
+		add(user(i), 0);
+	} T_END;
+	store();
+	/* requests that hang: first those to the one, then to the other */
+	for (i = 0; i < 3; i++) {
+		calls = test_clock_get_calls();
+		test_clock_pass(600*1000);
+		assert_in_range(test_clock_get_calls() - calls, 0, 3);
+		assert_true(under_way() > 0);
+		answer(0, 0);
+		if (i == 1) {
+			while (under_way() > 0)
+				answer(0, 0);
+			test_clock_pass(60*1000);
+		}
+	}
+}
+
 /* An endpoint that takes a few at a time gets a few at a time: it is not for
    the notifications to be given up. */
 static void test_overloaded_endpoint_gets_fewer(void **state ATTR_UNUSED)
@@ -1164,6 +1208,8 @@ int main(void)
 		endpoint_test(test_max_retries),
 		endpoint_test(test_retry_after_is_waited_for),
 		endpoint_test(test_unreadable_notification_is_not_forgotten),
+		endpoint_test(test_one_that_fails_does_not_hold_up_others),
+		endpoint_test(test_waiting_costs_nothing),
 		endpoint_test(test_overloaded_endpoint_gets_fewer),
 		endpoint_test(test_dead_endpoint_is_not_hammered),
 		endpoint_test(test_random_walk),
