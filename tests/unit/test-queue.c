@@ -1512,6 +1512,48 @@ static void test_rollback_takes_all_that_was_added(void **state ATTR_UNUSED)
 	assert_string_equal(queued(), "");
 }
 
+/* SQLite's, in bytes; 0 = no limit. */
+static void limit_memory(unsigned int max)
+{
+#if SQLITE_VERSION_NUMBER >= 3031000
+	(void)sqlite3_hard_heap_limit64(max);
+#else
+	skip();
+#endif
+}
+
+/* As it does after an error of a read, of which a lack of memory is one. */
+static void test_failed_read_fails_the_transaction(void **state ATTR_UNUSED)
+{
+	struct queue_item item = item_of("alice", 1);
+	const char *error;
+	int64_t id;
+	int ret;
+
+	item.body = str_of('x', 100*1024);
+	assert_int_equal(add_item(&item), 1);
+	commit();
+	id = item.id;
+	assert_int_equal(add("alice", 2), 1);
+
+	i_set_error_handler(quiet);
+	limit_memory(1);
+	ret = queue_read_item(queue, id, pool_datastack_create(), &item);
+	limit_memory(0);
+	i_set_error_handler(default_error_handler);
+	assert_int_equal(ret, -1);
+
+	/* what would come now would not be part of it */
+	item = item_of("bob", 3);
+	assert_int_equal(queue_add(queue, &item, &error), -1);
+	run_to_commit();
+	assert_non_null(commit_error);
+	assert_string_equal(queued(), "alice:1");
+	assert_int_equal(add("alice", 2), 1);
+	commit();
+	assert_string_equal(queued(), "alice:1 alice:2");
+}
+
 static void test_failed_removal_is_repeated(void **state ATTR_UNUSED)
 {
 	add_some();
@@ -1691,6 +1733,7 @@ int main(int argc, char *argv[])
 		queue_test(test_commit_that_fails_adds_nothing),
 		queue_test(test_failed_add_can_be_repeated),
 		queue_test(test_rollback_takes_all_that_was_added),
+		queue_test(test_failed_read_fails_the_transaction),
 		queue_test(test_failed_removal_is_repeated),
 	};
 	int ret;
