@@ -9,7 +9,7 @@
 
 prepare http-notify-run libcmocka-dev clang libclang-rt-dev llvm xz-utils \
 	python3 python3-pytest dovecot-sieve nginx-light openssl strace \
-	libnss-wrapper
+	libnss-wrapper libfaketime iproute2 iptables mount util-linux
 
 passed=0
 failed=0
@@ -123,7 +123,7 @@ done
 
 echo "Integration tests"
 HTTP_NOTIFY_STAGE=$stage PYTHONDONTWRITEBYTECODE=1 TMPDIR=$work \
-	/usr/bin/python3 -m pytest -p no:cacheprovider -q \
+	/usr/bin/python3 -m pytest -p no:cacheprovider -q -rs \
 	--basetemp="$work/pytest" "$top/tests/integration" \
 	</dev/null 2>&1 | tee "$work/pytest.log"
 # such as "1 failed, 92 passed, 1 error in 124.55s (0:02:04)"
@@ -133,11 +133,12 @@ count() {
 }
 ok=$(count passed)
 bad=$(count failed)
+skipped=$(count skipped)
 errors=$(count error)
 # pytest that ran nothing has failed
 test -n "$ok" || errors=$((${errors:-0} + 1))
 passed=$((passed + ${ok:-0}))
 failed=$((failed + ${bad:-0} + ${errors:-0}))
 
-echo "$passed passed, $failed failed"
+echo "$passed passed, $failed failed${skipped:+, $skipped skipped}"
 test $failed = 0

@@ -6,6 +6,7 @@ for a "from" without an address. On top of that a test can make it misbehave.
 """
 
 import base64
+import contextlib
 import email.utils
 import http.server
 import json
@@ -62,12 +63,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, status, body, headers=()):
         data = json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
+        if status != 204:
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(data)
+        if status != 204:
+            self.wfile.write(data)
 
     def do_PUT(self):
         endpoint = self.server.endpoint
@@ -75,11 +78,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         request = Request(self, raw)
         with endpoint.lock:
             endpoint.attempts.append(request)
-            status, headers = endpoint.status, endpoint.answer_headers
+            status = endpoint.status
             if callable(status):
                 status = status(request)
-        if endpoint.hang:
-            endpoint.unhang.wait()
+            headers = endpoint.answer_headers
+            fault = endpoint.fault
+            hang, unhang = endpoint.hang, endpoint.unhang
+        if fault:
+            self.close_connection = True
+            fault(self)
+            return
+        if hang:
+            unhang.wait()
             self.close_connection = True
             return
         if endpoint.delay:
@@ -87,11 +97,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if status is None:
             status = self.ox_status(request)
         request.status = status
-        if status == 200:
+        if 200 <= status < 300:
             # noted before it is answered: who has the answer can count on it
             with endpoint.lock:
                 endpoint.delivered.append(request)
-        self.answer(status, {"success": True} if status == 200 else
+        self.answer(status, {"success": True} if 200 <= status < 300 else
                     {"error": "An error occurred: status %d" % status},
                     headers)
 
@@ -130,10 +140,12 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Endpoint:
-    def __init__(self, port=0, tls=None):
-        """tls: (certificate file, key file)"""
+    def __init__(self, port=0, tls=None, namespace=None):
+        """tls: (certificate file, key file), or an ssl.SSLContext.
+        namespace: the NetworkNamespace that it listens in"""
         self.lock = threading.Lock()
         self.tls = tls
+        self.namespace = namespace
         self.attempts = []
         self.delivered = []
         self.status = None
@@ -141,17 +153,23 @@ class Endpoint:
         self.delay = 0
         self.hang = False
         self.unhang = threading.Event()
+        # called with the handler instead of an answer; one of faults.py
+        self.fault = None
         self.port = port
         self.server = None
         self.start()
 
     def start(self):
-        self.server = Server(("127.0.0.1", self.port), Handler)
+        self.unhang.clear()
+        with self.namespace or contextlib.nullcontext():
+            self.server = Server(("127.0.0.1", self.port), Handler)
         self.server.endpoint = self
         self.port = self.server.server_address[1]
         if self.tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*self.tls)
+            context = self.tls
+            if not isinstance(context, ssl.SSLContext):
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*self.tls)
             self.server.socket = context.wrap_socket(
                 self.server.socket, server_side=True,
                 do_handshake_on_connect=False)
@@ -179,6 +197,14 @@ class Endpoint:
             except OSError:
                 pass
         self.server = None
+
+    def heal(self):
+        """Take everything again; who was left hanging is hung up on."""
+        with self.lock:
+            self.status, self.answer_headers = None, ()
+            self.delay, self.hang, self.fault = 0, False, None
+            unhang, self.unhang = self.unhang, threading.Event()
+        unhang.set()
 
     @property
     def authority(self):
@@ -215,5 +241,4 @@ class Endpoint:
         with self.lock:
             self.attempts.clear()
             self.delivered.clear()
-        self.status, self.answer_headers = None, ()
-        self.delay, self.hang = 0, False
+        self.heal()

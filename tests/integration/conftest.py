@@ -18,12 +18,12 @@ if not STAGE:
 
 
 @contextlib.contextmanager
-def running_dovecot(*plugin_lines, extra="", start=True, **kwargs):
+def running_dovecot(*plugin_lines, extra="", userdb="", start=True, **kwargs):
     # not pytest's own directories: their path is too long for UNIX sockets,
     # and mail users can't get at them
     with tempfile.TemporaryDirectory(prefix="hn-") as directory:
         dovecot = Dovecot(directory, STAGE, **kwargs)
-        dovecot.configure(*plugin_lines, extra=extra)
+        dovecot.configure(*plugin_lines, extra=extra, userdb=userdb)
         try:
             if start:
                 dovecot.start()
@@ -80,7 +80,7 @@ def other_endpoint():
 @pytest.fixture(scope="session")
 def certificates():
     """good (by ca), expired (by ca) and foreign (by another CA), each a pair
-    of files, for localhost."""
+    of files, for localhost; and other_name (by ca)."""
     # where the service's user can read it
     with tempfile.TemporaryDirectory(prefix="hn-tls-") as directory:
         directory = pathlib.Path(directory)
@@ -100,10 +100,10 @@ def make_certificates(directory):
                 "-subj", "/CN=" + name, "-keyout", name + ".key",
                 "-out", name + ".pem")
 
-    def certificate(name, issuer, dates):
-        (directory / "ext").write_text("subjectAltName=DNS:localhost\n")
+    def certificate(name, issuer, dates, host="localhost"):
+        (directory / "ext").write_text("subjectAltName=DNS:%s\n" % host)
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj",
-                "/CN=localhost", "-keyout", name + ".key",
+                "/CN=" + host, "-keyout", name + ".key",
                 "-out", name + ".csr")
         (directory / "index").write_text("")
         (directory / "serial").write_text("01")
@@ -125,4 +125,6 @@ def make_certificates(directory):
         "expired": certificate("expired", "ca", (
             "-startdate", "20200101000000Z", "-enddate", "20200201000000Z")),
         "foreign": certificate("foreign", "stranger", ("-days", "2")),
+        "other_name": certificate("other_name", "ca", ("-days", "2"),
+                                  "elsewhere.example.org"),
     }

@@ -13,7 +13,6 @@ import pytest
 
 from conftest import driver, running_dovecot
 from harness.dovecot import free_port, message, wait_for
-from harness.endpoint import Endpoint
 
 # A delivery of this long has waited for something. Far above what it takes,
 # far below the 4 s that it used to take.
@@ -519,29 +518,6 @@ def test_garbage_on_the_socket_costs_nobody_else(dovecot, endpoint):
     dovecot.deliver("bob", message())
     endpoint.wait(1)
     assert "s3cret" not in dovecot.log()
-
-
-def test_standby_takes_over_and_hands_back(other_endpoint):
-    first, standby = other_endpoint, Endpoint()
-    with running_dovecot(driver(first, "standby_url=" +
-                                standby.url)) as dovecot:
-        dovecot.setmetadata("bob", "user=3@1")
-        dovecot.deliver("bob", message())
-        first.wait(1)
-        first.stop()
-        for _ in range(3):
-            dovecot.deliver("bob", message())
-        assert [r.uid for r in standby.wait(3)] == [2, 3, 4]
-        first.start()
-
-        def handed_back():
-            dovecot.deliver("bob", message())
-            time.sleep(0.1)
-            return len(first.delivered) > 1
-        wait_for(handed_back, 30, "the first endpoint to be used again")
-        uids = [r.uid for r in first.delivered + standby.delivered]
-        assert sorted(uids) == list(range(1, len(uids) + 1))
-    standby.stop()
 
 
 def test_netrc_file_has_the_credentials(endpoint):

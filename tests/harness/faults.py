@@ -1,0 +1,208 @@
+"""Faults, made for real: an endpoint's answers that go wrong, networks, disks
+and clocks.
+
+What needs a privilege that a container may not have skips the test and says
+why.
+"""
+
+import contextlib
+import ctypes
+import os
+import pathlib
+import socket
+import struct
+import subprocess
+import time
+
+import pytest
+
+FAKETIME = "/usr/lib/%s-linux-gnu/faketime/libfaketimeMT.so.1" % (
+    os.uname().machine)
+CLONE_NEWNET = 0x40000000
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def run(*command, check=True):
+    return subprocess.run(command, check=check, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True)
+
+
+def skip_unless(*command):
+    """A command that shows whether something may be done here."""
+    try:
+        result = run(*command, check=False)
+    except FileNotFoundError:
+        pytest.skip("%s is not installed" % command[0])
+    if result.returncode != 0:
+        pytest.skip("not allowed here: %s: %s" % (
+            " ".join(command), result.stdout.strip()))
+
+
+# -- an endpoint's answer; each takes the handler of endpoint.py --
+
+def says(data, then="close"):
+    """Sends these bytes, then closes or resets the connection, or goes silent
+    and leaves it open."""
+    def fault(handler):
+        unhang = handler.server.endpoint.unhang
+        handler.wfile.write(data)
+        if then == "silence":
+            unhang.wait(60)
+        elif then == "reset":
+            # what is not read yet, or not sent, is dropped
+            handler.connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            handler.connection.close()
+    return fault
+
+
+def says_forever(begin, chunk, pause=0):
+    def fault(handler):
+        unhang = handler.server.endpoint.unhang
+        handler.wfile.write(begin)
+        while not unhang.wait(pause):
+            handler.wfile.write(chunk)
+    return fault
+
+
+class Deaf:
+    """Listens where an endpoint was, or will be, and takes no connection: they
+    are established by the kernel, and nothing is ever read. full: they are not
+    even established, since there is no more room for them."""
+
+    def __init__(self, port, full=False):
+        self.sockets = []
+        listener = self.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(0 if full else 16)
+        for _ in range(3 if full else 0):
+            sock = self.socket()
+            sock.setblocking(False)
+            sock.connect_ex(("127.0.0.1", port))
+
+    def socket(self):
+        self.sockets.append(socket.socket())
+        return self.sockets[-1]
+
+    def close(self):
+        for sock in self.sockets:
+            sock.close()
+
+
+# -- networks --
+
+class NetworkNamespace:
+    """One of its own with nothing but a loopback interface, kept by a process
+    that sleeps. Used as a context manager it is entered: sockets that are made
+    meanwhile are in it."""
+
+    def __init__(self):
+        skip_unless("unshare", "--net", "true")
+        self.keeper = subprocess.Popen(
+            ["unshare", "--net", "sh", "-c", "echo && exec sleep 600"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        self.keeper.stdout.readline()
+        self.path = "/proc/%d/ns/net" % self.keeper.pid
+        # what to run another command in it with
+        self.prefix = "nsenter --net=%s" % self.path
+        try:
+            skip_unless(*self.prefix.split(), "ip", "link", "set", "lo", "up")
+        except BaseException:
+            self.close()
+            raise
+
+    def iptables(self, *args):
+        skip_unless(*self.prefix.split(), "iptables", "-w", *args)
+
+    def __enter__(self):
+        self.outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        self._enter(os.open(self.path, os.O_RDONLY))
+
+    def __exit__(self, *args):
+        self._enter(self.outside)
+
+    @staticmethod
+    def _enter(fd):
+        try:
+            if libc.setns(fd, CLONE_NEWNET) < 0:
+                raise OSError(ctypes.get_errno(), "setns")
+        finally:
+            os.close(fd)
+
+    def close(self):
+        self.keeper.kill()
+        self.keeper.wait()
+        self.keeper.stdout.close()
+
+
+@contextlib.contextmanager
+def network_namespace():
+    namespace = NetworkNamespace()
+    try:
+        yield namespace
+    finally:
+        namespace.close()
+
+
+# -- disks --
+
+@contextlib.contextmanager
+def small_disk(path, size):
+    """A tmpfs of this size over a directory, as which it belongs to the same
+    user."""
+    path = pathlib.Path(path)
+    owner = path.stat()
+    skip_unless("mount", "-t", "tmpfs", "-o", "size=%d,mode=%o,uid=%d,gid=%d" %
+                (size, owner.st_mode & 0o7777, owner.st_uid, owner.st_gid),
+                "http-notify-test", str(path))
+    try:
+        yield path
+    finally:
+        deadline = time.monotonic() + 10
+        while run("umount", str(path), check=False).returncode != 0:
+            assert time.monotonic() < deadline, "%s is busy" % path
+            time.sleep(0.1)
+
+
+def fill_disk(path):
+    """Leaves no space; returns the file that has it all."""
+    path = pathlib.Path(path) / "ballast"
+    with open(path, "wb", buffering=0) as ballast:
+        for size in (65536, 4096):
+            with contextlib.suppress(OSError):
+                while True:
+                    ballast.write(b"\0" * size)
+    return path
+
+
+# -- clocks --
+
+def faketime_environment(**variables):
+    """For Dovecot.wrap_service(), with more FAKETIME... variables."""
+    if not os.path.exists(FAKETIME):
+        pytest.skip("libfaketime is not installed")
+    # without files in /dev/shm, which a process that is killed leaves
+    return dict(LD_PRELOAD=FAKETIME, FAKETIME_DISABLE_SHM="1", **variables)
+
+
+class WallClock:
+    """A wall clock that a test can set. Monotonic clocks go on as they do."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.set(0)
+
+    def set(self, seconds):
+        """Ahead of the real time."""
+        new = self.path.with_suffix(".new")
+        new.write_text("%+d" % seconds)
+        new.chmod(0o644)
+        new.rename(self.path)
+
+    def environment(self):
+        return faketime_environment(
+            FAKETIME_TIMESTAMP_FILE=self.path, FAKETIME_NO_CACHE="1",
+            FAKETIME_DONT_FAKE_MONOTONIC="1")
