@@ -156,9 +156,10 @@ class Dovecot:
             prefix, self.stage / "usr/lib/dovecot/http-notify"))
         executable.chmod(0o755)
 
-    def start(self):
+    def start(self, **environment):
         self.process = subprocess.Popen(
             ["dovecot", "-F", "-c", str(self.main)],
+            env=dict(os.environ, **environment),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.STDOUT)
         wait_for(lambda: self._answers() or self.process.poll() is not None,

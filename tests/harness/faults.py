@@ -204,5 +204,5 @@ class WallClock:
 
     def environment(self):
         return faketime_environment(
-            FAKETIME_TIMESTAMP_FILE=self.path, FAKETIME_NO_CACHE="1",
+            FAKETIME_TIMESTAMP_FILE=str(self.path), FAKETIME_NO_CACHE="1",
             FAKETIME_DONT_FAKE_MONOTONIC="1")

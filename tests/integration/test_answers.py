@@ -269,7 +269,8 @@ FAULTY = {
         b"x" * 4000))),
     "endless-header-line": ("", says_forever(OK + b"X: ", b"x" * 4000)),
     "endless-body": ("", says_forever(
-        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", b"x" * 4000, 0.001)),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n",
+        b"x" * 4000, 0.001)),
     "endless-trickle": ("time", says_forever(OK, b"X: y\r\n", 0.05)),
     "endless-interim-answers": ("", says_forever(
         b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", 0.001)),

@@ -1,0 +1,167 @@
+"""The wall clock jumps: NTP, an admin, a virtual machine that was suspended.
+
+Nothing expires for it and nothing stalls: what lasts a time is measured by a
+clock that does not jump.
+"""
+
+import contextlib
+import os
+import signal
+import time
+
+import pytest
+
+from conftest import driver, running_dovecot
+from harness.dovecot import message, wait_for
+from harness.faults import WallClock
+
+HOUR = 3600
+JUMPS = [2 * HOUR, -3 * HOUR]
+
+
+@contextlib.contextmanager
+def dovecot_with_clock(endpoint, options=""):
+    """Only the service's clock is set: what Dovecot's master process does when
+    time moves is not what this is about."""
+    with running_dovecot(driver(endpoint, options), start=False) as dovecot:
+        clock = WallClock(dovecot.dir / "clock")
+        dovecot.wrap_service(**clock.environment())
+        dovecot.start()
+        dovecot.setmetadata("bob", "user=3@1")
+        yield dovecot, clock
+
+
+def let_it_notice():
+    # its look for what is too old comes every few seconds
+    time.sleep(7)
+
+
+@pytest.mark.parametrize("jumps", [
+    [2 * HOUR], [-3 * HOUR], [2 * HOUR, -1 * HOUR]],
+    ids=["forwards", "backwards", "to-and-fro"])
+def test_jumps_neither_expire_nor_stall(other_endpoint, jumps):
+    endpoint = other_endpoint
+    endpoint.stop()
+    with dovecot_with_clock(endpoint, "max_age=1h") as (dovecot, clock):
+        for _ in range(3):
+            dovecot.deliver("bob", message())
+        sent = 3
+        for offset in jumps:
+            clock.set(offset)
+            dovecot.deliver("bob", message())
+            sent += 1
+            let_it_notice()
+            assert dovecot.queued() == sent
+        endpoint.start()
+        # soon: its probes are no more than some seconds apart by now
+        requests = endpoint.wait(sent, 30)
+        assert [r.uid for r in requests] == list(range(1, sent + 1))
+        assert not dovecot.log_lines("Notification lost")
+
+
+@pytest.mark.parametrize("offset", JUMPS, ids=["forwards", "backwards"])
+def test_service_that_starts_after_a_jump(other_endpoint, offset):
+    """... neither expires nor stalls what the one before has left."""
+    endpoint = other_endpoint
+    endpoint.stop()
+    with dovecot_with_clock(endpoint, "max_age=1h") as (dovecot, clock):
+        for _ in range(3):
+            dovecot.deliver("bob", message())
+        pid = dovecot.service_pid()
+        clock.set(offset)
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: dovecot.pids("http-notify") not in ([], [pid]),
+                 what="a new service")
+        dovecot.deliver("bob", message())
+        let_it_notice()
+        assert dovecot.queued() == 4
+        endpoint.start()
+        assert [r.uid for r in endpoint.wait(4, 30)] == [1, 2, 3, 4]
+        assert not dovecot.log_lines("Notification lost")
+
+
+@pytest.mark.parametrize("offset", JUMPS, ids=["forwards", "backwards"])
+def test_max_age_counts_the_time_that_passes(other_endpoint, offset):
+    """... whatever the wall clock says meanwhile."""
+    endpoint = other_endpoint
+    endpoint.stop()
+    with dovecot_with_clock(endpoint, "max_age=15s") as (dovecot, clock):
+        begin = time.monotonic()
+        dovecot.deliver("bob", message())
+        clock.set(offset)
+        dovecot.wait_log("Notification lost", "max_age", timeout=60)
+        assert time.monotonic() - begin > 14
+
+
+@pytest.mark.parametrize("offset", JUMPS, ids=["forwards", "backwards"])
+def test_a_retry_comes_when_it_should(other_endpoint, offset):
+    """Retries, probes and timeouts of a service that the jump meets while it
+    waits for each of them."""
+    endpoint = other_endpoint
+    with dovecot_with_clock(endpoint, "timeout_msecs=1000") as (
+            dovecot, clock):
+        for trouble in ("busy", "silent", "gone"):
+            if trouble == "busy":
+                endpoint.status = 503
+            elif trouble == "silent":
+                endpoint.hang = True
+            else:
+                endpoint.stop()
+            count = len(endpoint.delivered)
+            dovecot.deliver("bob", message())
+            time.sleep(0.3)
+            clock.set(offset)
+            time.sleep(0.3)
+            if trouble == "gone":
+                endpoint.start()
+            endpoint.heal()
+            endpoint.wait(count + 1, 20)
+            clock.set(0)
+            dovecot.deliver("bob", message())
+            endpoint.wait(count + 2, 20)
+        assert not dovecot.log_lines("Notification lost")
+
+
+def test_many_jumps_while_it_is_busy(other_endpoint):
+    """Whatever it is doing when the clock jumps: retries are due all the
+    time."""
+    endpoint = other_endpoint
+    # half of them at the first attempt
+    endpoint.status = lambda r: (
+        503 if r.uid % 2 and r.key not in tried and not tried.add(r.key)
+        else None)
+    tried = set()
+    users = ["user%d" % n for n in range(8)]
+    with dovecot_with_clock(endpoint) as (dovecot, clock):
+        dovecot.register({user: "user=3@1" for user in users})
+        count = 60
+        for n in range(count):
+            clock.set(JUMPS[n % 2])
+            dovecot.deliver(users, message())
+        endpoint.wait(count * len(users), 60)
+        assert not dovecot.log_lines("Notification lost")
+        assert not dovecot.log_lines("Panic:")
+
+
+@pytest.mark.parametrize("offset", JUMPS, ids=["forwards", "backwards"])
+def test_deliveries_go_on_when_all_of_dovecot_sees_the_jump(other_endpoint,
+                                                            offset):
+    endpoint = other_endpoint
+    endpoint.stop()
+    with running_dovecot(driver(endpoint), start=False) as dovecot:
+        clock = WallClock(dovecot.dir / "clock")
+        environment = clock.environment()
+        dovecot.configure(driver(endpoint), extra="import_environment = "
+                          "$import_environment %s" % " ".join(
+                              environment))
+        dovecot.start(**environment)
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        clock.set(offset)
+        # by the mail process that has served the one before
+        assert dovecot.deliver("bob", message()) < 1.5
+        let_it_notice()
+        assert dovecot.queued() == 2
+        endpoint.start()
+        assert [r.uid for r in endpoint.wait(2, 30)] == [1, 2]
+        assert not dovecot.log_lines("Notification lost")

@@ -1,0 +1,157 @@
+"""The queue's disk: full, read-only, and well again."""
+
+import contextlib
+import stat
+import time
+
+
+from conftest import driver, running_dovecot
+from harness.dovecot import message, wait_for
+from harness.faults import fill_disk, run, skip_unless, small_disk
+
+LONG = 1.5
+
+
+@contextlib.contextmanager
+def dovecot_on_small_disk(endpoint, size=2 << 20):
+    # the disk is taken away after Dovecot has stopped using it
+    with contextlib.ExitStack() as stack:
+        def mount(dovecot):
+            stack.enter_context(small_disk(dovecot.queue_path.parent, size))
+        with running_dovecot(driver(endpoint), start=False) as dovecot:
+            mount(dovecot)
+            try:
+                dovecot.start()
+                dovecot.setmetadata("bob", "user=3@1")
+                yield dovecot
+            finally:
+                dovecot.stop()
+                stack.close()
+
+
+def uids_lost(dovecot):
+    lines = dovecot.log_lines("lmtp(", "Notification lost: user=bob ",
+                              "folder=INBOX ")
+    return [int(line.split(" uid=")[1].split(":")[0]) for line in lines]
+
+
+def test_full_disk_is_said_once_and_recovers_by_itself(other_endpoint):
+    """Twice, each time with what was queued before and what is refused
+    meanwhile."""
+    endpoint = other_endpoint
+    with dovecot_on_small_disk(endpoint) as dovecot:
+        sent = 0
+        pid = dovecot.service_pid()
+        for spell in (1, 2):
+            endpoint.stop()
+            for _ in range(3):
+                dovecot.deliver("bob", message())
+            sent += 3
+            before = len(uids_lost(dovecot))
+            ballast = fill_disk(dovecot.queue_path.parent)
+            # what is left in the files that are there takes some
+            wait_for(lambda: len(uids_lost(dovecot)) >= before + 5 or
+                     not deliver_quickly(dovecot), 60, "a full disk")
+            sent = max([sent, *uids_lost(dovecot)])
+            ballast.unlink()
+            wait_for(lambda: recovered(dovecot), 20, "the queue's recovery")
+            sent = newest_uid(dovecot)
+            endpoint.start()
+            lost = uids_lost(dovecot)
+            wait_for(lambda: len(endpoint.delivered) >= sent - len(lost), 30,
+                     "what was acked")
+            uids = [r.uid for r in endpoint.delivered]
+            assert uids == [uid for uid in range(1, sent + 1)
+                            if uid not in lost]
+            said = dovecot.log_lines("http-notify: Error: Queue can't be")
+            assert len(said) == spell
+            assert "full" in said[-1]
+            assert len(dovecot.wait_log("Info: Queue can be written again",
+                                        count=spell)) == spell
+        for line in dovecot.log_lines("Notification lost"):
+            assert "full" in line
+        assert dovecot.service_pid() == pid
+
+
+def deliver_quickly(dovecot):
+    assert dovecot.deliver("bob", message("x" * 900)) < LONG
+    return True
+
+
+def recovered(dovecot):
+    before = len(uids_lost(dovecot))
+    assert dovecot.deliver("bob", message()) < LONG
+    return len(uids_lost(dovecot)) == before
+
+
+def newest_uid(dovecot):
+    with dovecot.imap("bob") as imap:
+        return int(imap.select("INBOX", readonly=True)[1][0])
+
+
+def test_endpoint_is_served_while_the_disk_is_full(other_endpoint):
+    """What was queued before goes out, and not again and again although it
+    can't be removed."""
+    endpoint = other_endpoint
+    with dovecot_on_small_disk(endpoint) as dovecot:
+        endpoint.stop()
+        for _ in range(20):
+            dovecot.deliver("bob", message())
+        ballast = fill_disk(dovecot.queue_path.parent)
+        wait_for(lambda: len(uids_lost(dovecot)) > 0 or
+                 not deliver_quickly(dovecot), 60, "a full disk")
+        endpoint.start()
+        first_lost = uids_lost(dovecot)[0]
+        requests = endpoint.wait(first_lost - 1, 30)
+        assert [r.uid for r in requests] == list(range(1, first_lost))
+        time.sleep(2)
+        ballast.unlink()
+        wait_for(lambda: recovered(dovecot), 20, "the queue's recovery")
+        wait_for(lambda: dovecot.queued() == 0, 20, "an empty queue")
+        assert len({r.key for r in endpoint.delivered}) == len(
+            endpoint.delivered)
+
+
+def check_trouble_at_start(dovecot, endpoint, heal):
+    """Deliveries go on, the log says why and what to do, and all is well
+    again some time after the cause is gone."""
+    assert dovecot.deliver("bob", message()) < LONG
+    wait_for(lambda: uids_lost(dovecot) == [1], what="the line of what is lost")
+    line = dovecot.log_lines("http-notify: ", "Queue can't be")[0]
+    assert str(dovecot.queue_path.parent) in line
+    heal()
+    # Dovecot starts a service that fails at its start later and later
+    wait_for(lambda: recovered(dovecot), 60, "the queue's recovery")
+    endpoint.wait(1)
+    lost = uids_lost(dovecot)
+    newest = newest_uid(dovecot)
+    wait_for(lambda: {r.uid for r in endpoint.delivered} | set(lost) ==
+             set(range(1, newest + 1)), what="what was acked")
+
+
+def test_directory_that_was_made_read_only(other_endpoint):
+    with running_dovecot(driver(other_endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.stop()
+        directory = dovecot.queue_path.parent
+        for path in directory.iterdir():
+            path.unlink()
+        mode = stat.S_IMODE(directory.stat().st_mode)
+        directory.chmod(0o500)
+        dovecot.start()
+        check_trouble_at_start(dovecot, other_endpoint,
+                               lambda: directory.chmod(mode))
+
+
+def test_disk_that_was_remounted_read_only(other_endpoint):
+    with dovecot_on_small_disk(other_endpoint) as dovecot:
+        directory = str(dovecot.queue_path.parent)
+        dovecot.stop()
+        skip_unless("mount", "-o", "remount,ro", directory)
+        dovecot.start()
+        try:
+            check_trouble_at_start(
+                dovecot, other_endpoint,
+                lambda: run("mount", "-o", "remount,rw", directory))
+        finally:
+            run("mount", "-o", "remount,rw", directory)

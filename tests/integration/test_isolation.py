@@ -1,0 +1,143 @@
+"""One endpoint's trouble, one user's, or the resolver's, is nobody else's."""
+
+import contextlib
+import os
+import socket
+import tempfile
+
+import pytest
+
+from conftest import driver, running_dovecot
+from harness.dovecot import message, wait_for
+from harness.faults import says_forever, skip_unless
+
+LONG = 1.5
+MESSAGES = 40
+
+
+def in_order(requests, user="3@1"):
+    uids = [r.uid for r in requests if r.body["user"] == user]
+    return uids == sorted(uids)
+
+
+def trouble_of(endpoint, name):
+    if name == "hangs":
+        endpoint.hang = True
+    elif name == "is slow":
+        endpoint.delay = 1
+    elif name == "babbles":
+        endpoint.fault = says_forever(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n",
+            b"x" * 10000)
+    elif name == "is refused":
+        endpoint.stop()
+    elif name == "takes nothing":
+        endpoint.status = 500
+    elif name == "refuses all":
+        endpoint.status = 422
+    elif name == "takes one user's only":
+        endpoint.status = lambda r: 500 if r.body["user"] == "3@1" else None
+
+
+@pytest.mark.parametrize("trouble", [
+    "hangs", "is slow", "babbles", "is refused", "takes nothing",
+    "refuses all", "takes one user's only"])
+@pytest.mark.parametrize("number", ["", "2"])
+def test_an_endpoint_that(endpoint, other_endpoint, trouble, number):
+    """... costs the other one nothing, whichever is configured first."""
+    good, bad = endpoint, other_endpoint
+    trouble_of(bad, trouble)
+    with running_dovecot(
+            driver(bad, number=number),
+            driver(good, number="" if number else "2")) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.setmetadata("carol", "user=4@1")
+        pid = dovecot.service_pid()
+        for _ in range(MESSAGES):
+            assert dovecot.deliver(["bob", "carol"], message()) < LONG
+        requests = good.wait(2 * MESSAGES)
+        assert in_order(requests, "3@1") and in_order(requests, "4@1")
+        assert len(good.attempts) == 2 * MESSAGES
+        assert not dovecot.log_lines("Endpoint " + good.authority)
+        assert dovecot.service_pid() == pid
+
+        if trouble == "takes one user's only":
+            assert in_order(bad.wait(MESSAGES), "4@1")
+        if trouble != "refuses all":
+            assert not dovecot.log_lines("Notification lost")
+        if trouble == "is refused":
+            bad.start()
+        bad.heal()
+        if trouble != "refuses all":
+            # what timed out before may have been noted already
+            wait_for(lambda: len({r.key for r in bad.delivered}) ==
+                     2 * MESSAGES, 40, "the other one's notifications")
+            assert in_order(bad.delivered, "3@1")
+
+
+def test_a_user_whose_notification_is_never_taken(dovecot, endpoint):
+    """... waits alone; the others' go on, in order."""
+    users = ["bob", "carol", "poison"]
+    for n, user in enumerate(users):
+        dovecot.setmetadata(user, "user=%d@2" % n)
+    endpoint.status = lambda r: 500 if r.body["user"] == "2@2" else None
+    for _ in range(MESSAGES):
+        assert dovecot.deliver(users, message()) < LONG
+    requests = endpoint.wait(2 * MESSAGES)
+    assert in_order(requests, "0@2") and in_order(requests, "1@2")
+    # all of its tries were of the first one
+    poison = [r for r in endpoint.attempts if r.body["user"] == "2@2"]
+    assert len({r.key for r in poison}) == 1
+    endpoint.heal()
+    requests = endpoint.wait(3 * MESSAGES, 60)
+    assert in_order(requests, "2@2")
+    dovecot.setmetadata("bob", "user=3@1")
+
+
+@contextlib.contextmanager
+def silent_resolver():
+    """Yields the address of a name server that never answers."""
+    address = "127.53.%d.%d" % (os.getpid() // 250 % 250, os.getpid() % 250)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind((address, 53))
+        except OSError as error:
+            pytest.skip("no name server can be made up here: %s" % error)
+        yield address
+
+
+def test_a_name_server_that_never_answers(endpoint):
+    """It is asked for one endpoint's name. The other goes on meanwhile, and
+    the service can be stopped."""
+    skip_unless("unshare", "--mount", "sh", "-c",
+                "mount --bind /etc/hosts /etc/resolv.conf")
+    with silent_resolver() as address, \
+            tempfile.TemporaryDirectory(prefix="hn-dns-") as directory:
+        os.chmod(directory, 0o755)
+        resolv = directory + "/resolv.conf"
+        with open(resolv, "w") as file:
+            file.write("nameserver %s\noptions timeout:30\n" % address)
+        script = directory + "/with-resolver"
+        with open(script, "w") as file:
+            file.write("mount --bind %s /etc/resolv.conf || exit 1\n"
+                       "exec \"$@\"\n" % resolv)
+        with running_dovecot(
+                "push_notification_driver = ox:url=http://node.example.org/",
+                driver(endpoint, number="2"), start=False) as dovecot:
+            dovecot.wrap_service("unshare --mount sh %s" % script)
+            dovecot.start()
+            dovecot.setmetadata("bob", "user=3@1")
+            for n in range(1, MESSAGES + 1):
+                assert dovecot.deliver("bob", message()) < LONG
+                endpoint.wait(n)
+            line, = dovecot.wait_log("Error: Endpoint node.example.org")
+            assert "time" in line.lower()
+            # once more while it is waiting for a name
+            for n in range(MESSAGES + 1, MESSAGES + 11):
+                assert dovecot.deliver("bob", message()) < LONG
+                endpoint.wait(n)
+            assert in_order(endpoint.delivered)
+            assert len(endpoint.attempts) == MESSAGES + 10
+            assert dovecot.queued() == MESSAGES + 10
+            dovecot.stop()
+            assert not dovecot.log_lines("killed with signal 9")
