@@ -269,7 +269,7 @@ class Dovecot:
 
     def lmtp(self):
         """Connected and greeted."""
-        lmtp = smtplib.LMTP(str(self.dir / "run/lmtp"))
+        lmtp = smtplib.LMTP(str(self.dir / "run/lmtp"), timeout=60)
         return lmtp
 
     def deliver(self, users, message, sender="sender@example.org",

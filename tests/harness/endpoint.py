@@ -33,6 +33,8 @@ class Request:
         self.body = json.loads(raw) if raw else None
         self.connection = handler.client_address
         self.status = None
+        # when it was answered, or its connection given up
+        self.ended = None
         # what OX makes of it: pushed to the phone, or silently dropped
         self.pushed = False
 
@@ -84,6 +86,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             headers = endpoint.answer_headers
             fault = endpoint.fault
             hang, unhang = endpoint.hang, endpoint.unhang
+        try:
+            self.answer_request(request, status, headers, fault, hang, unhang)
+        finally:
+            request.ended = time.monotonic()
+
+    def answer_request(self, request, status, headers, fault, hang, unhang):
+        endpoint = self.server.endpoint
         if fault:
             self.close_connection = True
             fault(self)

@@ -123,20 +123,20 @@ def test_a_retry_comes_when_it_should(other_endpoint, offset):
 
 
 def test_many_jumps_while_it_is_busy(other_endpoint):
-    """Whatever it is doing when the clock jumps: retries are due all the
-    time."""
+    """Backwards only, so that what stalled would stay so, and whatever it is
+    doing when the clock jumps."""
     endpoint = other_endpoint
-    # half of them at the first attempt
-    endpoint.status = lambda r: (
-        503 if r.uid % 2 and r.key not in tried and not tried.add(r.key)
-        else None)
     tried = set()
+    # a few retries are due all the time
+    endpoint.status = lambda r: (
+        503 if r.uid % 16 == 1 and r.key not in tried and
+        not tried.add(r.key) else None)
     users = ["user%d" % n for n in range(8)]
     with dovecot_with_clock(endpoint) as (dovecot, clock):
         dovecot.register({user: "user=3@1" for user in users})
-        count = 60
+        count = 50
         for n in range(count):
-            clock.set(JUMPS[n % 2])
+            clock.set(-n * HOUR)
             dovecot.deliver(users, message())
         endpoint.wait(count * len(users), 60)
         assert not dovecot.log_lines("Notification lost")
@@ -144,24 +144,27 @@ def test_many_jumps_while_it_is_busy(other_endpoint):
 
 
 @pytest.mark.parametrize("offset", JUMPS, ids=["forwards", "backwards"])
-def test_deliveries_go_on_when_all_of_dovecot_sees_the_jump(other_endpoint,
-                                                            offset):
+def test_all_of_dovecot_sees_the_jump(other_endpoint, offset):
     endpoint = other_endpoint
     endpoint.stop()
-    with running_dovecot(driver(endpoint), start=False) as dovecot:
+    with running_dovecot(start=False) as dovecot:
         clock = WallClock(dovecot.dir / "clock")
         environment = clock.environment()
         dovecot.configure(driver(endpoint), extra="import_environment = "
-                          "$import_environment %s" % " ".join(
-                              environment))
+                          "$import_environment " + " ".join(environment))
         dovecot.start(**environment)
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         clock.set(offset)
-        # by the mail process that has served the one before
-        assert dovecot.deliver("bob", message()) < 1.5
+        sent = 1
+        if offset > 0:
+            # Backwards, Dovecot's own mail processes end themselves, and the
+            # next ones are not started for three minutes.
+            assert dovecot.deliver("bob", message()) < 1.5
+            sent = 2
         let_it_notice()
-        assert dovecot.queued() == 2
+        assert dovecot.queued() == sent
         endpoint.start()
-        assert [r.uid for r in endpoint.wait(2, 30)] == [1, 2]
+        assert [r.uid for r in endpoint.wait(sent, 30)] == list(
+            range(1, sent + 1))
         assert not dovecot.log_lines("Notification lost")
