@@ -180,12 +180,31 @@ def fill_disk(path):
 
 # -- clocks --
 
-def faketime_environment(**variables):
-    """For Dovecot.wrap_service(), with more FAKETIME... variables."""
+@contextlib.contextmanager
+def faketime():
+    """Yields the environment that makes a process obey libfaketime's other
+    variables."""
     if not os.path.exists(FAKETIME):
         pytest.skip("libfaketime is not installed")
-    # without files in /dev/shm, which a process that is killed leaves
-    return dict(LD_PRELOAD=FAKETIME, FAKETIME_DISABLE_SHM="1", **variables)
+    # Each process would make such files of its own, and leave them behind when
+    # it is killed.
+    name = "http-notify-test-%d" % os.getpid()
+    memory = pathlib.Path("/dev/shm") / name
+    semaphore = memory.with_name("sem." + name)
+    libc.sem_open.restype = ctypes.c_void_p
+    if libc.sem_open(b"/" + name.encode(), os.O_CREAT, 0o666, 1) is None:
+        pytest.skip("not allowed here: semaphores in /dev/shm")
+    try:
+        # counters, and then times that are not set yet
+        memory.write_bytes(struct.pack("qq", 0, 0) +
+                           struct.pack("qq", 0, -1) * 255)
+        memory.chmod(0o666)
+        semaphore.chmod(0o666)
+        yield {"LD_PRELOAD": FAKETIME,
+               "FAKETIME_SHARED": "/%s /%s" % (name, name)}
+    finally:
+        memory.unlink(missing_ok=True)
+        semaphore.unlink()
 
 
 class WallClock:
@@ -202,7 +221,7 @@ class WallClock:
         new.chmod(0o644)
         new.rename(self.path)
 
-    def environment(self):
-        return faketime_environment(
-            FAKETIME_TIMESTAMP_FILE=str(self.path), FAKETIME_NO_CACHE="1",
-            FAKETIME_DONT_FAKE_MONOTONIC="1")
+    def environment(self, faketime_environment):
+        return dict(faketime_environment,
+                    FAKETIME_TIMESTAMP_FILE=str(self.path),
+                    FAKETIME_NO_CACHE="1", FAKETIME_DONT_FAKE_MONOTONIC="1")

@@ -19,8 +19,8 @@ import pytest
 from conftest import driver, running_dovecot
 from harness.dovecot import message, wait_for
 from harness.endpoint import PATH, Endpoint
-from harness.faults import (Deaf, faketime_environment, network_namespace,
-                            says, says_forever)
+from harness.faults import (Deaf, faketime, network_namespace, says,
+                            says_forever)
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n"
 
@@ -269,7 +269,7 @@ FAULTY = {
         b"x" * 4000))),
     "endless-header-line": ("", says_forever(OK + b"X: ", b"x" * 4000)),
     "endless-body": ("", says_forever(
-        b"HTTP/1.1 200 OK\r\nContent-Length: 999999999\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999999\r\n\r\n",
         b"x" * 4000, 0.001)),
     "endless-trickle": ("time", says_forever(OK, b"X: y\r\n", 0.05)),
     "endless-interim-answers": ("", says_forever(
@@ -535,10 +535,10 @@ def test_retry_after_is_believed_up_to_ten_minutes(other_endpoint, value):
     endpoint.status = lambda request: (
         503 if len(endpoint.attempts) == 1 else None)
     endpoint.answer_headers = [("Retry-After", value)]
-    with running_dovecot(driver(endpoint, "timeout_msecs=600000 max_age=1d"),
-                         start=False) as dovecot:
-        dovecot.wrap_service(**faketime_environment(
-            FAKETIME="+0 x%d" % speed))
+    with faketime() as environment, running_dovecot(
+            driver(endpoint, "timeout_msecs=600000 max_age=1d"),
+            start=False) as dovecot:
+        dovecot.wrap_service(FAKETIME="+0 x%d" % speed, **environment)
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())

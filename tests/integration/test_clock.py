@@ -13,7 +13,7 @@ import pytest
 
 from conftest import driver, running_dovecot
 from harness.dovecot import message, wait_for
-from harness.faults import WallClock
+from harness.faults import WallClock, faketime
 
 HOUR = 3600
 JUMPS = [2 * HOUR, -3 * HOUR]
@@ -23,9 +23,10 @@ JUMPS = [2 * HOUR, -3 * HOUR]
 def dovecot_with_clock(endpoint, options=""):
     """Only the service's clock is set: what Dovecot's master process does when
     time moves is not what this is about."""
-    with running_dovecot(driver(endpoint, options), start=False) as dovecot:
+    with faketime() as environment, running_dovecot(
+            driver(endpoint, options), start=False) as dovecot:
         clock = WallClock(dovecot.dir / "clock")
-        dovecot.wrap_service(**clock.environment())
+        dovecot.wrap_service(**clock.environment(environment))
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         yield dovecot, clock
@@ -147,9 +148,10 @@ def test_many_jumps_while_it_is_busy(other_endpoint):
 def test_all_of_dovecot_sees_the_jump(other_endpoint, offset):
     endpoint = other_endpoint
     endpoint.stop()
-    with running_dovecot(start=False) as dovecot:
+    with faketime() as environment, running_dovecot(
+            start=False) as dovecot:
         clock = WallClock(dovecot.dir / "clock")
-        environment = clock.environment()
+        environment = clock.environment(environment)
         dovecot.configure(driver(endpoint), extra="import_environment = "
                           "$import_environment " + " ".join(environment))
         dovecot.start(**environment)

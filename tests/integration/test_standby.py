@@ -9,7 +9,7 @@ import pytest
 from conftest import driver, running_dovecot
 from harness.dovecot import TOP, message, wait_for
 from harness.endpoint import Endpoint
-from harness.faults import faketime_environment, says
+from harness.faults import faketime, says
 
 USERS = ["bob", "carol", "dave", "erin", "frank"]
 
@@ -178,10 +178,10 @@ def test_first_is_tried_every_minute_also_after_an_hour(other_endpoint,
     first = other_endpoint
     outage = Outage(first, trouble)
     speed = 300
-    with dovecot_with(first, standby, "timeout_msecs=600000 max_age=1w",
-                      start=False) as dovecot:
-        dovecot.wrap_service(**faketime_environment(
-            FAKETIME="+0 x%d" % speed))
+    with faketime() as environment, dovecot_with(
+            first, standby, "timeout_msecs=600000 max_age=1w",
+            start=False) as dovecot:
+        dovecot.wrap_service(FAKETIME="+0 x%d" % speed, **environment)
         dovecot.start()
         register(dovecot)
         outage.begin()
