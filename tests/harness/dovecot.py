@@ -6,6 +6,7 @@ them, and the shipped conf.d/90-http-notify.conf is included as it is.
 """
 
 import concurrent.futures
+import contextlib
 import imaplib
 import os
 import pathlib
@@ -235,8 +236,8 @@ class Dovecot:
 
     def queued(self):
         """How many notifications are in the queue, by a look into it."""
-        with sqlite3.connect("file:%s?mode=ro" % self.queue_path,
-                             uri=True) as db:
+        with contextlib.closing(sqlite3.connect(
+                "file:%s?mode=ro" % self.queue_path, uri=True)) as db:
             return db.execute(
                 "SELECT count(*) FROM notification").fetchone()[0]
 
