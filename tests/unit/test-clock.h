@@ -14,7 +14,9 @@ void test_clock_deinit(void);
 void test_clock_turn(void);
 /* Let time pass, and call what becomes due. Fails the test if that has no end,
    as in a loop that waits for nothing. */
-void test_clock_pass(unsigned int msecs);/* How many timeouts have been called so far. */
+void test_clock_pass(unsigned int msecs);
+
+/* How many timeouts have been called so far. */
 unsigned int test_clock_get_calls(void);
 
 #endif

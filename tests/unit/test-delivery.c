@@ -1,4 +1,5 @@
-/* All endpoints, with a real queue and a sender that never answers by itself. */
+/* All endpoints, with a real queue, and servers that answer what and when each
+   test chooses. */
 #include "lib.h"
 #include "array.h"
 #include "unlink-directory.h"

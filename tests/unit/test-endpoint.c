@@ -577,7 +577,8 @@ static void expire(void)
 		test_clock_turn();
 }
 
-static void test_old_ones_are_given_up_wherever_they_are(void **state ATTR_UNUSED)
+static void
+test_old_ones_are_given_up_wherever_they_are(void **state ATTR_UNUSED)
 {
 	unsigned int i;
 
@@ -773,7 +774,8 @@ static void test_retry_after_is_waited_for(void **state ATTR_UNUSED)
 }
 
 /* The queue can't be read for a moment. */
-static void test_unreadable_notification_is_not_forgotten(void **state ATTR_UNUSED)
+static void
+test_unreadable_notification_is_not_forgotten(void **state ATTR_UNUSED)
 {
 	add("alice", 0);
 	add_stored("alice", 1);
@@ -789,8 +791,8 @@ static void test_unreadable_notification_is_not_forgotten(void **state ATTR_UNUS
 	assert_int_equal(common.queued, 0);
 }
 
-/* Nobody knows whose fault it is: the one that fails waits longer each time, and
-   a new one does not wait for it. */
+/* Nobody knows whose fault it is: the one that fails waits longer each time,
+   and a new one does not wait for it. */
 static void
 test_one_that_fails_does_not_hold_up_others(void **state ATTR_UNUSED)
 {
