@@ -89,6 +89,13 @@ parse_url(const char *value, pool_t pool, const char **url_r,
 			"login and password percent-encoded?)";
 		return -1;
 	}
+	if (url->user == NULL && strchr(value, '@') != NULL) {
+		/* as in http://login:12/34@host/, whose host is "login" and
+		   whose port is half of the password */
+		*error_r = "has a @ but no login (percent-encode a / ? or # "
+			"of the password, and a @ of the path)";
+		return -1;
+	}
 	*url_r = p_strdup(pool, value);
 	return 0;
 }

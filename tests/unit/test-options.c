@@ -351,6 +351,20 @@ test_no_credentials_of_a_url_without_scheme(void **state ATTR_UNUSED)
 	}
 }
 
+/* What is before the slash looks like a host and its port. */
+static void
+test_password_that_begins_like_a_port_is_refused(void **state ATTR_UNUSED)
+{
+	static const char *const separators[] = { "/", "?", "#" };
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(separators); i++) {
+		assert_contains(parse_error(WORDS(t_strconcat("url=http://"
+			LOGIN":1234", separators[i], SECRET"@node1.example.org/",
+			NULL))), "url=http://***@node1.example.org/: ");
+	}
+}
+
 static void
 test_no_credentials_of_a_password_like_a_url(void **state ATTR_UNUSED)
 {
@@ -493,6 +507,8 @@ int main(void)
 		cmocka_unit_test(test_no_credentials_of_a_misnamed_url),
 		cmocka_unit_test(test_no_credentials_of_a_url_without_name),
 		cmocka_unit_test(test_no_credentials_of_a_url_without_scheme),
+		cmocka_unit_test(
+			test_password_that_begins_like_a_port_is_refused),
 		cmocka_unit_test(test_no_credentials_of_a_password_like_a_url),
 		cmocka_unit_test(
 			test_error_names_the_option_of_a_url_without_scheme),
