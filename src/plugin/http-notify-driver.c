@@ -78,7 +78,13 @@ http_notify_driver_init_user(struct push_notification_driver_config *config,
 	event_add_category(duser->event,
 			   push_notification_get_event_category());
 	event_set_append_log_prefix(duser->event, "http-notify: ");
+	*context = duser;
 
+	if (user->autocreated && user->creator == NULL) {
+		/* What Dovecot reads the message by before it is delivered: an
+		   error in the line is the mail user's to log. */
+		return 0;
+	}
 	duser->usable = driver_settings_parse(duser, config, user, pool,
 					      &error) == 0;
 	if (!duser->usable) {
@@ -87,7 +93,6 @@ http_notify_driver_init_user(struct push_notification_driver_config *config,
 		e_error(duser->event, "push_notification_driver is invalid, "
 			"no notifications by it: %s", error);
 	}
-	*context = duser;
 	return 0;
 }
 

@@ -36,6 +36,15 @@ def test_bad_option_is_named_and_disables_that_driver_only(endpoint, line,
         assert "s3cret" not in dovecot.log()
 
 
+def test_bad_option_is_said_once_per_delivery():
+    with running_dovecot("push_notification_driver = ox:url=x") as dovecot:
+        for count in (1, 2, 3):
+            dovecot.deliver("bob", message())
+            assert len(dovecot.log_lines("Error:")) == count
+        dovecot.lda("bob", message())
+        assert len(dovecot.log_lines("Error:")) == 4
+
+
 def test_all_options_are_taken(endpoint):
     with running_dovecot(driver(
             endpoint, "standby_url=http://127.0.0.1:1/ timeout_msecs=1000 "
@@ -66,23 +75,3 @@ def test_missing_attribute_dictionary_says_what_to_set(endpoint):
         dovecot.deliver("bob", message())
         error, = dovecot.log_lines("Error:")
         assert "METADATA" in error and "mail_attribute_dict" in error
-
-
-def test_secrets_are_in_no_log(endpoint):
-    """At any level: the credentials of the endpoint's URL."""
-    endpoint.status = 503
-    with running_dovecot(
-            driver(endpoint),
-            extra="log_debug = event=* OR category=push-notification\n"
-            "mail_debug = yes\nverbose_ssl = yes"
-            ) as dovecot:
-        dovecot.setmetadata("bob", "user=3@1")
-        dovecot.deliver("bob", message())
-        endpoint.wait_attempts(1)
-        endpoint.status = None
-        endpoint.wait(1)
-        for line in dovecot.log().splitlines():
-            # Dovecot's own: it logs what it reads of the configuration
-            if "http-notify" in line:
-                assert "pa:ss" not in line and "pa%3A" not in line
-                assert "Basic" not in line
