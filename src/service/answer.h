@@ -30,4 +30,10 @@ enum answer_class {
 
 enum answer_class answer_classify(const struct answer *answer);
 
+/* May the log have this text of an answer? Not if the credentials of the
+   request might be in it, since an endpoint may repeat the request or say
+   which password is wrong. username and password may be NULL. */
+bool answer_text_may_be_logged(const char *text, const char *username,
+			       const char *password);
+
 #endif

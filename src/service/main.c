@@ -103,7 +103,9 @@ int main(int argc, char *argv[])
 	set = http_notify_settings_get(master_service);
 
 	restrict_access_by_env(0, NULL);
-	/* No core dumps: the memory has the endpoints' credentials in it. */
+	/* No core dumps, whatever Dovecot's settings are: the memory has the
+	   endpoints' credentials in it. */
+	restrict_access_set_dumpable(FALSE);
 	master_service_set_die_with_master(master_service, TRUE);
 	master_service_init_finish(master_service);
 

@@ -10,9 +10,15 @@
 #include "sender.h"
 
 #include <curl/curl.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-/* What is kept of an answer's body, for the log. */
-#define ANSWER_BODY_MAX 200
+/* What the log may get of an answer's body. */
+#define ANSWER_TEXT_MAX 200
+/* What is kept of it: enough to recognise a secret that begins in the above,
+   since a URL with credentials is at most 2 kB (options.h). */
+#define ANSWER_BODY_MAX 4096
 
 struct sender_socket {
 	struct sender_socket *prev, *next;
@@ -30,6 +36,11 @@ struct sender_request {
 	string_t *header;
 	string_t *body;
 	char error[CURL_ERROR_SIZE];
+
+	/* the target's, which may be gone when the answer comes */
+	char *username, *password, *netrc_file;
+	/* set if the request can't even be made */
+	struct timeout *to_fail;
 
 	sender_callback_t *callback;
 	void *context;
@@ -253,19 +264,33 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	return req;
 }
 
+static void sender_request_forget_target(struct sender_request *req)
+{
+	i_free(req->username);
+	i_free(req->password);
+	i_free(req->netrc_file);
+}
+
 static void sender_request_free(struct sender_request *req)
 {
 	curl_easy_cleanup(req->easy);
+	timeout_remove(&req->to_fail);
+	sender_request_forget_target(req);
 	str_free(&req->header);
 	str_free(&req->body);
 	i_free(req);
 }
 
 static void
-sender_request_set_target(CURL *easy, const struct sender_target *target)
+sender_request_set_target(struct sender_request *req,
+			  const struct sender_target *target)
 {
+	CURL *easy = req->easy;
 	bool tls = str_begins(target->url, "https:");
 
+	req->username = i_strdup(target->username);
+	req->password = i_strdup(target->password);
+	req->netrc_file = i_strdup(target->netrc_file);
 	setopt(easy, URL, target->url);
 	setopt(easy, HTTP_VERSION, tls ? CURL_HTTP_VERSION_2TLS :
 	       CURL_HTTP_VERSION_1_1);
@@ -280,11 +305,108 @@ sender_request_set_target(CURL *easy, const struct sender_target *target)
 	setopt(easy, NETRC_FILE, target->netrc_file);
 }
 
+static const char *
+answer_status_reason(struct sender_request *req, long status)
+{
+	const char *text = str_c(req->body);
+
+	if (req->netrc_file != NULL) {
+		/* libcurl does not say which credentials it found there */
+		return t_strdup_printf("%ld (netrc_file=%s, so the answer's "
+				       "text is not logged)", status,
+				       req->netrc_file);
+	}
+	if (*text == '\0')
+		return t_strdup_printf("%ld", status);
+	if (!answer_text_may_be_logged(text, req->username, req->password)) {
+		return t_strdup_printf("%ld (the answer's text may hold "
+				       "credentials)", status);
+	}
+	return t_strdup_printf("%ld %s", status,
+			       t_strndup(text, ANSWER_TEXT_MAX));
+}
+
+static const char *
+answer_reason(struct sender_request *req, CURLcode result, long status)
+{
+	const char *reason;
+	long os_errno;
+
+	if (result == CURLE_OK)
+		return answer_status_reason(req, status);
+	reason = req->error[0] != '\0' ? req->error :
+		curl_easy_strerror(result);
+	if (result == CURLE_READ_ERROR && req->netrc_file != NULL) {
+		/* there is nothing else that it reads */
+		return t_strdup_printf("netrc_file=%s: %s", req->netrc_file,
+				       reason);
+	}
+	/* libcurl does not say why it could not connect */
+	if (curl_easy_getinfo(req->easy, CURLINFO_OS_ERRNO,
+			      &os_errno) == CURLE_OK && os_errno != 0)
+		return t_strdup_printf("%s: %s", reason, strerror(os_errno));
+	return t_strdup(reason);
+}
+
+static void
+sender_request_finish(struct sender_request *req, CURLcode result)
+{
+	struct sender *sender = req->sender;
+	struct answer answer;
+	curl_off_t retry_after = 0;
+	long status = 0;
+
+	i_zero(&answer);
+	/* an answer that broke off is none */
+	if (result == CURLE_OK) {
+		(void)curl_easy_getinfo(req->easy, CURLINFO_RESPONSE_CODE,
+					&status);
+		(void)curl_easy_getinfo(req->easy, CURLINFO_RETRY_AFTER,
+					&retry_after);
+	}
+	answer.status = status;
+	answer.reason = answer_reason(req, result, status);
+	answer.retry_after_secs = I_MIN(I_MAX(retry_after, 0), INT_MAX);
+
+	(void)curl_multi_remove_handle(sender->multi, req->easy);
+	DLLIST_REMOVE(&sender->requests, req);
+	DLLIST_PREPEND(&sender->idle_requests, req);
+	sender_request_forget_target(req);
+
+	req->callback(&answer, req->context);
+}
+
+/* libcurl takes a netrc file that it can't open for an empty one, and waits if
+   it is a pipe. Returns 0, or -1 and error_r. */
+static int check_netrc_file(const char *path, const char **error_r)
+{
+	struct stat st;
+	int fd, ret = -1;
+
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -1 || fstat(fd, &st) < 0) {
+		*error_r = t_strdup_printf(
+			"can't be read by the service's user: %m");
+	} else if (!S_ISREG(st.st_mode))
+		*error_r = "is not a regular file";
+	else
+		ret = 0;
+	i_close_fd(&fd);
+	return ret;
+}
+
+static void sender_request_fail(struct sender_request *req)
+{
+	timeout_remove(&req->to_fail);
+	sender_request_finish(req, CURLE_READ_ERROR);
+}
+
 void sender_put(struct sender *sender, const struct sender_target *target,
 		const char *body, const char *idempotency_key,
 		sender_callback_t *callback, void *context)
 {
 	struct sender_request *req = sender->idle_requests;
+	const char *error;
 	CURLMcode ret;
 
 	if (req != NULL)
@@ -302,7 +424,13 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 	str_printfa(req->header, "Idempotency-Key: \"%s\"", idempotency_key);
 	req->headers.data = str_c_modifiable(req->header);
 
-	sender_request_set_target(req->easy, target);
+	sender_request_set_target(req, target);
+	if (target->netrc_file != NULL &&
+	    check_netrc_file(target->netrc_file, &error) < 0) {
+		(void)i_strocpy(req->error, error, sizeof(req->error));
+		req->to_fail = timeout_add_short(0, sender_request_fail, req);
+		return;
+	}
 	setopt(req->easy, HTTPHEADER, &req->headers);
 	setopt(req->easy, POSTFIELDSIZE, (long)strlen(body));
 	setopt(req->easy, COPYPOSTFIELDS, body);
@@ -310,49 +438,6 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 	ret = curl_multi_add_handle(sender->multi, req->easy);
 	if (ret != CURLM_OK)
 		i_fatal("libcurl: %s", curl_multi_strerror(ret));
-}
-
-static const char *
-answer_reason(struct sender_request *req, CURLcode result, long status)
-{
-	const char *reason;
-	long os_errno;
-
-	if (result == CURLE_OK) {
-		return str_len(req->body) == 0 ?
-			t_strdup_printf("%ld", status) :
-			t_strdup_printf("%ld %s", status, str_c(req->body));
-	}
-	reason = req->error[0] != '\0' ? req->error :
-		curl_easy_strerror(result);
-	/* libcurl does not say why it could not connect */
-	if (curl_easy_getinfo(req->easy, CURLINFO_OS_ERRNO,
-			      &os_errno) == CURLE_OK && os_errno != 0)
-		return t_strdup_printf("%s: %s", reason, strerror(os_errno));
-	return t_strdup(reason);
-}
-
-static void
-sender_request_finish(struct sender_request *req, CURLcode result)
-{
-	struct sender *sender = req->sender;
-	struct answer answer;
-	curl_off_t retry_after = 0;
-	long status = 0;
-
-	i_zero(&answer);
-	(void)curl_easy_getinfo(req->easy, CURLINFO_RESPONSE_CODE, &status);
-	(void)curl_easy_getinfo(req->easy, CURLINFO_RETRY_AFTER, &retry_after);
-	/* an answer that broke off is none */
-	answer.status = result == CURLE_OK ? status : 0;
-	answer.reason = answer_reason(req, result, status);
-	answer.retry_after_secs = I_MIN(I_MAX(retry_after, 0), INT_MAX);
-
-	(void)curl_multi_remove_handle(sender->multi, req->easy);
-	DLLIST_REMOVE(&sender->requests, req);
-	DLLIST_PREPEND(&sender->idle_requests, req);
-
-	req->callback(&answer, req->context);
 }
 
 static void sender_finish_requests(struct sender *sender)

@@ -63,7 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
 
     def answer(self, status, body, headers=()):
-        data = json.dumps(body).encode()
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         if status != 204:
             self.send_header("Content-Type", "application/json")
@@ -110,9 +110,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             # noted before it is answered: who has the answer can count on it
             with endpoint.lock:
                 endpoint.delivered.append(request)
-        self.answer(status, {"success": True} if 200 <= status < 300 else
-                    {"error": "An error occurred: status %d" % status},
-                    headers)
+        if 200 <= status < 300:
+            body = {"success": True}
+        elif endpoint.answer_body is not None:
+            body = endpoint.answer_body(request)
+        else:
+            body = {"error": "An error occurred: status %d" % status}
+        self.answer(status, body, headers)
 
     def ox_status(self, request):
         credentials = base64.b64encode(
@@ -159,6 +163,8 @@ class Endpoint:
         self.delivered = []
         self.status = None
         self.answer_headers = ()
+        # what an error answer says, made of the request
+        self.answer_body = None
         self.delay = 0
         self.hang = False
         self.unhang = threading.Event()
@@ -211,6 +217,7 @@ class Endpoint:
         """Take everything again; who was left hanging is hung up on."""
         with self.lock:
             self.status, self.answer_headers = None, ()
+            self.answer_body = None
             self.delay, self.hang, self.fault = 0, False, None
             unhang, self.unhang = self.unhang, threading.Event()
         unhang.set()
@@ -221,11 +228,15 @@ class Endpoint:
 
     @property
     def url(self):
-        """With the credentials, as an admin writes it in dovecot.conf: a % of
-        the URL is %% there."""
-        password = urllib.parse.quote(PASSWORD, safe="").replace("%", "%%")
-        return "%s://%s:%s@%s:%d%s" % (
-            "https" if self.tls else "http", LOGIN, password,
+        return self.url_with(LOGIN, PASSWORD)
+
+    def url_with(self, login, password):
+        """With these credentials, as an admin writes it in dovecot.conf: a %
+        of the URL is %% there."""
+        userinfo = ":".join(urllib.parse.quote(word, safe="")
+                            for word in (login, password))
+        return "%s://%s@%s:%d%s" % (
+            "https" if self.tls else "http", userinfo.replace("%", "%%"),
             "localhost" if self.tls else "127.0.0.1", self.port, PATH)
 
     def wait(self, count, timeout=10):

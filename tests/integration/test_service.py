@@ -520,20 +520,6 @@ def test_garbage_on_the_socket_costs_nobody_else(dovecot, endpoint):
     assert "s3cret" not in dovecot.log()
 
 
-def test_netrc_file_has_the_credentials(endpoint):
-    with running_dovecot(start=False) as dovecot:
-        netrc = dovecot.queue_path.parent / "netrc"
-        netrc.write_text("machine 127.0.0.1 login login password pa:ss/wörd\n")
-        netrc.chmod(0o600)
-        os.chown(netrc, *pwd.getpwnam("dovecot")[2:4])
-        scheme, _, rest = endpoint.url.partition("://")
-        dovecot.configure(
-            "push_notification_driver = ox:url=%s://%s netrc_file=%s" % (
-                scheme, rest.split("@")[1], netrc))
-        dovecot.start()
-        dovecot.setmetadata("bob", "user=3@1")
-        dovecot.deliver("bob", message())
-        endpoint.wait(1)
 
 
 def test_endpoint_on_another_port_is_another_endpoint(endpoint):

@@ -62,11 +62,68 @@ static void test_only_the_status_decides(void **state ATTR_UNUSED)
 	assert_int_equal(answer_classify(&refused), ANSWER_REFUSED);
 }
 
+#define USER "login"
+/* the longest word is "secret" */
+#define PASSWORD "pa/ss:secret\"<\xc3\xb6>"
+
+static void check_text(const char *text, bool may_be_logged)
+{
+	if (answer_text_may_be_logged(text, USER, PASSWORD) != may_be_logged) {
+		fail_msg("%s: may %sbe logged", text,
+			 may_be_logged ? "not " : "");
+	}
+}
+
+static void
+test_text_without_credentials_may_be_logged(void **state ATTR_UNUSED)
+{
+	check_text("", TRUE);
+	check_text("{\"error\":\"no such user\"}", TRUE);
+	check_text("login is not allowed to do that", TRUE);
+	assert_true(answer_text_may_be_logged("secret", NULL, NULL));
+	/* no password to hide */
+	assert_true(answer_text_may_be_logged("secret", USER, NULL));
+	assert_true(answer_text_may_be_logged("secret", USER, ""));
+}
+
+static void
+test_text_with_the_password_may_not_be_logged(void **state ATTR_UNUSED)
+{
+	/* as it is; in a URL; in JSON, two ways; in HTML */
+	check_text("wrong: "PASSWORD, FALSE);
+	check_text("pa%2Fss%3asecret%22%3C%C3%B6%3E", FALSE);
+	check_text("{\"p\":\"pa\\/ss:secret\\\"<\\u00f6>\"}", FALSE);
+	check_text("{\"p\":\"pa/ss:secret\\u0022\\u003c\\u00f6\"}", FALSE);
+	check_text("<b>pa/ss:secret&quot;&lt;&#246;&gt;</b>", FALSE);
+	check_text("PA/SS:SECRET", FALSE);
+	/* nothing in it that can be recognised in each of these */
+	assert_false(answer_text_may_be_logged("", USER, "\xc3\xb6/?"));
+}
+
+static void
+test_text_with_the_request_may_not_be_logged(void **state ATTR_UNUSED)
+{
+	check_text("Authorization: whatever", FALSE);
+	check_text("{\"aUTHORIZATIOn\":null}", FALSE);
+	assert_false(answer_text_may_be_logged("authorization", NULL, NULL));
+	/* login:password in base64, also without its padding, in a URL, or in
+	   lower case */
+	check_text("Basic bG9naW46cGEvc3M6c2VjcmV0IjzDtj4=", FALSE);
+	check_text("bG9naW46cGEvc3M6c2VjcmV0IjzDtj4", FALSE);
+	check_text("bG9naW46cGEvc3M6c2VjcmV0IjzDtj4%3D", FALSE);
+	check_text("bg9naw46cgevc3m6c2vjcmv0ijzdtj4=", FALSE);
+	/* "login:" */
+	assert_false(answer_text_may_be_logged("bG9naW46", USER, NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_status_has_its_class),
 		cmocka_unit_test(test_only_the_status_decides),
+		cmocka_unit_test(test_text_without_credentials_may_be_logged),
+		cmocka_unit_test(test_text_with_the_password_may_not_be_logged),
+		cmocka_unit_test(test_text_with_the_request_may_not_be_logged),
 	};
 	int ret;
 

@@ -1,0 +1,451 @@
+"""Credentials are for the endpoint they belong to, and for nobody else: no log
+has them at any level, and no other user of the machine gets at them."""
+
+import base64
+import json
+import os
+import pathlib
+import pwd
+import resource
+import signal
+import socket
+import stat
+import subprocess
+import threading
+import urllib.parse
+
+import pytest
+
+from conftest import driver, running_dovecot
+from harness.dovecot import free_port, message, wait_for
+from harness.endpoint import LOGIN, PASSWORD, PATH, Endpoint
+
+# Everything that Dovecot can be told to log.
+DEBUG = """
+mail_debug = yes
+auth_debug = yes
+auth_debug_passwords = yes
+auth_verbose = yes
+verbose_ssl = yes
+log_debug = event=* OR category=push-notification OR category=service:lmtp \
+OR category=connection OR category=storage OR category=mail-index
+"""
+
+# A URL's special characters, JSON's and HTML's, and what is not ASCII.
+AWKWARD = ["pa:ss/wörd", "p@ss?w#rd", 'qu"o\'te\\', "50%25%", "a b\tc", "&<>+=",
+           "пароль", "x"]
+
+
+def basic(login, password):
+    return base64.b64encode(("%s:%s" % (login, password)).encode()).decode()
+
+
+def assert_not_in(text, login=LOGIN, password=PASSWORD):
+    """The password, as it is or percent-encoded, or the header's value."""
+    text = text.lower()
+    for form in (password, urllib.parse.quote(password),
+                 urllib.parse.quote(password, safe=""),
+                 json.dumps(password)[1:-1],
+                 basic(login, password), "authorization"):
+        assert form.lower() not in text, form
+
+
+@pytest.mark.parametrize("trouble", [503, 401, "down"])
+def test_no_log_has_credentials_at_any_level(other_endpoint, trouble):
+    endpoint, standby = other_endpoint, Endpoint()
+    standby.status = 503
+    with running_dovecot(
+            driver(endpoint, "standby_url=" +
+                   standby.url_with("stand", "by/the:gate")),
+            extra=DEBUG) as dovecot:
+        users = ["bob"] + ["user%d" % n for n in range(5)]
+        for user in users:
+            dovecot.setmetadata(user, "user=3@1")
+        if trouble == "down":
+            endpoint.stop()
+        endpoint.status = trouble
+        dovecot.deliver(users, message())
+        dovecot.lda("bob", message())
+        dovecot.wait_log("Endpoint " + endpoint.authority)
+        standby.wait_attempts(1)
+        endpoint.status = None
+        dovecot.stop()
+        log = dovecot.log()
+        # it was all switched on
+        assert "Debug: " in log and "push-notification: " in log
+        assert_not_in(log)
+        assert_not_in(log, "stand", "by/the:gate")
+    standby.stop()
+
+
+REPEATED = {
+    "all headers": lambda request: json.dumps(request.headers).encode(),
+    "the header's value": lambda request:
+        request.headers["Authorization"].encode(),
+    "the header's value in lower case": lambda request:
+        request.headers["Authorization"].lower().encode(),
+    "the password": lambda request:
+        ("no such password: " + PASSWORD).encode(),
+    "the password in JSON": lambda request:
+        json.dumps({"password": PASSWORD}).encode(),
+    "the password in a URL": lambda request:
+        ("http://" + urllib.parse.quote(PASSWORD, safe="")).encode(),
+    # what is logged of a text ends before it does
+    "the header's value at the end": lambda request:
+        b"." * 190 + request.headers["Authorization"][6:].encode(),
+    "the password far away": lambda request:
+        b"." * 1000 + PASSWORD.encode(),
+}
+
+
+@pytest.mark.parametrize("what", REPEATED)
+def test_an_answer_that_repeats_credentials_is_not_logged(dovecot, endpoint,
+                                                          what):
+    endpoint.status = 400
+    endpoint.answer_body = REPEATED[what]
+    dovecot.deliver("bob", message())
+    line, = dovecot.wait_log("Notification lost")
+    assert line.endswith("refused: 400 (the answer's text may hold "
+                         "credentials)")
+    assert_not_in(dovecot.log())
+
+
+@pytest.mark.parametrize("status", [401, 500])
+def test_a_kept_notifications_answer_is_not_logged_either(endpoint, status):
+    endpoint.status = status
+    endpoint.answer_body = REPEATED["all headers"]
+    with running_dovecot(driver(endpoint), extra=DEBUG) as dovecot:
+        users = ["user%d" % n for n in range(5)]
+        for user in users:
+            dovecot.setmetadata(user, "user=3@1")
+        dovecot.deliver(users, message())
+        line, = dovecot.wait_log("Error: Endpoint")
+        assert "%d (the answer's text may hold credentials)" % status in line
+        assert_not_in(dovecot.log())
+
+
+def test_an_answer_without_credentials_is_logged_in_short(dovecot, endpoint):
+    endpoint.status = 400
+    endpoint.answer_body = lambda request: (
+        b'{"error":"no such user\r\n\x1b[31m"}' + b"." * 5000)
+    dovecot.deliver("bob", message())
+    line, = dovecot.wait_log("Notification lost")
+    assert 'refused: 400 {"error":"no such user' in line
+    assert "\x1b" not in line and "\r" not in line
+    assert 100 < line.count(".") < 220
+
+
+def test_passwords_with_special_characters(endpoint):
+    """They arrive as they are, and no log has them."""
+    endpoint.status = 400
+    endpoint.answer_body = lambda request: request.headers[
+        "Authorization"].encode() + AWKWARD[-1].encode()
+    lines = [
+        "push_notification_driver%s = ox:url=%s" % (
+            "" if number == 0 else number + 1,
+            endpoint.url_with("user%d" % number, password))
+        for number, password in enumerate(AWKWARD)]
+    with running_dovecot(*lines) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("Notification lost", count=len(AWKWARD))
+        assert sorted(request.headers["Authorization"]
+                      for request in endpoint.attempts) == sorted(
+            "Basic " + basic("user%d" % number, password)
+            for number, password in enumerate(AWKWARD))
+        for number, password in enumerate(AWKWARD):
+            if len(password) > 1:
+                assert_not_in(dovecot.log(), "user%d" % number, password)
+
+
+GOOD_URL = "http://login:s3cret@127.0.0.1/"
+BAD_URLS = [
+    "http://login:s3/cret@127.0.0.1/", "https://login:s3 cret@127.0.0.1/",
+    "ftp://login:s3cret@127.0.0.1/", "login:s3cret@127.0.0.1",
+    "http://login:s3@cret@127.0.0.1/", "http://login:s3cret@127.0.0.1:99999/",
+    # the beginning of these passwords looks like a port
+    "http://login:12/s3cret@127.0.0.1/", "http://login:12?s3cret@127.0.0.1/",
+]
+
+
+@pytest.mark.parametrize("line", [
+    template.replace("{}", GOOD_URL) for template in (
+        "url={} max_age=soon", "url={} standby_url=http://",
+        "url=http://127.0.0.1/ standby_url={}x timeout_msecs=0",
+        "url=http://127.0.0.1/ standby_url={} verbose=yes",
+        "url={} netrc_file=/etc/netrc", "{}", "ur1={}", "url= {}",
+        "netrc_file={}", "url=%s max_age={}" % GOOD_URL)
+] + [
+    name + url for name in (
+        "url=", "", "url=http://127.0.0.1/ standby_url=") for url in BAD_URLS
+])
+def test_a_refused_line_says_why_without_the_credentials(dovecot, endpoint,
+                                                         line):
+    dovecot.main.write_text(dovecot.main.read_text() + """
+        protocol lda {
+          plugin {
+            push_notification_driver = ox:%s
+          }
+        }""" % line)
+    try:
+        dovecot.lda("bob", message())
+    finally:
+        dovecot.configure(driver(endpoint))
+    error, = dovecot.log_lines("Error:")
+    assert "push_notification_driver is invalid" in error
+    for word in ("s3", "cret@", "12/", "12?"):
+        assert word not in error
+
+
+def raw_server(reply):
+    """Answers each connection's request by reply(request), then closes it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            with sock:
+                sock.sendall(reply(sock.recv(65536)))
+    threading.Thread(target=serve, daemon=True).start()
+    return listener
+
+
+@pytest.mark.parametrize("reply", [
+    lambda request: request,
+    lambda request: b"HTTP/1.1 400 " + request.replace(b"\r\n", b" ") +
+    b"\r\n\r\n",
+    lambda request: b"HTTP/1.1 503 x\r\nContent-Length: " +
+    request.replace(b"\r\n", b" ") + b"\r\n\r\n",
+    lambda request: b"HTTP/1.1 503 x\r\nTransfer-Encoding: chunked\r\n\r\n" +
+    request,
+    lambda request: b"HTTP/1.1 503 x\r\nContent-Encoding: " +
+    request.replace(b"\r\n", b" ") + b"\r\nRetry-After: " +
+    request.replace(b"\r\n", b" ") + b"\r\n\r\n",
+], ids=["no HTTP", "status line", "length", "chunks", "headers"])
+def test_an_answer_that_is_broken_is_not_repeated(reply):
+    """Nor is it in one of libcurl's errors."""
+    listener = raw_server(reply)
+    with running_dovecot(
+            "push_notification_driver = ox:url=http://%s:%s@127.0.0.1:%d/ "
+            "max_retries=0" % (LOGIN, "s3cretpa55", listener.getsockname()[1]),
+            extra=DEBUG) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("Notification lost")
+        assert_not_in(dovecot.log(), LOGIN, "s3cretpa55")
+    listener.close()
+
+
+def test_an_endpoint_that_is_not_there_is_named_without_credentials():
+    urls = ["http://login:s3cret@127.0.0.1:%d/" % free_port(),
+            "http://login:s3cret@no-such-host.invalid/",
+            "https://login:s3cret@127.0.0.1:%d/" % free_port()]
+    lines = ["push_notification_driver%s = ox:url=%s" % (number, url)
+             for number, url in zip(("", "2", "3"), urls)]
+    with running_dovecot(*lines, extra=DEBUG) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        lines = dovecot.wait_log("Error: Endpoint", "is down", count=3)
+        for url in urls:
+            host = url.split("@")[1].rstrip("/")
+            assert [line for line in lines if "Endpoint " + host in line]
+        assert_not_in(dovecot.log(), "login", "s3cret")
+
+
+def test_redirects_get_no_credentials(endpoint, other_endpoint):
+    """Neither ours nor those that they have in their Location."""
+    endpoint.status = 307
+    endpoint.answer_headers = [("Location", other_endpoint.url_with(
+        "other", "s3cret").replace("%%", "%"))]
+    with running_dovecot(driver(endpoint), extra=DEBUG) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("Error:", "Endpoint", "307")
+        assert other_endpoint.attempts == []
+        assert_not_in(dovecot.log())
+        assert_not_in(dovecot.log(), "other", "s3cret")
+
+
+def own_by_service(path):
+    path.chmod(0o600)
+    os.chown(path, *pwd.getpwnam("dovecot")[2:4])
+
+
+def netrc_line(endpoint, netrc, options="", number=""):
+    return "push_notification_driver%s = ox:url=http://%s%s " \
+        "netrc_file=%s %s" % (number, endpoint.authority, PATH, netrc, options)
+
+
+NETRC = "machine %s login %s password %s\n"
+
+
+def test_netrc_file_has_the_credentials(endpoint):
+    with running_dovecot(start=False, extra=DEBUG) as dovecot:
+        netrc = dovecot.queue_path.parent / "netrc"
+        netrc.write_text(NETRC % ("other.example", "other", "s3cret") +
+                         NETRC % ("127.0.0.1", LOGIN, PASSWORD))
+        own_by_service(netrc)
+        dovecot.configure(netrc_line(endpoint, netrc), extra=DEBUG)
+        dovecot.start()
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
+        # the service can't tell whether a text repeats them
+        endpoint.status = 400
+        endpoint.answer_body = lambda request: b"no such user"
+        dovecot.deliver("bob", message())
+        line, = dovecot.wait_log("Notification lost")
+        assert "400 (netrc_file=%s" % netrc in line
+        assert "no such user" not in line
+        assert_not_in(dovecot.log())
+
+
+@pytest.mark.parametrize("trouble, said", [
+    ("missing", "No such file or directory"),
+    ("unreadable", "Permission denied"),
+    ("a directory", "is not a regular file"),
+    ("a pipe", "is not a regular file"),
+    ("of another host", "401"),
+    ("without a password", "401"),
+    ("broken", ""),
+])
+def test_netrc_file_of_no_use_is_named_and_keeps_the_notifications(
+        endpoint, trouble, said):
+    with running_dovecot(start=False) as dovecot:
+        directory = dovecot.dir / "netrc.d"
+        directory.mkdir()
+        netrc = directory / "netrc"
+        good = NETRC % ("127.0.0.1", LOGIN, PASSWORD)
+        if trouble == "a directory":
+            netrc.mkdir()
+        elif trouble == "a pipe":
+            os.mkfifo(netrc)
+            own_by_service(netrc)
+        elif trouble != "missing":
+            netrc.write_text({
+                "unreadable": good,
+                "of another host": good.replace("127.0.0.1", "127.0.0.2"),
+                "without a password": "machine 127.0.0.1 login " + LOGIN,
+                "broken": good.replace("password ", 'password "'),
+            }[trouble])
+            netrc.chmod(0o600)
+            if trouble != "unreadable":
+                own_by_service(netrc)
+        dovecot.configure(netrc_line(endpoint, netrc))
+        dovecot.start()
+        dovecot.setmetadata("bob", "user=3@1")
+        for _ in range(2):
+            dovecot.deliver("bob", message())
+        line, = dovecot.wait_log("Error: Endpoint", "notifications")
+        assert "netrc_file=%s" % netrc in line and said in line
+        assert "kept" in line
+        assert_not_in(dovecot.log())
+        assert dovecot.queued() == 2
+        assert not endpoint.delivered
+
+        # mended: what was kept goes out, by the next probe or a restart
+        if netrc.is_dir():
+            netrc.rmdir()
+        elif netrc.exists():
+            netrc.unlink()
+        netrc.write_text(good)
+        own_by_service(netrc)
+        if said == "401" or trouble == "broken":
+            os.kill(dovecot.service_pid(), signal.SIGKILL)
+        assert [r.uid for r in endpoint.wait(2)] == [1, 2]
+        assert len(dovecot.log_lines("Error: Endpoint")) == 1
+
+
+def test_credentials_go_to_no_other_endpoint(endpoint):
+    """The service sends all by the same few libcurl handles."""
+    endpoint.status = 200
+    with running_dovecot(start=False) as dovecot:
+        netrc = dovecot.queue_path.parent / "netrc"
+        netrc.write_text(NETRC % ("127.0.0.1", "netrc", "s3cret"))
+        own_by_service(netrc)
+        bare = "http://%s/bare" % endpoint.authority
+        dovecot.configure(
+            driver(endpoint), netrc_line(endpoint, netrc, number="2"),
+            "push_notification_driver3 = ox:url=" + bare)
+        dovecot.start()
+        dovecot.setmetadata("bob", "user=3@1")
+        for count in range(1, 11):
+            dovecot.deliver("bob", message())
+            endpoint.wait(3 * count)
+        seen = [(r.path, r.headers.get("Authorization"))
+                for r in endpoint.delivered]
+        assert sorted(map(str, seen)) == sorted(map(str, 10 * [
+            (PATH, "Basic " + basic(LOGIN, PASSWORD)),
+            (PATH, "Basic " + basic("netrc", "s3cret")), ("/bare", None)]))
+
+
+# What a user of the machine can see of its processes.
+LOOK = """
+for file in /proc/[0-9]*/cmdline /proc/[0-9]*/environ /proc/[0-9]*/comm \
+        /proc/[0-9]*/status; do
+    tr '\\0' ' ' <$file
+done 2>/dev/null
+find {0} -type f -exec cat {{}} + 2>/dev/null
+true
+"""
+
+
+@pytest.mark.parametrize("user", ["nobody", "dovenull"])
+def test_no_other_user_sees_credentials(endpoint, user):
+    """In the process list, in environments, in files that he may read."""
+    endpoint.hang = True
+    with running_dovecot(driver(endpoint),
+                         extra="verbose_proctitle = yes") as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        endpoint.wait_attempts(1)
+        # the test's own, which is the admin's
+        dovecot.main.chmod(0o600)
+        seen = subprocess.run(["sh", "-c", LOOK.format(dovecot.dir)],
+                              user=user, group="nogroup", extra_groups=[],
+                              stdout=subprocess.PIPE, check=True).stdout
+        endpoint.hang = False
+        endpoint.unhang.set()
+        endpoint.unhang.clear()
+    seen = seen.decode(errors="replace")
+    assert "http-notify" in seen
+    assert_not_in(seen)
+
+
+def test_environment_of_the_service_has_no_credentials(dovecot, endpoint):
+    for name in ("cmdline", "environ"):
+        content = pathlib.Path("/proc/%d/%s" % (
+            dovecot.service_pid(), name)).read_text(errors="replace")
+        assert_not_in(content)
+
+
+@pytest.mark.parametrize("settings", [
+    "", "import_environment = $import_environment PR_SET_DUMPABLE=1",
+])
+def test_service_can_not_be_dumped(endpoint, settings):
+    """A core would have the credentials in it; and so would its memory, which
+    others of the same user could read."""
+    limits = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE,
+                       (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    try:
+        with running_dovecot(driver(endpoint), extra=settings) as dovecot:
+            dovecot.setmetadata("bob", "user=3@1")
+            dovecot.deliver("bob", message())
+            endpoint.wait(1)
+            pid = dovecot.service_pid()
+            # root's as a whole, although it is another user's process
+            for name in ("environ", "maps", "mem"):
+                assert os.stat("/proc/%d/%s" % (pid, name)).st_uid == 0
+            with open("/proc/%d/limits" % pid) as file:
+                assert [line for line in file if line.split()[:4] == [
+                    "Max", "core", "file", "size"] and "unlimited" in line]
+            os.kill(pid, signal.SIGABRT)
+            line, = dovecot.wait_log("child %d killed with signal 6" % pid)
+            assert "(core not dumped" in line
+            assert not list(dovecot.dir.rglob("*core*"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, limits)
