@@ -5,12 +5,15 @@
 #include "istream.h"
 #include "ostream.h"
 #include "str.h"
+#include "strnum.h"
 #include "master-service.h"
 
 #include "delivery.h"
 #include "handoff.h"
 #include "intake.h"
 #include "queue.h"
+
+#include <sys/socket.h>
 
 /* What may wait to be written to a client that does not read. */
 #define OUTPUT_MAX (64*1024)
@@ -21,6 +24,8 @@ struct intake_client {
 
 	guid_128_t session;
 	bool session_received;
+	/* it breaks the protocol */
+	bool refused;
 };
 
 /* A notification that was added to the queue and is not stored yet. */
@@ -36,6 +41,16 @@ struct intake {
 	ARRAY(struct intake_pending) pending;
 };
 
+/* Once per client: it is disconnected. error repeats nothing that the client
+   has sent, which may have credentials in it or anything else. Returns -1. */
+static int
+intake_client_refuse(struct intake_client *client, const char *error)
+{
+	e_error(client->conn.event, "Invalid hand-off: %s", error);
+	client->refused = TRUE;
+	return -1;
+}
+
 static void
 intake_client_reply(struct intake_client *client, uint64_t seq,
 		    const char *error)
@@ -43,13 +58,21 @@ intake_client_reply(struct intake_client *client, uint64_t seq,
 	const struct http_notify_handoff_reply reply = {
 		.seq = seq, .error = error
 	};
+	struct ostream *output = client->conn.output;
 
+	if (client->refused)
+		return;
 	T_BEGIN {
 		string_t *str = t_str_new(128);
 
 		http_notify_handoff_append_reply(str, &reply);
-		o_stream_nsend(client->conn.output, str_data(str),
-			       str_len(str));
+		if (o_stream_send(output, str_data(str), str_len(str)) !=
+		    (ssize_t)str_len(str) && output->stream_errno == 0) {
+			(void)intake_client_refuse(client,
+				"the replies are not read");
+			/* what is being read of it right now is its end */
+			(void)shutdown(client->conn.fd_in, SHUT_RDWR);
+		}
 	} T_END;
 }
 
@@ -86,6 +109,23 @@ intake_client_handoff(struct intake_client *client,
 	return 0;
 }
 
+/* Dovecot's own function for this would log the line. */
+static int
+intake_client_handshake_args(struct connection *conn, const char *const *args)
+{
+	struct intake_client *client =
+		container_of(conn, struct intake_client, conn);
+	unsigned int major_version, minor_version;
+
+	if (str_array_length(args) != 4 || strcmp(args[0], "VERSION") != 0 ||
+	    strcmp(args[1], HTTP_NOTIFY_HANDOFF_NAME) != 0 ||
+	    str_to_uint(args[2], &major_version) < 0 ||
+	    str_to_uint(args[3], &minor_version) < 0)
+		return intake_client_refuse(client, "VERSION expected");
+	return connection_verify_version(conn, args[1], major_version,
+					 minor_version) < 0 ? -1 : 1;
+}
+
 static int
 intake_client_input_args(struct connection *conn, const char *const *args)
 {
@@ -96,20 +136,16 @@ intake_client_input_args(struct connection *conn, const char *const *args)
 
 	if (!client->session_received) {
 		if (http_notify_handoff_parse_session(args, client->session,
-						      &error) < 0) {
-			e_error(conn->event, "Invalid hand-off: %s", error);
-			return -1;
-		}
+						      &error) < 0)
+			return intake_client_refuse(client, error);
 		client->session_received = TRUE;
 		return 1;
 	}
-	if (http_notify_handoff_parse(args, &handoff, &error) < 0) {
-		e_error(conn->event, "Invalid hand-off: %s", error);
-		return -1;
-	}
+	if (http_notify_handoff_parse(args, &handoff, &error) < 0)
+		return intake_client_refuse(client, error);
 	if (intake_client_handoff(client, &handoff, &error) < 0)
 		intake_client_reply(client, handoff.seq, error);
-	return 1;
+	return client->refused ? -1 : 1;
 }
 
 static void intake_client_destroy(struct connection *conn)
@@ -123,8 +159,10 @@ static void intake_client_destroy(struct connection *conn)
 		if (pending->client == client)
 			pending->client = NULL;
 	}
-	if (client->session_received &&
-	    conn->disconnect_reason == CONNECTION_DISCONNECT_CONN_CLOSED) {
+	if (conn->disconnect_reason == CONNECTION_DISCONNECT_BUFFER_FULL)
+		(void)intake_client_refuse(client, "a line is too long");
+	if (client->session_received && (client->refused ||
+	    conn->disconnect_reason == CONNECTION_DISCONNECT_CONN_CLOSED)) {
 		/* it was the client that left, so it will not be back */
 		queue_session_end(intake->queue, client->session);
 	}
@@ -144,8 +182,27 @@ static const struct connection_settings intake_client_settings = {
 
 static const struct connection_vfuncs intake_client_vfuncs = {
 	.destroy = intake_client_destroy,
+	.handshake_args = intake_client_handshake_args,
 	.input_args = intake_client_input_args,
 };
+
+/* As long as there are as many clients as the service may have, nobody else is
+   accepted. The one that has been idle for the longest time makes room: a mail
+   process that finds its connection closed makes another one. */
+static void intake_make_room(struct intake *intake)
+{
+	struct connection *conn, *oldest = NULL;
+
+	if (intake->clients->connections_count <
+	    master_service_get_client_limit(master_service))
+		return;
+	for (conn = intake->clients->connections; conn != NULL;
+	     conn = conn->next) {
+		if (oldest == NULL || conn->last_input <= oldest->last_input)
+			oldest = conn;
+	}
+	intake_client_destroy(oldest);
+}
 
 void intake_connected(struct intake *intake,
 		      struct master_service_connection *conn)
@@ -157,6 +214,8 @@ void intake_connected(struct intake *intake,
 	client->intake = intake;
 	connection_init_server(intake->clients, &client->conn, conn->name,
 			       conn->fd, conn->fd);
+	client->conn.last_input = ioloop_time;
+	intake_make_room(intake);
 }
 
 void intake_committed(struct intake *intake, const char *error)

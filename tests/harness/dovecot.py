@@ -268,6 +268,18 @@ class Dovecot:
         with concurrent.futures.ThreadPoolExecutor(4) as pool:
             list(pool.map(self.setmetadata, *zip(*registrations.items())))
 
+    def setmetadata_literal(self, user, value, prefix=b""):
+        """With any bytes, as an IMAP literal, or a literal8 with prefix ~;
+        returns whether it was taken."""
+        with self.imap(user) as imap:
+            imap.send(b'x SETMETADATA "" (%s %s{%d}\r\n' % (
+                METADATA_ENTRY.encode(), prefix, len(value)))
+            assert imap.readline().startswith(b"+")
+            imap.send(value + b")\r\n")
+            reply = imap.readline()
+            assert reply.startswith(b"x "), reply
+            return reply.startswith(b"x OK")
+
     def lmtp(self):
         """Connected and greeted."""
         lmtp = smtplib.LMTP(str(self.dir / "run/lmtp"), timeout=60)

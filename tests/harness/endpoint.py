@@ -30,7 +30,10 @@ class Request:
         self.path = handler.path
         self.headers = dict(handler.headers.items())
         self.raw = raw
-        self.body = json.loads(raw) if raw else None
+        try:
+            self.body = json.loads(raw)
+        except ValueError:
+            self.body = None
         self.connection = handler.client_address
         self.status = None
         # when it was answered, or its connection given up

@@ -13,6 +13,8 @@ from harness.dovecot import Dovecot  # noqa: E402
 from harness.endpoint import Endpoint  # noqa: E402
 
 STAGE = os.environ.get("HTTP_NOTIFY_STAGE")
+# Built with sanitizers, which take memory and time of their own.
+SANITIZED = "HTTP_NOTIFY_SANITIZED" in os.environ
 if not STAGE:
     pytest.exit("HTTP_NOTIFY_STAGE is not set: run tests/run.sh", 2)
 

@@ -1,5 +1,5 @@
-"""Whatever a message contains, the endpoint gets valid JSON in valid UTF-8,
-and takes it."""
+"""Whatever a message or a registration contains, the endpoint gets valid JSON
+in valid UTF-8, and takes it."""
 
 import json
 
@@ -99,3 +99,90 @@ def test_log_has_no_line_that_a_message_made(dovecot, endpoint):
     dovecot.deliver("bob", message("x\r\n Fatal: forged"))
     line, = dovecot.wait_log("Notification lost")
     assert "forged" not in line
+
+
+FIELDS = ["user", "event", "folder", "imap-uidvalidity", "imap-uid", "from",
+          "subject", "snippet", "unseen", "unread"]
+
+
+@pytest.fixture
+def mallory(dovecot):
+    """Registers herself with any bytes, and is gone after the test."""
+    def register(value, prefix):
+        dovecot.setmetadata("mallory", None)
+        return dovecot.setmetadata_literal("mallory", value, prefix)
+    yield register
+    dovecot.setmetadata("mallory", None)
+
+
+@pytest.mark.parametrize("prefix", [b"", b"~"], ids=["literal", "literal8"])
+@pytest.mark.parametrize("value, user", [
+    (b"3@1\r\nX-Injected: 1", "3@1\r\nX-Injected: 1"),
+    (b"3@1\r\n\r\n{}", "3@1\r\n\r\n{}"),
+    (b'3@1","event":"x","a":{"b', '3@1","event":"x","a":{"b'),
+    (b"3@1\\", "3@1\\"),
+    (b"3@1\nFatal: forged", "3@1\nFatal: forged"),
+    (b"\x1b[31m\x7f\x08", "\x1b[31m\x7f\x08"),
+    ("\u2028\u202e\ufeff😀".encode(), "\u2028\u202e\ufeff😀"),
+    (b"%s%n%d", "%s%n%d"),
+    (b"x" * 1024, "x" * 1024),
+    # the value is a list with TABs between, in which these are escapes
+    (b"a\tuser=b\turl=http://x/", "b"),
+    (b"a\x01tb\x01nc\x01r", "a\tb\nc\r"),
+], ids=lambda value: "" if isinstance(value, str) else None)
+def test_a_registration_is_the_user_and_nothing_else(dovecot, endpoint,
+                                                     mallory, value, user,
+                                                     prefix):
+    endpoint.status = 422
+    assert mallory(b"user=" + value, prefix)
+    dovecot.deliver(["mallory"], message())
+    line, = dovecot.wait_log("Notification lost")
+    assert " user=mallory folder=INBOX uid=" in line and "422" in line
+    assert line.isprintable()
+    request, = endpoint.attempts
+    assert json.loads(request.raw.decode("utf-8"))["user"] == user
+    assert list(request.body) == FIELDS
+    # of a registration that is as simple as can be
+    endpoint.status = None
+    dovecot.deliver("bob", message())
+    simple = endpoint.wait(1)[0]
+    assert request.path == simple.path
+    assert list(request.headers) == list(simple.headers)
+    for name in simple.headers:
+        if name not in ("Idempotency-Key", "Content-Length"):
+            assert request.headers[name] == simple.headers[name]
+    assert "forged" not in dovecot.log()
+
+
+@pytest.mark.parametrize("value, reason", [
+    (b"user=\xff\xfe", "is not valid UTF-8"),
+    (b"user=\xed\xa0\x80", "is not valid UTF-8"),
+    (b"user=" + b"x" * 1025, "longer than 1024 bytes"),
+    (b"user=" + b"x" * 1000000, "longer than 1024 bytes"),
+    (b"user=", "is empty"),
+    # an escaped NUL
+    (b"user=\x010x", "is empty"),
+    (b"User=3@1\nFatal: forged", "has no user="),
+    (b"\t" * 50000, "has no user="),
+    (b"{\"user\":\"3@1\"}", "has no user="),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_a_registration_of_no_use_is_said_in_one_line(dovecot, endpoint,
+                                                      mallory, value, reason):
+    assert mallory(value, b"~")
+    dovecot.deliver("mallory", message())
+    line, = dovecot.wait_log("no valid registration")
+    assert "lmtp(mallory)" in line and line.endswith(reason)
+    assert line.isprintable() and "forged" not in dovecot.log()
+    dovecot.deliver("bob", message())
+    endpoint.wait(1)
+    assert len(endpoint.attempts) == 1
+
+
+@pytest.mark.parametrize("prefix", [b"", b"~"], ids=["literal", "literal8"])
+def test_imap_takes_no_registration_with_a_nul(dovecot, endpoint, mallory,
+                                               prefix):
+    assert not mallory(b"user=3\0@1", prefix)
+    dovecot.deliver(["mallory", "bob"], message())
+    assert endpoint.wait(1)[0].body["user"] == "3@1"
+    assert len(endpoint.attempts) == 1
+    assert not dovecot.log_lines("http-notify:")

@@ -9,7 +9,6 @@ import pwd
 import resource
 import signal
 import socket
-import stat
 import subprocess
 import threading
 import urllib.parse
@@ -17,7 +16,7 @@ import urllib.parse
 import pytest
 
 from conftest import driver, running_dovecot
-from harness.dovecot import free_port, message, wait_for
+from harness.dovecot import free_port, message
 from harness.endpoint import LOGIN, PASSWORD, PATH, Endpoint
 
 # Everything that Dovecot can be told to log.
