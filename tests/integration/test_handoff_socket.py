@@ -200,7 +200,8 @@ GARBAGE = {
     "few fields": HELLO_SESSION + b"NOTIFY\t1\ts3cret\n",
     "another command": HELLO_SESSION + b"s3cret\x01nFatal: forged\t1\n",
     "many fields": HELLO_SESSION + b"\t" * 100000 + b"\n",
-    "seq 0": HELLO_SESSION + b"NOTIFY\t0\tmallory\tINBOX\t1\t{}\turl=http://x/\n",
+    "seq 0":
+        HELLO_SESSION + b"NOTIFY\t0\tmallory\tINBOX\t1\t{}\turl=http://x/\n",
     "a negative seq":
         HELLO_SESSION + b"NOTIFY\t-1\tmallory\tINBOX\t1\t{}\turl=http://x/\n",
     "a huge seq": HELLO_SESSION +
@@ -418,7 +419,7 @@ def test_odd_bytes_in_a_url_stay_in_it(dovecot, endpoint, option):
 
 def test_refusal_masks_credentials(dovecot, endpoint):
     client = HandoffClient(dovecot)
-    client.send("NOTIFY\t1\tmallory\tINBOX\t1\t{}\turl=ftp://login:s3cret@x/\n")
+    client.send("NOTIFY\t1\tbob\tINBOX\t1\t{}\turl=ftp://login:s3cret@x/\n")
     assert client.reply().startswith("FAIL\t1\turl=ftp://***@x/: ")
     client.close()
     assert "s3cret" not in dovecot.log()
