@@ -281,9 +281,8 @@ static void lane_answered(const struct answer *answer, struct lane *lane)
 		i_free(target->error);
 		target->error = i_strdup(lane->error);
 	}
-	changed = health_answered(&target->health, class,
-				  lane->judged_failed || others_taken,
-				  answer->retry_after_secs, now);
+	changed = health_answered(&target->health, class, lane->judged_failed,
+				  others_taken, answer->retry_after_secs, now);
 	if (changed)
 		target_changed_state(target, now);
 
@@ -458,6 +457,17 @@ static struct target *endpoint_find_target(struct endpoint *ep, int64_t now)
 	return NULL;
 }
 
+static struct target *endpoint_find_target_for_untried(struct endpoint *ep)
+{
+	unsigned int i;
+
+	for (i = 0; i < ep->targets_count; i++) {
+		if (health_may_send_untried(&ep->targets[i].health))
+			return &ep->targets[i];
+	}
+	return NULL;
+}
+
 static void endpoint_probe(struct endpoint *ep)
 {
 	timeout_remove(&ep->to_probe);
@@ -499,9 +509,13 @@ static void endpoint_pump(struct endpoint *ep)
 	struct target *target;
 	struct lane *lane;
 	unsigned int i;
+	bool untried;
 
 	for (i = 0; i < SEND_BATCH; i++) {
 		target = endpoint_find_target(ep, now);
+		untried = target == NULL;
+		if (untried)
+			target = endpoint_find_target_for_untried(ep);
 		if (target == NULL)
 			break;
 		endpoint_read_backlog(ep);
@@ -509,6 +523,8 @@ static void endpoint_pump(struct endpoint *ep)
 			target->health.state != HEALTH_UP);
 		if (lane == NULL)
 			return;
+		if (untried && lane->attempts > 0)
+			break;
 		T_BEGIN {
 			lane_send(lane, target);
 		} T_END;

@@ -21,6 +21,11 @@ bool health_may_send(const struct health *health, int64_t now)
 	return health->in_flight == 0 && now >= health->next_probe;
 }
 
+bool health_may_send_untried(const struct health *health)
+{
+	return health->doubtful && !health->asked && health->in_flight == 0;
+}
+
 void health_sent(struct health *health)
 {
 	health->in_flight++;
@@ -37,6 +42,7 @@ static void health_good(struct health *health)
 		}
 		/* those that are under way from before stay so */
 		health->state = HEALTH_UP;
+		health->doubtful = FALSE;
 		health->window = HEALTH_WINDOW_MIN;
 	} else if (health->window < HEALTH_WINDOW_MAX)
 		health->window++;
@@ -49,13 +55,17 @@ static void health_shrink_window(struct health *health)
 }
 
 static void
-health_bad(struct health *health, enum health_state state,
+health_bad(struct health *health, enum health_state state, bool again,
 	   unsigned int retry_after_secs, int64_t now)
 {
 	if (health->state != HEALTH_UP && !health->probing) {
 		/* a request from before it went down */
 		return;
 	}
+	if (health->state == HEALTH_UP)
+		health->doubtful = again;
+	else if (!again)
+		health->doubtful = FALSE;
 	if (health->state != state) {
 		health->state = state;
 		health->probe_interval_msecs = state == HEALTH_MISCONFIGURED ?
@@ -74,7 +84,8 @@ health_bad(struct health *health, enum health_state state,
 }
 
 bool health_answered(struct health *health, enum answer_class answer,
-		     bool blamed, unsigned int retry_after_secs, int64_t now)
+		     bool again, bool blamed, unsigned int retry_after_secs,
+		     int64_t now)
 {
 	enum health_state old_state = health->state;
 
@@ -95,11 +106,11 @@ bool health_answered(struct health *health, enum answer_class answer,
 	}
 
 	if (answer == ANSWER_MISCONFIGURED)
-		health_bad(health, HEALTH_MISCONFIGURED, 0, now);
+		health_bad(health, HEALTH_MISCONFIGURED, again, 0, now);
 	else if (answer == ANSWER_UNREACHABLE || retry_after_secs > 0 ||
 		 health->state != HEALTH_UP ||
 		 ++health->failures >= HEALTH_MAX_FAILURES)
-		health_bad(health, HEALTH_DOWN, retry_after_secs, now);
+		health_bad(health, HEALTH_DOWN, again, retry_after_secs, now);
 	else
 		health_shrink_window(health);
 	return health->state != old_state;

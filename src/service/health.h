@@ -50,19 +50,25 @@ struct health {
 	bool probing;
 	/* next_probe is what the server has asked for */
 	bool asked;
+	/* it is one notification that fails again and again that it went down
+	   for; no other one has been tried since */
+	bool doubtful;
 };
 
 void health_init(struct health *health);
 
 /* May one more request be sent? */
 bool health_may_send(const struct health *health, int64_t now);
+/* May it if it is for a notification that has not failed yet? */
+bool health_may_send_untried(const struct health *health);
 /* One was sent. */
 void health_sent(struct health *health);
-/* It was answered. blamed: if it failed while the server is up, that is the
-   notification's own fault, since it has failed before or the server has taken
-   others meanwhile. Returns TRUE if the state changed. */
+/* It was answered. again: the notification has failed here before. blamed: if
+   it failed while the server is up, that is the notification's own fault, since
+   the server has taken others meanwhile. Returns TRUE if the state changed. */
 bool health_answered(struct health *health, enum answer_class answer,
-		     bool blamed, unsigned int retry_after_secs, int64_t now);
+		     bool again, bool blamed, unsigned int retry_after_secs,
+		     int64_t now);
 
 /* The interval with jitter: a quarter more or less. */
 unsigned int health_jitter(unsigned int msecs);

@@ -161,11 +161,6 @@ static void intake_client_destroy(struct connection *conn)
 	}
 	if (conn->disconnect_reason == CONNECTION_DISCONNECT_BUFFER_FULL)
 		(void)intake_client_refuse(client, "a line is too long");
-	if (client->session_received && (client->refused ||
-	    conn->disconnect_reason == CONNECTION_DISCONNECT_CONN_CLOSED)) {
-		/* it was the client that left, so it will not be back */
-		queue_session_end(intake->queue, client->session);
-	}
 	connection_deinit(conn);
 	i_free(client);
 	master_service_client_connection_destroyed(master_service);

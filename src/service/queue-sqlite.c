@@ -25,10 +25,9 @@
 #define SHRINK_MIN_PAGES 4096
 /* After a commit that failed. */
 #define QUEUE_RETRY_MSECS 1000
-/* A session that has not ended, since its service was killed, is forgotten by
-   the next one after this time: far more than a mail process ever waits before
-   it sends again. */
-#define QUEUE_SESSION_LIFETIME_SECS (10*60)
+/* A session is forgotten when it has not been used for this time: far more than
+   a mail process ever waits before it sends again. */
+#define QUEUE_SESSION_LIFETIME_SECS 60
 
 enum queue_statement {
 	STATEMENT_BEGIN,
@@ -43,7 +42,7 @@ enum queue_statement {
 	STATEMENT_READ,
 	STATEMENT_SCAN,
 	STATEMENT_SESSION_SET,
-	STATEMENT_SESSION_REMOVE,
+	STATEMENT_SESSION_FORGET,
 
 	STATEMENT_COUNT
 };
@@ -84,8 +83,8 @@ static const char *const statements[STATEMENT_COUNT] = {
 		"INSERT INTO session (id, seq, used) VALUES (?1, ?2, ?3) "
 		"ON CONFLICT (id) DO UPDATE SET seq = ?2, used = ?3 "
 		"WHERE seq < ?2",
-	[STATEMENT_SESSION_REMOVE] =
-		"DELETE FROM session WHERE id = ?1",
+	[STATEMENT_SESSION_FORGET] =
+		"DELETE FROM session WHERE used < ?1",
 };
 
 struct queue {
@@ -95,7 +94,7 @@ struct queue {
 	queue_committed_callback_t *callback;
 	void *context;
 
-	struct timeout *to_commit, *to_retry;
+	struct timeout *to_commit, *to_retry, *to_forget;
 	bool in_transaction;
 	/* why the transaction has failed */
 	char *error;
@@ -253,11 +252,7 @@ static int queue_open(struct queue *queue, const char **error_r)
 	enum queue_statement i;
 	int ret;
 
-	if (queue_db_exec(db, t_strdup_printf(
-			"DELETE FROM session WHERE used < %"PRId64,
-			queue_now(queue) - QUEUE_SESSION_LIFETIME_SECS),
-			error_r) < 0 ||
-	    queue_db_get_int(db, t_strdup_printf(
+	if (queue_db_get_int(db, t_strdup_printf(
 			/* the last one of each endpoint has its highest */
 			"SELECT coalesce(max((SELECT max(notification.id) "
 			"FROM notification WHERE notification.id < "
@@ -287,12 +282,25 @@ static void queue_close(struct queue **_queue)
 	*_queue = NULL;
 	timeout_remove(&queue->to_commit);
 	timeout_remove(&queue->to_retry);
+	timeout_remove(&queue->to_forget);
 	for (i = 0; i < STATEMENT_COUNT; i++)
 		(void)sqlite3_finalize(queue->statements[i]);
 	queue_db_close(&queue->db);
 	array_free(&queue->removed);
 	i_free(queue->error);
 	i_free(queue);
+}
+
+static void queue_forget_sessions(struct queue *queue)
+{
+	sqlite3_stmt *stmt = queue->statements[STATEMENT_SESSION_FORGET];
+
+	if (queue_begin_unless_retry(queue) < 0)
+		return;
+	sqlite3_bind_int64(stmt, 1,
+			   queue_now(queue) - QUEUE_SESSION_LIFETIME_SECS);
+	if (queue_step(queue, STATEMENT_SESSION_FORGET) < 0)
+		queue_fail(queue, "DELETE");
 }
 
 int queue_init(const char *directory, bool sync_full,
@@ -316,6 +324,9 @@ int queue_init(const char *directory, bool sync_full,
 		queue_close(&queue);
 		return -1;
 	}
+	queue->to_forget = timeout_add(QUEUE_SESSION_LIFETIME_SECS*1000,
+				       queue_forget_sessions, queue);
+	queue_forget_sessions(queue);
 	*queue_r = queue;
 	return 0;
 }
@@ -434,18 +445,6 @@ int queue_add(struct queue *queue, struct queue_item *item,
 	}
 	queue->last_number++;
 	return 1;
-}
-
-void queue_session_end(struct queue *queue, const guid_128_t session)
-{
-	sqlite3_stmt *stmt = queue->statements[STATEMENT_SESSION_REMOVE];
-	const char *error;
-
-	if (queue_begin(queue, &error) < 0)
-		return;
-	sqlite3_bind_blob(stmt, 1, session, GUID_128_SIZE, SQLITE_STATIC);
-	if (queue_step(queue, STATEMENT_SESSION_REMOVE) < 0)
-		queue_fail(queue, "DELETE");
 }
 
 static const char *

@@ -64,14 +64,12 @@ void queue_endpoints_foreach(struct queue *queue,
 			     queue_endpoint_callback_t *callback,
 			     void *context);
 
-/* Add an item; its id is set here. Added once only: it returns 0 if the
-   same session has added this seq or a later one before, 1 if not. Whether it
-   is stored is said by the commit callback. Returns -1 and error_r if it can't
-   be; then nothing is that was added at the same turn. */
+/* Add an item; its id is set here. Added once only: it returns 0 if the same
+   session has added this seq or a later one within the last minute, 1 if not.
+   Whether it is stored is said by the commit callback. Returns -1 and error_r
+   if it can't be; then nothing is that was added at the same turn. */
 int queue_add(struct queue *queue, struct queue_item *item,
 	      const char **error_r);
-/* This session's mail process is gone and sends nothing again. */
-void queue_session_end(struct queue *queue, const guid_128_t session);
 
 /* Read an endpoint's first stored items, in order, at most limit. Returns how
    many. */

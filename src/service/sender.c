@@ -7,9 +7,9 @@
 #include "str-sanitize.h"
 #include "master-service-ssl-settings.h"
 
+#include "curl-ioloop.h"
 #include "sender.h"
 
-#include <curl/curl.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,13 +19,8 @@
 /* What is kept of it: enough to recognise a secret that begins in the above,
    since a URL with credentials is at most 2 kB (options.h). */
 #define ANSWER_BODY_MAX 4096
-
-struct sender_socket {
-	struct sender_socket *prev, *next;
-	struct sender *sender;
-	curl_socket_t fd;
-	struct io *io_read, *io_write;
-};
+/* What is read of it. The status is all that counts. */
+#define ANSWER_BODY_READ_MAX (64*1024)
 
 struct sender_request {
 	struct sender_request *prev, *next;
@@ -34,7 +29,10 @@ struct sender_request {
 	/* the request's own header before the sender's common ones */
 	struct curl_slist headers;
 	string_t *header;
+	/* the answer's headers are complete */
+	bool answered;
 	string_t *body;
+	size_t body_size;
 	char error[CURL_ERROR_SIZE];
 
 	/* the target's, which may be gone when the answer comes */
@@ -47,105 +45,28 @@ struct sender_request {
 };
 
 struct sender {
-	CURLM *multi;
+	struct curl_ioloop *loop;
 	const struct master_service_ssl_settings *ssl_set;
 	long ssl_min_version;
 	char *user_agent;
 	struct curl_slist *common_headers;
 
-	struct timeout *to_multi;
-	struct sender_socket *sockets;
 	/* under way, and ready for use again */
 	struct sender_request *requests, *idle_requests;
 };
 
-static void sender_finish_requests(struct sender *sender);
-
-static void
-sender_socket_action(struct sender *sender, curl_socket_t fd, int events)
+/* An answer that breaks off in its headers is none, which libcurl does not
+   notice after the status. */
+static size_t
+sender_header_callback(char *data, size_t size, size_t nmemb, void *context)
 {
-	int running;
+	struct sender_request *req = context;
 
-	(void)curl_multi_socket_action(sender->multi, fd, events, &running);
-	sender_finish_requests(sender);
-}
-
-static void sender_socket_readable(struct sender_socket *sock)
-{
-	sender_socket_action(sock->sender, sock->fd, CURL_CSELECT_IN);
-}
-
-static void sender_socket_writable(struct sender_socket *sock)
-{
-	sender_socket_action(sock->sender, sock->fd, CURL_CSELECT_OUT);
-}
-
-static void sender_socket_free(struct sender_socket **_sock)
-{
-	struct sender_socket *sock = *_sock;
-
-	*_sock = NULL;
-	DLLIST_REMOVE(&sock->sender->sockets, sock);
-	io_remove(&sock->io_read);
-	io_remove(&sock->io_write);
-	i_free(sock);
-}
-
-/* libcurl says what a socket is to be watched for. */
-static int
-sender_socket_callback(CURL *easy ATTR_UNUSED, curl_socket_t fd, int what,
-		       void *context, void *socket_context)
-{
-	struct sender *sender = context;
-	struct sender_socket *sock = socket_context;
-	bool read = (what & CURL_POLL_IN) != 0;
-	bool write = (what & CURL_POLL_OUT) != 0;
-
-	if (what == CURL_POLL_REMOVE) {
-		if (sock != NULL)
-			sender_socket_free(&sock);
-		return 0;
-	}
-	if (sock == NULL) {
-		sock = i_new(struct sender_socket, 1);
-		sock->sender = sender;
-		sock->fd = fd;
-		DLLIST_PREPEND(&sender->sockets, sock);
-		(void)curl_multi_assign(sender->multi, fd, sock);
-	}
-	if (!read)
-		io_remove(&sock->io_read);
-	else if (sock->io_read == NULL) {
-		sock->io_read = io_add(fd, IO_READ, sender_socket_readable,
-				       sock);
-	}
-	if (!write)
-		io_remove(&sock->io_write);
-	else if (sock->io_write == NULL) {
-		sock->io_write = io_add(fd, IO_WRITE, sender_socket_writable,
-					sock);
-	}
-	return 0;
-}
-
-static void sender_timeout(struct sender *sender)
-{
-	timeout_remove(&sender->to_multi);
-	sender_socket_action(sender, CURL_SOCKET_TIMEOUT, 0);
-}
-
-/* libcurl says when it wants to be called although nothing happened. */
-static int
-sender_timer_callback(CURLM *multi ATTR_UNUSED, long msecs, void *context)
-{
-	struct sender *sender = context;
-
-	timeout_remove(&sender->to_multi);
-	if (msecs >= 0) {
-		sender->to_multi = timeout_add_short(msecs, sender_timeout,
-						     sender);
-	}
-	return 0;
+	size *= nmemb;
+	/* several answers may come, such as 100 (Continue) before the real
+	   one; the last line of each is empty */
+	req->answered = size > 0 && (data[0] == '\r' || data[0] == '\n');
+	return size;
 }
 
 static size_t
@@ -154,8 +75,11 @@ sender_body_callback(char *data, size_t size, size_t nmemb, void *context)
 	struct sender_request *req = context;
 	size_t left = ANSWER_BODY_MAX - str_len(req->body);
 
-	str_append_data(req->body, data, I_MIN(size * nmemb, left));
-	return size * nmemb;
+	size *= nmemb;
+	str_append_data(req->body, data, I_MIN(size, left));
+	req->body_size += size;
+	/* what is beyond nobody wants to know: the connection is closed */
+	return req->body_size > ANSWER_BODY_READ_MAX ? 0 : size;
 }
 
 static struct curl_blob blob_of(const char *str)
@@ -258,6 +182,8 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	setopt(easy, CUSTOMREQUEST, "PUT");
 	setopt(easy, USERAGENT, sender->user_agent);
 	setopt(easy, HTTPAUTH, CURLAUTH_BASIC);
+	setopt(easy, HEADERFUNCTION, sender_header_callback);
+	setopt(easy, HEADERDATA, req);
 	setopt(easy, WRITEFUNCTION, sender_body_callback);
 	setopt(easy, WRITEDATA, req);
 	sender_request_set_ssl(sender, easy);
@@ -357,6 +283,13 @@ sender_request_finish(struct sender_request *req, CURLcode result)
 	long status = 0;
 
 	i_zero(&answer);
+	if (req->body_size > ANSWER_BODY_READ_MAX)
+		result = CURLE_OK;
+	if (result == CURLE_OK && !req->answered) {
+		(void)i_strocpy(req->error, "The answer broke off in its "
+				"headers", sizeof(req->error));
+		result = CURLE_GOT_NOTHING;
+	}
 	/* an answer that broke off is none */
 	if (result == CURLE_OK) {
 		(void)curl_easy_getinfo(req->easy, CURLINFO_RESPONSE_CODE,
@@ -368,7 +301,7 @@ sender_request_finish(struct sender_request *req, CURLcode result)
 	answer.reason = answer_reason(req, result, status);
 	answer.retry_after_secs = I_MIN(I_MAX(retry_after, 0), INT_MAX);
 
-	(void)curl_multi_remove_handle(sender->multi, req->easy);
+	curl_ioloop_remove(sender->loop, req->easy);
 	DLLIST_REMOVE(&sender->requests, req);
 	DLLIST_PREPEND(&sender->idle_requests, req);
 	sender_request_forget_target(req);
@@ -407,7 +340,6 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 {
 	struct sender_request *req = sender->idle_requests;
 	const char *error;
-	CURLMcode ret;
 
 	if (req != NULL)
 		DLLIST_REMOVE(&sender->idle_requests, req);
@@ -418,7 +350,9 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 	req->callback = callback;
 	req->context = context;
 	req->error[0] = '\0';
+	req->answered = FALSE;
 	str_truncate(req->body, 0);
+	req->body_size = 0;
 	/* draft-ietf-httpapi-idempotency-key-header: a quoted string */
 	str_truncate(req->header, 0);
 	str_printfa(req->header, "Idempotency-Key: \"%s\"", idempotency_key);
@@ -435,27 +369,15 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 	setopt(req->easy, POSTFIELDSIZE, (long)strlen(body));
 	setopt(req->easy, COPYPOSTFIELDS, body);
 
-	ret = curl_multi_add_handle(sender->multi, req->easy);
-	if (ret != CURLM_OK)
-		i_fatal("libcurl: %s", curl_multi_strerror(ret));
+	curl_ioloop_add(sender->loop, req->easy);
 }
 
-static void sender_finish_requests(struct sender *sender)
+static void sender_request_ended(CURL *easy, CURLcode result)
 {
-	CURLMsg *msg;
 	char *private;
-	int left;
 
-	while ((msg = curl_multi_info_read(sender->multi, &left)) != NULL) {
-		CURLcode result = msg->data.result;
-
-		(void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
-					&private);
-		T_BEGIN {
-			sender_request_finish((struct sender_request *)private,
-					      result);
-		} T_END;
-	}
+	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+	sender_request_finish((struct sender_request *)private, result);
 }
 
 struct sender *sender_init(const struct master_service_ssl_settings *ssl_set,
@@ -480,15 +402,9 @@ struct sender *sender_init(const struct master_service_ssl_settings *ssl_set,
 			curl_slist_append(sender->common_headers,
 					  common_headers[i]);
 	}
-	sender->multi = curl_multi_init();
-	if (sender->multi == NULL || sender->common_headers == NULL)
+	if (sender->common_headers == NULL)
 		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
-	(void)curl_multi_setopt(sender->multi, CURLMOPT_SOCKETFUNCTION,
-				sender_socket_callback);
-	(void)curl_multi_setopt(sender->multi, CURLMOPT_SOCKETDATA, sender);
-	(void)curl_multi_setopt(sender->multi, CURLMOPT_TIMERFUNCTION,
-				sender_timer_callback);
-	(void)curl_multi_setopt(sender->multi, CURLMOPT_TIMERDATA, sender);
+	sender->loop = curl_ioloop_init(sender_request_ended);
 	return sender;
 }
 
@@ -499,7 +415,7 @@ void sender_deinit(struct sender **_sender)
 
 	*_sender = NULL;
 	while ((req = sender->requests) != NULL) {
-		(void)curl_multi_remove_handle(sender->multi, req->easy);
+		curl_ioloop_remove(sender->loop, req->easy);
 		DLLIST_REMOVE(&sender->requests, req);
 		sender_request_free(req);
 	}
@@ -507,12 +423,7 @@ void sender_deinit(struct sender **_sender)
 		DLLIST_REMOVE(&sender->idle_requests, req);
 		sender_request_free(req);
 	}
-	(void)curl_multi_cleanup(sender->multi);
-	while (sender->sockets != NULL) {
-		struct sender_socket *sock = sender->sockets;
-		sender_socket_free(&sock);
-	}
-	timeout_remove(&sender->to_multi);
+	curl_ioloop_deinit(&sender->loop);
 	curl_slist_free_all(sender->common_headers);
 	i_free(sender->user_agent);
 	i_free(sender);

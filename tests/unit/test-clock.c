@@ -18,6 +18,7 @@
 
 struct timeout {
 	struct timeout *prev, *next;
+	unsigned int msecs;
 	int64_t due;
 	uint64_t seq;
 	timeout_callback_t *callback;
@@ -58,6 +59,7 @@ timeout_add_short(unsigned int msecs,
 {
 	struct timeout *to = i_new(struct timeout, 1);
 
+	to->msecs = msecs;
 	to->due = clock_msecs + msecs;
 	to->seq = ++last_seq;
 	to->callback = callback;
@@ -103,6 +105,7 @@ static struct timeout *next_timeout(uint64_t seq)
 static void timeout_call(struct timeout *to)
 {
 	/* again after as long as before, unless it is removed */
+	to->due = clock_msecs + to->msecs;
 	to->seq = ++last_seq;
 	calls++;
 	T_BEGIN {

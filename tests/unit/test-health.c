@@ -10,7 +10,7 @@
 static bool
 answered(struct health *health, enum answer_class answer, int64_t now)
 {
-	return health_answered(health, answer, FALSE, 0, now);
+	return health_answered(health, answer, FALSE, FALSE, 0, now);
 }
 
 static void send_count(struct health *health, unsigned int count)
@@ -49,7 +49,8 @@ probe(struct health *health, enum answer_class answer,
 
 	assert_true(health_may_send(health, now));
 	health_sent(health);
-	(void)health_answered(health, answer, FALSE, retry_after_secs, now);
+	(void)health_answered(health, answer, FALSE, FALSE, retry_after_secs,
+			      now);
 	return now;
 }
 
@@ -154,7 +155,7 @@ static void test_one_notification_failing_is_not_down(void **state ATTR_UNUSED)
 	(void)send_one(&health, ANSWER_FAILED);
 	for (i = 0; i < 10 * HEALTH_MAX_FAILURES; i++) {
 		health_sent(&health);
-		assert_false(health_answered(&health, ANSWER_FAILED, TRUE, 0,
+		assert_false(health_answered(&health, ANSWER_FAILED, TRUE, TRUE, 0,
 					     NOW));
 	}
 	assert_int_equal(health.state, HEALTH_UP);
@@ -169,13 +170,65 @@ static void test_window_halves_if_others_are_taken(void **state ATTR_UNUSED)
 	health_init(&health);
 	health.window = 10;
 	health_sent(&health);
-	(void)health_answered(&health, ANSWER_FAILED, TRUE, 0, NOW);
+	(void)health_answered(&health, ANSWER_FAILED, TRUE, TRUE, 0, NOW);
 	assert_int_equal(health.window, 5);
 	/* that has nothing to do with how many there are */
 	health_sent(&health);
-	(void)health_answered(&health, ANSWER_MISCONFIGURED, TRUE, 0, NOW);
+	(void)health_answered(&health, ANSWER_MISCONFIGURED, TRUE, TRUE, 0,
+			      NOW);
 	assert_int_equal(health.window, 5);
 	assert_int_equal(health.state, HEALTH_UP);
+}
+
+/* It has nothing else to send, so nobody knows whose fault it is. */
+static bool fail_alone(struct health *health)
+{
+	health_sent(health);
+	return health_answered(health, ANSWER_FAILED, TRUE, FALSE, 0, NOW);
+}
+
+static void test_one_notification_failing_alone_is_down(
+	void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int i;
+
+	health_init(&health);
+	(void)send_one(&health, ANSWER_FAILED);
+	for (i = 2; i < HEALTH_MAX_FAILURES; i++)
+		assert_false(fail_alone(&health));
+	assert_true(fail_alone(&health));
+	assert_int_equal(health.state, HEALTH_DOWN);
+
+	/* another one tells, and need not wait */
+	assert_false(health_may_send(&health, NOW));
+	assert_true(health_may_send_untried(&health));
+	(void)send_one(&health, ANSWER_FAILED);
+	assert_int_equal(health.state, HEALTH_DOWN);
+	assert_false(health_may_send_untried(&health));
+}
+
+static void test_other_notification_does_not_wait_for_one_that_fails(
+	void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int i;
+
+	health_init(&health);
+	for (i = 0; i < HEALTH_MAX_FAILURES; i++)
+		(void)fail_alone(&health);
+	assert_true(health_may_send_untried(&health));
+	health_sent(&health);
+	assert_false(health_may_send_untried(&health));
+	assert_true(answered(&health, ANSWER_DONE, NOW));
+	assert_int_equal(health.state, HEALTH_UP);
+	assert_false(health_may_send_untried(&health));
+
+	/* in an outage of all it does wait */
+	for (i = 0; i < HEALTH_MAX_FAILURES; i++)
+		(void)send_one(&health, ANSWER_FAILED);
+	assert_int_equal(health.state, HEALTH_DOWN);
+	assert_false(health_may_send_untried(&health));
 }
 
 static void test_success_forgives_failures(void **state ATTR_UNUSED)
@@ -214,8 +267,8 @@ test_blamed_notification_says_nothing_about_a_server_that_is_up(
 	health_init(&health);
 	for (i = 0; i < N_ELEMENTS(failures); i++) {
 		health_sent(&health);
-		assert_false(health_answered(&health, failures[i], TRUE, 0,
-					     NOW));
+		assert_false(health_answered(&health, failures[i], TRUE, TRUE,
+					     0, NOW));
 		assert_int_equal(health.state, HEALTH_UP);
 		assert_int_equal(health.in_flight, 0);
 	}
@@ -338,7 +391,8 @@ test_late_success_does_not_end_retry_after(void **state ATTR_UNUSED)
 
 	health_init(&health);
 	send_count(&health, 2);
-	assert_true(health_answered(&health, ANSWER_LATER, FALSE, 120, NOW));
+	assert_true(health_answered(&health, ANSWER_LATER, FALSE, FALSE,
+				    120, NOW));
 	assert_false(answered(&health, ANSWER_DONE, NOW));
 	assert_int_equal(health.state, HEALTH_DOWN);
 	assert_int_equal(health.next_probe, NOW + 120*1000);
@@ -461,7 +515,8 @@ static void test_retry_after_is_honoured_while_up(void **state ATTR_UNUSED)
 
 	health_init(&health);
 	health_sent(&health);
-	assert_true(health_answered(&health, ANSWER_LATER, FALSE, 120, NOW));
+	assert_true(health_answered(&health, ANSWER_LATER, FALSE, FALSE,
+				    120, NOW));
 	assert_int_equal(health.state, HEALTH_DOWN);
 	assert_int_equal(health.next_probe, NOW + 120*1000);
 }
@@ -473,7 +528,8 @@ static void test_retry_after_holds_for_all(void **state ATTR_UNUSED)
 
 	health_init(&health);
 	health_sent(&health);
-	assert_true(health_answered(&health, ANSWER_LATER, TRUE, 120, NOW));
+	assert_true(health_answered(&health, ANSWER_LATER, TRUE, TRUE, 120,
+				    NOW));
 	assert_int_equal(health.next_probe, NOW + 120 * 1000);
 }
 
@@ -484,7 +540,8 @@ static void test_retry_after_of_a_poison_holds_for_it(void **state ATTR_UNUSED)
 
 	health_init(&health);
 	health_sent(&health);
-	assert_false(health_answered(&health, ANSWER_FAILED, TRUE, 120, NOW));
+	assert_false(health_answered(&health, ANSWER_FAILED, TRUE, TRUE,
+				     120, NOW));
 	assert_int_equal(health.state, HEALTH_UP);
 }
 
@@ -553,6 +610,9 @@ int main(void)
 		cmocka_unit_test(test_window_never_closes),
 		cmocka_unit_test(test_many_notifications_failing_is_down),
 		cmocka_unit_test(test_one_notification_failing_is_not_down),
+		cmocka_unit_test(test_one_notification_failing_alone_is_down),
+		cmocka_unit_test(
+			test_other_notification_does_not_wait_for_one_that_fails),
 		cmocka_unit_test(test_window_halves_if_others_are_taken),
 		cmocka_unit_test(test_success_forgives_failures),
 		cmocka_unit_test(test_unreachable_is_down_at_once),

@@ -539,29 +539,7 @@ static void test_sessions_number_on_their_own(void **state ATTR_UNUSED)
 	assert_string_equal(queued(), "alice:1 bob:1");
 }
 
-static void test_ended_session_is_forgotten(void **state ATTR_UNUSED)
-{
-	assert_int_equal(add("alice", 1), 1);
-	queue_session_end(queue, session);
-	assert_int_equal(add("alice", 1), 1);
-	commit();
-	queue_session_end(queue, session);
-	reopen_queue();
-	assert_int_equal(add("alice", 1), 1);
-}
-
-static void test_other_sessions_stay_when_one_ends(void **state ATTR_UNUSED)
-{
-	guid_128_t other;
-
-	guid_128_generate(other);
-	assert_int_equal(add("alice", 1), 1);
-	queue_session_end(queue, other);
-	assert_int_equal(add("alice", 1), 0);
-}
-
-/* The service was killed, so nobody ended the session. */
-static void test_abandoned_session_is_forgotten(void **state ATTR_UNUSED)
+static void test_session_not_in_use_is_forgotten(void **state ATTR_UNUSED)
 {
 	assert_int_equal(add("alice", 1), 1);
 	queue_deinit(&queue);
@@ -1675,9 +1653,7 @@ int main(int argc, char *argv[])
 		queue_test(test_same_handoff_is_added_once),
 		queue_test(test_same_handoff_is_added_once_ever),
 		queue_test(test_sessions_number_on_their_own),
-		queue_test(test_ended_session_is_forgotten),
-		queue_test(test_other_sessions_stay_when_one_ends),
-		queue_test(test_abandoned_session_is_forgotten),
+		queue_test(test_session_not_in_use_is_forgotten),
 		queue_test(test_old_session_in_use_is_remembered),
 		queue_test(test_removed_is_gone),
 		queue_test(test_ids_are_not_used_again),
