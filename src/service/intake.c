@@ -39,6 +39,8 @@ struct intake {
 	struct delivery *delivery;
 	struct connection_list *clients;
 	ARRAY(struct intake_pending) pending;
+	/* intake_linger() */
+	bool lingering;
 };
 
 /* Once per client: it is disconnected. error repeats nothing that the client
@@ -164,6 +166,8 @@ static void intake_client_destroy(struct connection *conn)
 	connection_deinit(conn);
 	i_free(client);
 	master_service_client_connection_destroyed(master_service);
+	if (intake->lingering && intake->clients->connections == NULL)
+		io_loop_stop(current_ioloop);
 }
 
 static const struct connection_settings intake_client_settings = {
@@ -211,6 +215,19 @@ void intake_connected(struct intake *intake,
 			       conn->fd, conn->fd);
 	client->conn.last_input = ioloop_time;
 	intake_make_room(intake);
+}
+
+void intake_linger(struct intake *intake, unsigned int msecs)
+{
+	struct timeout *to;
+
+	if (intake->clients->connections == NULL)
+		return;
+	to = timeout_add_short(msecs, io_loop_stop, current_ioloop);
+	intake->lingering = TRUE;
+	io_loop_run(current_ioloop);
+	intake->lingering = FALSE;
+	timeout_remove(&to);
 }
 
 void intake_committed(struct intake *intake, const char *error)

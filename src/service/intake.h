@@ -13,6 +13,9 @@ struct intake *intake_init(struct queue *queue, struct delivery *delivery);
 /* Closes all connections. */
 void intake_deinit(struct intake **intake);
 
+/* Go on until all mail processes have left, at most for this time. */
+void intake_linger(struct intake *intake, unsigned int msecs);
+
 /* A mail process has connected. */
 void intake_connected(struct intake *intake,
 		      struct master_service_connection *conn);

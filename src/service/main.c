@@ -1,4 +1,5 @@
 #include "lib.h"
+#include "ioloop.h"
 #include "restrict-access.h"
 #include "settings-parser.h"
 #include "master-service.h"
@@ -14,28 +15,35 @@
 
 #define SERVICE_NAME "http-notify"
 #define QUEUE_DIR "http-notify"
+/* From one attempt to open the queue to the next. */
+#define REOPEN_MSECS (5*1000)
+/* When it is told to stop: Dovecot tells its mail processes at the same time,
+   which finish their deliveries. Less than these wait for the next service. */
+#define LINGER_MSECS 250
 
+static struct timeout *to_open;
 static struct queue *queue;
 static struct sender *sender;
 static struct delivery *delivery;
 static struct intake *intake;
 
-static void queue_log_trouble(const char *error)
+/* Once per spell. */
+static void queue_log_trouble(const char *what, const char *error)
 {
 	static bool in_trouble = FALSE;
 
 	if (error != NULL && !in_trouble) {
-		i_error("Queue can't be written, "
-			"notifications are not taken: %s", error);
+		i_error("Queue can't be %s, notifications are not taken: %s",
+			what, error);
 	} else if (error == NULL && in_trouble)
-		i_info("Queue can be written again");
+		i_info("Queue can be %s again", what);
 	in_trouble = error != NULL;
 }
 
 static void
 queue_committed(const char *error, void *context ATTR_UNUSED)
 {
-	queue_log_trouble(error);
+	queue_log_trouble("written", error);
 	/* mail processes first: their deliveries are waiting */
 	intake_committed(intake, error);
 	if (delivery != NULL)
@@ -44,36 +52,55 @@ queue_committed(const char *error, void *context ATTR_UNUSED)
 
 static void client_connected(struct master_service_connection *conn)
 {
-	/* what is not accepted, as on the admin socket, is closed */
-	if (strcmp(conn->name, HTTP_NOTIFY_HANDOFF_SOCKET) == 0)
+	/* What is not accepted is closed, as on the admin socket, and as long
+	   as there is no queue. */
+	if (intake != NULL &&
+	    strcmp(conn->name, HTTP_NOTIFY_HANDOFF_SOCKET) == 0)
 		intake_connected(intake, conn);
 }
 
-static void main_init(const struct http_notify_settings *set)
+/* A service that ends because of an admin's mistake is started again and again,
+   then later and later, and Dovecot's log is all that it fills. */
+static void main_open_queue(const struct http_notify_settings *set)
 {
 	const struct master_service_settings *service_set =
 		master_service_settings_get(master_service);
 	const char *error;
 
+	timeout_remove(&to_open);
 	if (queue_init(t_strconcat(service_set->state_dir, "/"QUEUE_DIR, NULL),
 		       set->sync_full, queue_committed, NULL,
-		       &queue, &error) < 0)
-		i_fatal("Queue can't be opened: %s", error);
-	sender = sender_init(master_service_ssl_settings_get(master_service),
-			     "dovecot-http-notify/"HTTP_NOTIFY_VERSION);
+		       &queue, &error) < 0) {
+		queue_log_trouble("opened", error);
+		to_open = timeout_add(REOPEN_MSECS, main_open_queue, set);
+		return;
+	}
+	queue_log_trouble("opened", NULL);
 	delivery = delivery_init(queue, sender, set->queue_limit);
 	intake = intake_init(queue, delivery);
 	delivery_run(delivery);
 }
 
-/* Waits for nobody: what is under way is still in the queue. What was handed
-   over gets its answer. */
+static void main_init(const struct http_notify_settings *set)
+{
+	sender = sender_init(master_service_ssl_settings_get(master_service),
+			     "dovecot-http-notify/"HTTP_NOTIFY_VERSION);
+	main_open_queue(set);
+}
+
+/* Waits for no endpoint: what is under way is still in the queue. What was
+   handed over gets its answer. */
 static void main_deinit(void)
 {
+	timeout_remove(&to_open);
+	if (intake != NULL)
+		intake_linger(intake, LINGER_MSECS);
 	sender_deinit(&sender);
-	delivery_deinit(&delivery);
-	queue_deinit(&queue);
-	intake_deinit(&intake);
+	if (intake != NULL) {
+		delivery_deinit(&delivery);
+		queue_deinit(&queue);
+		intake_deinit(&intake);
+	}
 }
 
 int main(int argc, char *argv[])

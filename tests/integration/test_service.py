@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import signal
 import smtplib
 import socket
@@ -376,9 +377,16 @@ def test_queue_directory_trouble_says_what_to_do(endpoint, trouble):
         else:
             os.chown(directory, 0, 0)
         dovecot.start()
-        line = dovecot.wait_log("http-notify: Fatal: Queue")[0]
+        line, = dovecot.wait_log("http-notify: Error: Queue can't be opened")
         assert str(directory) in line
         assert "must exist, with mode 0700, and belong to the user" in line
+        # it does without being told once that is mended
+        directory.mkdir(exist_ok=True)
+        shutil.chown(directory, "dovecot")
+        dovecot.wait_log("http-notify: Info: Queue can be opened again")
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
 
 
 def test_bad_sync_setting_says_so(endpoint):
