@@ -41,7 +41,8 @@ struct handoff_client {
 	/* what came on this connection and is not yet a whole line */
 	string_t *input;
 	bool version_received;
-	/* There was no socket the last time: it is no use to wait for it. */
+	/* There was no socket the last time, or none for this process: it is
+	   no use to wait for it. */
 	bool socket_gone;
 
 	/* added, and not waited for yet */
@@ -150,7 +151,9 @@ handoff_client_connect(struct handoff_client *client, const char **error_r)
 	/* A UNIX socket connects at once, or says that its backlog is full:
 	   then there is nothing to poll for. */
 	while ((client->fd = net_connect_unix(path)) == -1) {
-		bool gone = errno == ENOENT || errno == ECONNREFUSED;
+		/* EACCES: Dovecot makes it before it sets its owner */
+		bool gone = errno == ENOENT || errno == ECONNREFUSED ||
+			errno == EACCES;
 		int64_t until = gone ? gone_deadline : client->deadline;
 
 		if ((!gone && errno != EAGAIN) ||

@@ -8,6 +8,7 @@ import smtplib
 import socket
 import stat
 import subprocess
+import threading
 import time
 
 import pytest
@@ -317,6 +318,35 @@ def test_reload_loses_nothing(dovecot, endpoint):
     assert not dovecot.log_lines("Notification lost")
 
 
+def test_socket_that_has_no_owner_yet_is_waited_for(endpoint):
+    """As it is for a moment when Dovecot is reloaded."""
+    with running_dovecot(driver(endpoint), extra="""
+            service lmtp {
+              service_count = 1
+            }""") as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        path = dovecot.dir / "run/http-notify"
+        uid, gid = path.stat().st_uid, path.stat().st_gid
+        done = threading.Event()
+
+        def flip():
+            while not done.is_set():
+                os.chown(path, 0, 0)
+                time.sleep(0.005)
+                os.chown(path, uid, gid)
+                time.sleep(0.005)
+        thread = threading.Thread(target=flip)
+        thread.start()
+        try:
+            for _ in range(20):
+                dovecot.deliver("bob", message())
+        finally:
+            done.set()
+            thread.join()
+        assert len(endpoint.wait(20)) == 20
+        assert not dovecot.log_lines("Notification lost")
+
+
 def test_stopped_service_costs_the_deadline_and_names_what_is_lost(endpoint):
     with running_dovecot(driver(endpoint),
                          "http_notify_handoff_timeout = 300ms") as dovecot:
@@ -330,6 +360,8 @@ def test_stopped_service_costs_the_deadline_and_names_what_is_lost(endpoint):
         assert 0.3 <= seconds < LONG
         line, = dovecot.wait_log("Error:", "Notification lost: user=bob")
         assert "folder=INBOX uid=1" in line and "300 ms" in line
+        # until then the service is given little time
+        time.sleep(1)
         dovecot.deliver("bob", message())
         # behind the other one, which may have been stored late
         wait_for(lambda: 2 in [r.uid for r in endpoint.delivered],
