@@ -9,7 +9,7 @@
 
 prepare http-notify-run libcmocka-dev clang libclang-rt-dev llvm xz-utils \
 	python3 python3-pytest dovecot-sieve nginx-light openssl strace \
-	libnss-wrapper libfaketime iproute2 iptables mount util-linux
+	libnss-wrapper libfaketime iproute2 iptables mount util-linux valgrind
 
 passed=0
 failed=0
@@ -85,6 +85,43 @@ fuzz_check() {
 	sed -n 's/^Done/        &/p' "$work/fuzz/$1.log"
 }
 
+asan=$work/asan
+build_with_sanitizers() {
+	mkdir "$asan" &&
+	cd "$asan" &&
+	CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+		-fno-sanitize-recover=undefined" "$top/configure" &&
+	make -j2 &&
+	make install DESTDIR="$asan/stage"
+}
+
+# Executables that run in place of those of the same names: Dovecot's are not
+# built with the sanitizer, but it has to be there before the plugin that is.
+#
+# argv[0] stays theirs, since dovecot-lda runs itself by it once more, with a
+# new environment. GDB: Dovecot leaves its plugins loaded at exit, so that a
+# leak's report has the names of their functions. fast_unwind: Dovecot has no
+# frame pointers. disable_coredump: a test sees to it that there are none.
+wrap_for_sanitizers() {
+	mkdir "$asan/wrappers"
+	mkdir -m 1777 "$asan/findings"
+	for program in http-notify lmtp imap dovecot-lda; do
+		path=/usr/lib/dovecot/$program
+		test $program != http-notify || path=$asan/stage$path
+		cat >"$asan/wrappers/$program" <<-EOF
+			#!/bin/bash
+			options=log_path=$asan/findings/$program
+			options=\$options:fast_unwind_on_malloc=0
+			export ASAN_OPTIONS=\$options:disable_coredump=0
+			preload=$(gcc -print-file-name=libasan.so)
+			export LD_PRELOAD=\$preload\${LD_PRELOAD:+:\$LD_PRELOAD}
+			export GDB=1
+			exec -a "\$0" $path "\$@"
+		EOF
+		chmod 0755 "$asan/wrappers/$program"
+	done
+}
+
 echo "Unit tests"
 quietly unit make -C "$build" check TESTS=
 for program in "$build"/tests/unit/test-*; do
@@ -121,24 +158,53 @@ for targets in "handoff notification" "options registration"; do
 	first= second=
 done
 
-echo "Integration tests"
-HTTP_NOTIFY_STAGE=$stage PYTHONDONTWRITEBYTECODE=1 TMPDIR=$work \
-	/usr/bin/python3 -m pytest -p no:cacheprovider -q -rs \
-	--basetemp="$work/pytest" "$top/tests/integration" \
-	</dev/null 2>&1 | tee "$work/pytest.log"
-# such as "1 failed, 92 passed, 1 error in 124.55s (0:02:04)"
-summary=$(tail -1 "$work/pytest.log")
+skipped=0
+# Integration tests: files, and assignments for their environment.
+integration() {
+	files=$1
+	shift
+	(cd "$top/tests/integration" &&
+	env PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work" "$@" \
+		/usr/bin/python3 -m pytest -p no:cacheprovider -q -rs \
+		--basetemp="$work/pytest" $files </dev/null 2>&1) |
+		tee "$work/pytest.log"
+	# such as "1 failed, 92 passed, 1 error in 124.55s (0:02:04)"
+	summary=$(tail -1 "$work/pytest.log")
+	ok=$(count passed)
+	bad=$(count failed)
+	errors=$(count error)
+	more=$(count skipped)
+	skipped=$((skipped + ${more:-0}))
+	# pytest that ran nothing has failed
+	test -n "$ok" || errors=$((${errors:-0} + 1))
+	passed=$((passed + ${ok:-0}))
+	failed=$((failed + ${bad:-0} + ${errors:-0}))
+}
+
 count() {
 	echo " $summary" | sed -n "s/.* \([0-9][0-9]*\) $1.*/\1/p"
 }
-ok=$(count passed)
-bad=$(count failed)
-skipped=$(count skipped)
-errors=$(count error)
-# pytest that ran nothing has failed
-test -n "$ok" || errors=$((${errors:-0} + 1))
-passed=$((passed + ${ok:-0}))
-failed=$((failed + ${bad:-0} + ${errors:-0}))
 
-echo "$passed passed, $failed failed${skipped:+, $skipped skipped}"
+echo "Integration tests"
+integration . HTTP_NOTIFY_STAGE="$stage"
+
+echo "Sanitizers"
+check "a build with address and undefined behaviour sanitizer" \
+	build_with_sanitizers
+check "unit tests in it" make -C "$asan/tests/unit" -j2 check
+# Once more, with the service, and lmtp, imap and dovecot-lda with the plugin,
+# which end by looking for leaks. Not those that take the time of clocks, of
+# kills and of outages: they are about when something happens.
+wrap_for_sanitizers
+integration "test_delivery.py test_handoff_socket.py test_hostile.py \
+test_options.py test_queue.py test_secrets.py test_service.py test_tls.py" \
+	HTTP_NOTIFY_STAGE="$asan/stage" \
+	HTTP_NOTIFY_WRAPPERS="$asan/wrappers" \
+	HTTP_NOTIFY_FINDINGS="$asan/findings"
+check "10000 deliveries by one lmtp process under valgrind" \
+	env PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work" \
+	/usr/bin/python3 "$top/tests/memcheck.py" "$stage"
+
+test $skipped = 0 || echo "$skipped skipped, for the reasons above"
+echo "$passed passed, $failed failed"
 test $failed = 0

@@ -22,6 +22,10 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 MAIL_UID = 20000  # no such user is needed
 PASSWORD = "secret"
 METADATA_ENTRY = "/private/vendor/vendor.dovecot/http-notify"
+# For sanitizers: a directory with executables to run instead of those of the
+# same names, and one for what these find.
+WRAPPERS = os.environ.get("HTTP_NOTIFY_WRAPPERS")
+FINDINGS = os.environ.get("HTTP_NOTIFY_FINDINGS")
 
 CONFIG = """
 base_dir = {dir}/run
@@ -98,14 +102,16 @@ def link_all(source, target):
 
 class Dovecot:
     def __init__(self, directory, stage, mail_location="maildir:~/Maildir",
-                 builtin=False):
+                 builtin=False, wrappers=WRAPPERS):
         """stage: what "make install DESTDIR=stage" made. builtin: without
-        this project, with Dovecot's own plugins only."""
+        this project, with Dovecot's own plugins only. wrappers: as WRAPPERS
+        above."""
         self.dir = pathlib.Path(directory)
         self.stage = pathlib.Path(stage)
         self.imap_port = free_port()
         self.mail_location = mail_location
         self.builtin = builtin
+        self.wrappers = wrappers
         self.process = None
         self.main = self.dir / "dovecot.conf"
         self.log_path = self.dir / "dovecot.log"
@@ -122,11 +128,11 @@ class Dovecot:
         (self.dir / "lda.log").touch()
         os.chown(self.dir / "lda.log", MAIL_UID, MAIL_UID)
         libexec, modules = self.dir / "libexec", self.dir / "modules"
+        if self.wrappers is not None:
+            link_all(pathlib.Path(self.wrappers), libexec)
         if not self.builtin:
+            link_all(self.stage / "usr/lib/dovecot", libexec)
             link_all(self.stage / "usr/lib/dovecot/modules", modules)
-            libexec.mkdir()
-            (libexec / "http-notify").symlink_to(
-                self.stage / "usr/lib/dovecot/http-notify")
             queue = self.dir / "state/http-notify"
             queue.mkdir(mode=0o700)
             shutil.chown(queue, "dovecot")
@@ -143,6 +149,9 @@ class Dovecot:
         if not self.builtin:
             text += "!include %s\n" % (
                 self.stage / "etc/dovecot/conf.d/90-http-notify.conf")
+        if self.wrappers is not None:
+            # what they do takes memory
+            text += "default_vsz_limit = 0\n"
         text += "plugin {\n%s\n}\n%s\n" % ("\n".join(plugin_lines), extra)
         self.main.write_text(text)
 
@@ -225,7 +234,20 @@ class Dovecot:
                  "log lines with %s" % (words,))
         return self.log_lines(*words)
 
+    def assert_no_findings(self):
+        """By sanitizers, in files of theirs. The one for undefined behaviour
+        knows nothing of such files, it says it in the log."""
+        if FINDINGS is None:
+            return
+        findings = self.log_lines(": runtime error: ")
+        for path in pathlib.Path(FINDINGS).glob("*.*"):
+            findings.append(path.read_text())
+            # is this test's only
+            path.rename(path.with_name("seen-" + path.stem))
+        assert not findings, "\n".join(findings)
+
     def clear_log(self):
+        self.assert_no_findings()
         # not a new file: the log process has this one open
         os.truncate(self.log_path, 0)
         os.truncate(self.dir / "lda.log", 0)
@@ -318,7 +340,7 @@ class Dovecot:
         os.chown(home, MAIL_UID, MAIL_UID)
         env = dict(os.environ, USER=user, HOME=str(home))
         return subprocess.run(
-            ["/usr/lib/dovecot/dovecot-lda", "-c", str(self.main),
+            [str(self.dir / "libexec/dovecot-lda"), "-c", str(self.main),
              "-f", "sender@example.org"],
             input=message.encode() if isinstance(message, str) else message,
             env=env, user=MAIL_UID, group=MAIL_UID, extra_groups=groups,

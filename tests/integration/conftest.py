@@ -9,12 +9,12 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from harness.dovecot import Dovecot  # noqa: E402
+from harness.dovecot import FINDINGS, Dovecot  # noqa: E402
 from harness.endpoint import Endpoint  # noqa: E402
 
 STAGE = os.environ.get("HTTP_NOTIFY_STAGE")
-# Built with sanitizers, which take memory and time of their own.
-SANITIZED = "HTTP_NOTIFY_SANITIZED" in os.environ
+# Sanitizers take memory of their own.
+SANITIZED = FINDINGS is not None
 if not STAGE:
     pytest.exit("HTTP_NOTIFY_STAGE is not set: run tests/run.sh", 2)
 
@@ -35,6 +35,7 @@ def running_dovecot(*plugin_lines, extra="", userdb="", start=True, **kwargs):
             raise
         finally:
             dovecot.stop()
+            dovecot.assert_no_findings()
 
 
 def driver(endpoint, options="", number=""):

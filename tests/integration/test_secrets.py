@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import resource
 import signal
 import socket
@@ -191,9 +192,10 @@ def test_a_refused_line_says_why_without_the_credentials(dovecot, endpoint,
     finally:
         dovecot.configure(driver(endpoint))
     error, = dovecot.log_lines("Error:")
-    assert "push_notification_driver is invalid" in error
+    _, _, said = error.partition("push_notification_driver is ")
+    assert said.startswith("invalid")
     for word in ("s3", "cret@", "12/", "12?"):
-        assert word not in error
+        assert word not in said
 
 
 def raw_server(reply):
@@ -427,9 +429,10 @@ def test_environment_of_the_service_has_no_credentials(dovecot, endpoint):
 def test_service_can_not_be_dumped(endpoint, settings):
     """A core would have the credentials in it; and so would its memory, which
     others of the same user could read."""
-    limits = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE,
-                       (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    if hard == 0:
+        pytest.skip("core dumps are not possible here at all")
+    resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
     try:
         with running_dovecot(driver(endpoint), extra=settings) as dovecot:
             dovecot.setmetadata("bob", "user=3@1")
@@ -439,12 +442,11 @@ def test_service_can_not_be_dumped(endpoint, settings):
             # root's as a whole, although it is another user's process
             for name in ("environ", "maps", "mem"):
                 assert os.stat("/proc/%d/%s" % (pid, name)).st_uid == 0
-            with open("/proc/%d/limits" % pid) as file:
-                assert [line for line in file if line.split()[:4] == [
-                    "Max", "core", "file", "size"] and "unlimited" in line]
+            limits = pathlib.Path("/proc/%d/limits" % pid).read_text()
+            assert not re.search("^Max core file size +0 ", limits, re.M)
             os.kill(pid, signal.SIGABRT)
             line, = dovecot.wait_log("child %d killed with signal 6" % pid)
             assert "(core not dumped" in line
             assert not list(dovecot.dir.rglob("*core*"))
     finally:
-        resource.setrlimit(resource.RLIMIT_CORE, limits)
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
