@@ -105,7 +105,9 @@ void http_notify_notification_append_json(
 	json_t *object = json_object();
 
 	json_add_text(object, "user", n->user, HTTP_NOTIFY_USER_MAX);
-	json_add(object, "event", json_string("messageNew"));
+	json_add(object, "event", json_string(n->event == NULL ?
+					      "messageNew" :
+					      n->event));
 	json_add_text(object, "folder", n->folder, HTTP_NOTIFY_FOLDER_MAX);
 	json_add(object, "imap-uidvalidity", json_integer(n->uidvalidity));
 	json_add(object, "imap-uid", json_integer(n->uid));

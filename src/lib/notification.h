@@ -12,6 +12,8 @@
 struct http_notify_notification {
 	/* who it is for, as the endpoint knows the user */
 	const char *user;
+	/* what has happened; NULL = "messageNew" (a new message) */
+	const char *event;
 	/* where the message is */
 	const char *folder;
 	uint32_t uidvalidity, uid;

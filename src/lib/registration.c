@@ -29,3 +29,13 @@ int http_notify_registration_parse(const char *value, const char **user_r,
 	}
 	return -1;
 }
+
+bool http_notify_registration_parse_ox(const char *user, uint32_t *user_id_r,
+				       uint32_t *context_id_r)
+{
+	/* OX's are ints of Java */
+	return str_parse_uint32(user, user_id_r, &user) == 0 &&
+		*user_id_r <= INT32_MAX && *user++ == '@' &&
+		str_to_uint32(user, context_id_r) == 0 &&
+		*context_id_r <= INT32_MAX;
+}

@@ -21,4 +21,9 @@
 int http_notify_registration_parse(const char *value, const char **user_r,
 				   const char **error_r);
 
+/* Is user, as parsed above, of the form that an OX server takes: the decimal
+   ids of a user and the context? Of any other it takes no notice. */
+bool http_notify_registration_parse_ox(const char *user, uint32_t *user_id_r,
+				       uint32_t *context_id_r);
+
 #endif

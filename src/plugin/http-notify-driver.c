@@ -167,15 +167,12 @@ http_notify_driver_process_msg(struct push_notification_driver_txn *dtxn,
 		return;
 	}
 
-	i_zero(&notification);
+	notification = message->notification;
 	notification.user = duser->options.user_from_metadata ?
 		message->registered_user : user->username;
 	notification.folder = msg->mailbox;
 	notification.uidvalidity = msg->uid_validity;
 	notification.uid = msg->uid;
-	notification.from = message->from;
-	notification.subject = message->subject;
-	notification.snippet = message->snippet;
 	if (unseen_get(dtxn->ptxn->mbox, &notification.unseen))
 		notification.have_unseen = TRUE;
 

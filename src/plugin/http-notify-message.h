@@ -1,6 +1,8 @@
 #ifndef HTTP_NOTIFY_MESSAGE_H
 #define HTTP_NOTIFY_MESSAGE_H
 
+#include "notification.h"
+
 struct push_notification_txn_msg;
 
 /* A push_notification event: a message saved by a delivery, read while its
@@ -19,7 +21,8 @@ struct http_notify_event_message_config {
 struct http_notify_message {
 	/* user= of the registration */
 	const char *registered_user;
-	const char *from, *subject, *snippet;
+	/* with from, subject and snippet */
+	struct http_notify_notification notification;
 };
 
 /* Returns NULL if the message leads to no notification. */

@@ -1,17 +1,11 @@
 #include "lib.h"
 #include "ioloop.h"
-#include "istream.h"
 #include "mail-user.h"
 #include "mail-storage-private.h"
-#include "mailbox-attribute.h"
 
 #include "http-notify-metadata.h"
+#include "metadata.h"
 #include "registration.h"
-
-/* Where lib-storage keeps a private entry of the server level. */
-#define METADATA_KEY \
-	MAILBOX_ATTRIBUTE_PREFIX_DOVECOT_PVT_SERVER \
-	"vendor/vendor.dovecot/http-notify"
 
 #define METADATA_USER_CONTEXT(obj) \
 	MODULE_CONTEXT(obj, http_notify_metadata_module)
@@ -32,28 +26,18 @@ static int
 metadata_read(struct mailbox *inbox, pool_t pool, struct event *event,
 	      const char **user_r)
 {
-	struct mail_attribute_value attr;
-	const char *user, *error;
+	const char *value, *user, *error;
 	int ret;
 
-	ret = mailbox_attribute_get(inbox, MAIL_ATTRIBUTE_TYPE_PRIVATE,
-				    METADATA_KEY, &attr);
+	ret = http_notify_metadata_get(inbox, &value, &error);
 	if (ret < 0) {
 		e_error(event, "METADATA "HTTP_NOTIFY_METADATA_ENTRY
-			" can't be read, no notification: %s "
-			"(mail_attribute_dict must be set to a dictionary "
-			"that this process can read)",
-			mailbox_get_last_internal_error(inbox, NULL));
+			" can't be read, no notification: %s", error);
 		return -1;
 	}
 	if (ret == 0)
 		return 0;
-	if (attr.value == NULL) {
-		/* no backend has one as a stream for this entry */
-		i_stream_unref(&attr.value_stream);
-		error = "it is too long";
-	} else if (http_notify_registration_parse(attr.value, &user,
-						  &error) == 0) {
+	if (http_notify_registration_parse(value, &user, &error) == 0) {
 		*user_r = p_strdup(pool, user);
 		return 1;
 	}

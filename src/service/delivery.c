@@ -1,8 +1,10 @@
 #include "lib.h"
 #include "array.h"
+#include "bsearch-insert-pos.h"
 #include "hash.h"
 #include "http-url.h"
 #include "ioloop.h"
+#include "llist.h"
 #include "str.h"
 #include "strescape.h"
 
@@ -17,8 +19,9 @@
 #define SWEEP_INTERVAL_MSECS (5*1000)
 /* Endpoints looked at before others have their turn. */
 #define SWEEP_BATCH 256
-/* An endpoint that has nothing to do is forgotten after this time. There may
-   be one for each user. */
+/* There may be an endpoint for each user: if there are more than so many, those
+   that have had nothing to do for this time are forgotten. */
+#define ENDPOINTS_MIN 1000
 #define IDLE_MSECS (60*1000)
 
 struct delivery_endpoint {
@@ -40,9 +43,9 @@ struct delivery {
 	   full for the log until it has shrunk a bit */
 	unsigned int refused;
 
+	/* sorted by their numbers */
 	ARRAY(struct delivery_endpoint *) endpoints;
 	HASH_TABLE(const char *, struct delivery_endpoint *) by_options;
-	HASH_TABLE(void *, struct delivery_endpoint *) by_id;
 	/* those that have something added */
 	ARRAY(struct delivery_endpoint *) added;
 	struct timeout *to_sweep;
@@ -102,18 +105,37 @@ delivery_endpoint_set_options(struct delivery *delivery,
 	dep->last_used = http_notify_monotonic_msecs();
 }
 
+static int
+delivery_endpoint_cmp(const int64_t *id, struct delivery_endpoint *const *dep)
+{
+	int64_t dep_id = endpoint_get_id((*dep)->ep);
+
+	return *id < dep_id ? -1 : *id > dep_id;
+}
+
+/* The endpoint, or the place where it belongs. */
+static bool
+delivery_endpoint_find(struct delivery *delivery, int64_t id,
+		       unsigned int *idx_r)
+{
+	return array_bsearch_insert_pos(&delivery->endpoints, &id,
+					delivery_endpoint_cmp, idx_r);
+}
+
 static struct delivery_endpoint *
 delivery_endpoint_create(struct delivery *delivery, int64_t id,
 			 const char *options_key,
 			 const struct http_notify_options *options)
 {
 	struct delivery_endpoint *dep;
+	unsigned int idx;
 
+	if (delivery_endpoint_find(delivery, id, &idx))
+		i_unreached();
 	dep = i_new(struct delivery_endpoint, 1);
 	dep->ep = endpoint_init(&delivery->common, id, options);
 	delivery_endpoint_set_options(delivery, dep, options_key, options);
-	array_push_back(&delivery->endpoints, &dep);
-	hash_table_insert(delivery->by_id, POINTER_CAST(id), dep);
+	array_insert(&delivery->endpoints, idx, &dep, 1);
 	return dep;
 }
 
@@ -123,8 +145,6 @@ static void delivery_endpoint_free(struct delivery *delivery, unsigned int idx)
 		array_idx_elem(&delivery->endpoints, idx);
 
 	hash_table_remove(delivery->by_options, (const char *)dep->options_key);
-	hash_table_remove(delivery->by_id,
-			  POINTER_CAST(endpoint_get_id(dep->ep)));
 	array_delete(&delivery->endpoints, idx, 1);
 	endpoint_deinit(&dep->ep);
 	i_free(dep->options_key);
@@ -138,6 +158,7 @@ delivery_endpoint_add(struct delivery *delivery, const char *const *words,
 {
 	struct http_notify_options options;
 	struct delivery_endpoint *dep;
+	unsigned int idx;
 	int64_t id;
 
 	if (http_notify_options_parse(words, pool_datastack_create(),
@@ -146,11 +167,11 @@ delivery_endpoint_add(struct delivery *delivery, const char *const *words,
 			       options_key, &id, error_r) < 0)
 		return -1;
 
-	dep = hash_table_lookup(delivery->by_id, POINTER_CAST(id));
-	if (dep == NULL) {
+	if (!delivery_endpoint_find(delivery, id, &idx)) {
 		dep = delivery_endpoint_create(delivery, id, options_key,
 					       &options);
 	} else {
+		dep = array_idx_elem(&delivery->endpoints, idx);
 		endpoint_set_options(dep->ep, &options);
 		delivery_endpoint_set_options(delivery, dep, options_key,
 					      &options);
@@ -200,6 +221,34 @@ int delivery_endpoint_get(struct delivery *delivery,
 	return 0;
 }
 
+struct endpoint *
+delivery_next_endpoint(struct delivery *delivery, int64_t after_id)
+{
+	struct delivery_endpoint *dep;
+	unsigned int idx;
+
+	(void)delivery_endpoint_find(delivery, after_id + 1, &idx);
+	if (idx == array_count(&delivery->endpoints))
+		return NULL;
+	dep = array_idx_elem(&delivery->endpoints, idx);
+	return dep->ep;
+}
+
+const struct endpoint_counters *delivery_counters(struct delivery *delivery)
+{
+	return &delivery->common.counters;
+}
+
+void delivery_watch(struct delivery *delivery, struct endpoint_watch *watch)
+{
+	DLLIST_PREPEND(&delivery->common.watches, watch);
+}
+
+void delivery_unwatch(struct delivery *delivery, struct endpoint_watch *watch)
+{
+	DLLIST_REMOVE(&delivery->common.watches, watch);
+}
+
 void delivery_run(struct delivery *delivery)
 {
 	struct delivery_endpoint *dep;
@@ -220,7 +269,8 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 
 	if (endpoint_expire(dep->ep))
 		delivery->sweep_more = TRUE;
-	else if (!dep->added && dep->last_used <= idle_since &&
+	else if (array_count(&delivery->endpoints) > ENDPOINTS_MIN &&
+		 !dep->added && dep->last_used <= idle_since &&
 		 endpoint_is_idle(dep->ep)) {
 		queue_endpoint_forget(delivery->common.queue,
 				      endpoint_get_id(dep->ep));
@@ -292,7 +342,6 @@ delivery_init(struct queue *queue, struct sender *sender,
 	i_array_init(&delivery->added, 4);
 	hash_table_create(&delivery->by_options, default_pool, 0,
 			  str_hash, strcmp);
-	hash_table_create_direct(&delivery->by_id, default_pool, 0);
 	queue_endpoints_foreach(queue, delivery_init_endpoint, delivery);
 	delivery->to_sweep = timeout_add_short(SWEEP_INTERVAL_MSECS,
 					       delivery_sweep, delivery);
@@ -309,7 +358,6 @@ void delivery_deinit(struct delivery **_delivery)
 	for (i = array_count(&delivery->endpoints); i > 0; i--)
 		delivery_endpoint_free(delivery, i - 1);
 	hash_table_destroy(&delivery->by_options);
-	hash_table_destroy(&delivery->by_id);
 	array_free(&delivery->endpoints);
 	array_free(&delivery->added);
 	event_unref(&delivery->common.event);

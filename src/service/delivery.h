@@ -1,6 +1,9 @@
 #ifndef HTTP_NOTIFY_DELIVERY_H
 #define HTTP_NOTIFY_DELIVERY_H
 
+struct endpoint;
+struct endpoint_counters;
+struct endpoint_watch;
 struct queue;
 struct sender;
 
@@ -25,6 +28,17 @@ int delivery_endpoint_get(struct delivery *delivery,
 			  const char *const *option_words,
 			  int64_t *endpoint_r, unsigned int *max_age_secs_r,
 			  const char **error_r);
+
+/* The endpoint with the lowest number above after_id, NULL if there is none. */
+struct endpoint *
+delivery_next_endpoint(struct delivery *delivery, int64_t after_id);
+/* Of all endpoints, also those that are forgotten. */
+const struct endpoint_counters *delivery_counters(struct delivery *delivery);
+
+/* Add to those who wait for what becomes of a notification, and remove one who
+   does not any more. */
+void delivery_watch(struct delivery *delivery, struct endpoint_watch *watch);
+void delivery_unwatch(struct delivery *delivery, struct endpoint_watch *watch);
 
 /* Something has been stored. */
 void delivery_run(struct delivery *delivery);

@@ -7,10 +7,10 @@
 #include "lib.h"
 #include "array.h"
 #include "hash.h"
-#include "http-url.h"
 #include "ioloop.h"
 #include "llist.h"
 #include "str-sanitize.h"
+#include "wildcard-match.h"
 
 #include "backlog.h"
 #include "endpoint.h"
@@ -44,12 +44,10 @@
 /* One of an endpoint's servers. */
 struct target {
 	struct endpoint *ep;
-	/* host and port, for the log */
-	const char *label;
 	struct sender_target sender_target;
 	struct health health;
-	/* monotonic, in milliseconds */
-	int64_t down_since;
+	/* when its state has changed: monotonic, in milliseconds */
+	int64_t since;
 	/* what it last failed with */
 	char *error;
 };
@@ -82,7 +80,14 @@ struct endpoint {
 	struct timeout *to_probe;
 	/* while a target is down: notifications given up */
 	unsigned int given_up;
+	struct endpoint_counters counters;
 };
+
+/* Counts for the endpoint and for all of them. */
+#define ENDPOINT_COUNT(ep, counter) STMT_START { \
+		(ep)->counters.counter++; \
+		(ep)->common->counters.counter++; \
+	} STMT_END
 
 static void endpoint_pump(struct endpoint *ep);
 
@@ -153,6 +158,34 @@ static void lane_retry_later(struct lane *lane)
 
 /* What becomes of a notification */
 
+static void
+endpoint_tell_answered(struct endpoint *ep, int64_t id, const char *label,
+		       const struct answer *answer, unsigned int msecs)
+{
+	struct endpoint_watch *watch;
+
+	for (watch = ep->common->watches; watch != NULL; watch = watch->next) {
+		if (watch->id == id) {
+			watch->answered(watch, label, answer, msecs);
+			return;
+		}
+	}
+}
+
+static void
+endpoint_tell_finished(struct endpoint *ep, int64_t id, const char *error)
+{
+	struct endpoint_watch *watch;
+
+	for (watch = ep->common->watches; watch != NULL; watch = watch->next) {
+		if (watch->id == id) {
+			DLLIST_REMOVE(&ep->common->watches, watch);
+			watch->finished(watch, error);
+			return;
+		}
+	}
+}
+
 static void endpoint_remove(struct endpoint *ep, int64_t id)
 {
 	i_assert(ep->queued > 0);
@@ -170,9 +203,10 @@ endpoint_lost(struct endpoint *ep, const struct queue_item *item,
 		"user=%s folder=%s uid=%u endpoint=%s: %s",
 		str_sanitize(item->username, 128),
 		str_sanitize(item->folder, 128), item->uid,
-		ep->targets[0].label, str_sanitize(reason, 256));
+		ep->targets[0].sender_target.label, str_sanitize(reason, 256));
 	ep->given_up++;
 	endpoint_remove(ep, item->id);
+	endpoint_tell_finished(ep, item->id, reason);
 }
 
 /* Too old; error is what it has failed with, if it has. */
@@ -180,6 +214,7 @@ static void
 endpoint_lost_by_age(struct endpoint *ep, const struct queue_item *item,
 		     const char *error)
 {
+	ENDPOINT_COUNT(ep, expired);
 	endpoint_lost(ep, item, error == NULL ? "max_age reached" :
 		t_strconcat("max_age reached: ", error, NULL));
 }
@@ -213,21 +248,22 @@ target_changed_state(struct target *target, int64_t now)
 	case HEALTH_UP:
 		e_info(event, "Endpoint %s is up again after %"PRId64" s: "
 		       "%u notifications queued, %u given up",
-		       target->label, (now - target->down_since) / 1000,
+		       target->sender_target.label, (now - target->since) / 1000,
 		       ep->queued, ep->given_up);
+		target->since = now;
 		return;
 	case HEALTH_DOWN:
 		e_error(event, "Endpoint %s is down, notifications are kept "
-			"and tried again: %s", target->label, target->error);
+			"and tried again: %s", target->sender_target.label, target->error);
 		break;
 	case HEALTH_MISCONFIGURED:
 		e_error(event, "Endpoint %s takes no notifications, they are "
 			"kept (are url= and its credentials right?): %s",
-			target->label, target->error);
+			target->sender_target.label, target->error);
 		break;
 	}
 	ep->given_up = 0;
-	target->down_since = now;
+	target->since = now;
 }
 
 /* An attempt has failed, another one may succeed. */
@@ -246,16 +282,19 @@ lane_failed(struct lane *lane, struct target *target, enum answer_class class,
 		lane->strikes++;
 
 	if (lane->attempts > ep->max_retries) {
+		ENDPOINT_COUNT(ep, dropped);
 		lane_lost(lane, t_strdup_printf("max_retries=%u reached: %s",
 			ep->max_retries, lane->error));
 		return;
 	}
 	if (lane->strikes == STRIKES_MAX) {
+		ENDPOINT_COUNT(ep, dropped);
 		lane_lost(lane, t_strdup_printf(
 			"failed %u times while the endpoint took others: %s",
 			lane->strikes, lane->error));
 		return;
 	}
+	ENDPOINT_COUNT(ep, retried);
 	queue_set_attempts(ep->common->queue, lane->id, lane->attempts);
 	if (up)
 		lane_retry_later(lane);
@@ -275,6 +314,8 @@ static void lane_answered(const struct answer *answer, struct lane *lane)
 	bool changed;
 
 	lane->target = NULL;
+	endpoint_tell_answered(ep, lane->id, target->sender_target.label, answer,
+			       now - lane->sent);
 	if (class != ANSWER_DONE) {
 		i_free(lane->error);
 		lane->error = i_strdup(str_sanitize(answer->reason, 256));
@@ -288,10 +329,13 @@ static void lane_answered(const struct answer *answer, struct lane *lane)
 
 	switch (class) {
 	case ANSWER_DONE:
+		ENDPOINT_COUNT(ep, delivered);
 		endpoint_remove(ep, lane->id);
+		endpoint_tell_finished(ep, lane->id, NULL);
 		endpoint_lane_done(ep, lane);
 		break;
 	case ANSWER_REFUSED:
+		ENDPOINT_COUNT(ep, refused);
 		lane_lost(lane, t_strconcat("refused: ", lane->error, NULL));
 		break;
 	case ANSWER_LATER:
@@ -324,6 +368,7 @@ lane_send_item(struct lane *lane, struct target *target,
 		lane->judged_failed = FALSE;
 	}
 	lane->target = target;
+	lane->sent = http_notify_monotonic_msecs();
 	if (lane->fresh) {
 		lane->fresh = FALSE;
 		lane->ep->fresh_sent++;
@@ -573,7 +618,7 @@ bool endpoint_expire(struct endpoint *ep)
 	if (ep->queued == 0)
 		return FALSE;
 	items = t_new(struct queue_item, EXPIRE_BATCH);
-	count = queue_read(queue, ep->id, EXPIRE_BATCH,
+	count = queue_read(queue, ep->id, 0, EXPIRE_BATCH,
 			   pool_datastack_create(), items);
 	for (i = 0; i < count && items[i].id <= ep->scouted &&
 	     items[i].expires <= now; i++)
@@ -585,25 +630,82 @@ bool endpoint_expire(struct endpoint *ep)
 	return i == EXPIRE_BATCH;
 }
 
-/* Options */
+/* What an admin asks for */
 
-static void
-endpoint_set_target(struct endpoint *ep, unsigned int idx, const char *url,
-		    const struct http_notify_options *options)
+void endpoint_get_status(const struct endpoint *ep,
+			 struct endpoint_status *status_r)
 {
-	struct target *target = &ep->targets[idx];
-	struct sender_target *sender_target = &target->sender_target;
-	const struct http_url *http_url =
-		http_notify_url_parse(url, ep->pool);
+	const struct target *first = &ep->targets[0];
+	unsigned int i;
 
-	target->label = p_strdup(ep->pool,
-		http_url_create_authority(http_url));
-	sender_target->url = p_strdup(ep->pool, http_url_create(http_url));
-	sender_target->username = http_url->user;
-	sender_target->password = http_url->password;
-	sender_target->netrc_file = p_strdup(ep->pool, options->netrc_file);
-	sender_target->timeout_msecs = options->timeout_msecs;
+	i_zero(status_r);
+	/* a query may hold what is no one else's business */
+	status_r->url = t_strcut(first->sender_target.url, '?');
+	status_r->state = first->health.state;
+	status_r->state_secs =
+		(http_notify_monotonic_msecs() - first->since) / 1000;
+	for (i = 0; i < ep->targets_count; i++)
+		status_r->in_flight += ep->targets[i].health.in_flight;
+	if (ep->targets_count > 1) {
+		status_r->have_standby = TRUE;
+		status_r->standby_state = ep->targets[1].health.state;
+	}
+	status_r->queued = ep->queued;
+	status_r->counters = ep->counters;
+	status_r->last_error = first->error;
 }
+
+unsigned int endpoint_flush(struct endpoint *ep, const char *user_mask)
+{
+	struct hash_iterate_context *iter;
+	struct lane *lane;
+	char *username;
+	unsigned int i, count = 0;
+
+	iter = hash_table_iterate_init(ep->lanes);
+	while (hash_table_iterate(iter, ep->lanes, &username, &lane)) {
+		if (lane->to_retry != NULL &&
+		    wildcard_match(username, user_mask)) {
+			timeout_remove(&lane->to_retry);
+			lane_set_ready(lane);
+			count++;
+		}
+	}
+	hash_table_iterate_deinit(&iter);
+	for (i = 0; i < ep->targets_count; i++) {
+		if (ep->targets[i].health.state != HEALTH_UP) {
+			ep->targets[i].health.next_probe = 0;
+			count++;
+		}
+	}
+	endpoint_pump(ep);
+	return count;
+}
+
+bool endpoint_purge(struct endpoint *ep, const struct queue_item *item)
+{
+	struct lane *lane = hash_table_lookup(ep->lanes, item->username);
+
+	if (item->id > ep->scouted) {
+		/* it will be looked at soon */
+		return FALSE;
+	}
+	if (lane == NULL || lane->id != item->id)
+		endpoint_remove(ep, item->id);
+	else if (lane->target != NULL)
+		return FALSE;
+	else {
+		endpoint_remove(ep, item->id);
+		if (lane->to_retry == NULL)
+			lane_set_unready(lane);
+		endpoint_lane_done(ep, lane);
+		endpoint_run_later(ep, 0);
+	}
+	endpoint_tell_finished(ep, item->id, "purged");
+	return TRUE;
+}
+
+/* Options */
 
 void endpoint_set_options(struct endpoint *ep,
 			  const struct http_notify_options *options)
@@ -613,9 +715,12 @@ void endpoint_set_options(struct endpoint *ep,
 
 	ep->pool = pool_alloconly_create("http-notify endpoint", 1024);
 	ep->max_retries = options->max_retries;
-	endpoint_set_target(ep, 0, options->url, options);
-	if (options->standby_url != NULL)
-		endpoint_set_target(ep, 1, options->standby_url, options);
+	sender_target_init(&ep->targets[0].sender_target, options->url,
+			   options, ep->pool);
+	if (options->standby_url != NULL) {
+		sender_target_init(&ep->targets[1].sender_target,
+				   options->standby_url, options, ep->pool);
+	}
 	pool_unref(&old_pool);
 
 	for (i = 0; i < ep->targets_count; i++) {
@@ -650,6 +755,7 @@ endpoint_init(struct endpoint_common *common, int64_t id,
 	ep->targets_count = options->standby_url == NULL ? 1 : 2;
 	for (i = 0; i < ep->targets_count; i++) {
 		ep->targets[i].ep = ep;
+		ep->targets[i].since = http_notify_monotonic_msecs();
 		health_init(&ep->targets[i].health);
 	}
 	endpoint_set_options(ep, options);

@@ -1,7 +1,11 @@
 #ifndef HTTP_NOTIFY_ENDPOINT_H
 #define HTTP_NOTIFY_ENDPOINT_H
 
+#include "health.h"
+
+struct answer;
 struct http_notify_options;
+struct queue_item;
 
 /* One endpoint, with its standby if it has one: which of its queued
    notifications are sent when. In order for each mail user, different users at
@@ -13,6 +17,27 @@ struct http_notify_options;
    something in a backlog; not the queue. */
 struct endpoint;
 
+/* What became of notifications, since the service was started. */
+struct endpoint_counters {
+	uint64_t delivered;
+	/* attempts that failed */
+	uint64_t retried;
+	/* notifications that the endpoint refused, that failed too often, and
+	   that were too old */
+	uint64_t refused, dropped, expired;
+};
+
+/* Somebody who waits for what becomes of a notification. */
+struct endpoint_watch {
+	struct endpoint_watch *prev, *next;
+	int64_t id;
+	/* An attempt was answered by this server after this time. */
+	void (*answered)(struct endpoint_watch *watch, const char *label,
+			 const struct answer *answer, unsigned int msecs);
+	/* It is done: error = NULL, or lost. The watch has been removed. */
+	void (*finished)(struct endpoint_watch *watch, const char *error);
+};
+
 /* What all endpoints have in common. */
 struct endpoint_common {
 	struct queue *queue;
@@ -20,6 +45,24 @@ struct endpoint_common {
 	struct event *event;
 	/* notifications queued, as far as the endpoints have seen them */
 	unsigned int queued;
+	struct endpoint_counters counters;
+	struct endpoint_watch *watches;
+};
+
+struct endpoint_status {
+	/* without credentials */
+	const char *url;
+	/* of url, and for how long, in seconds */
+	enum health_state state;
+	int64_t state_secs;
+	/* of standby_url, if there is one */
+	bool have_standby;
+	enum health_state standby_state;
+
+	unsigned int queued, in_flight;
+	struct endpoint_counters counters;
+	/* NULL = nothing has failed */
+	const char *last_error;
 };
 
 /* The endpoint with this number in the queue. It does nothing before
@@ -37,6 +80,16 @@ void endpoint_set_options(struct endpoint *ep,
 int64_t endpoint_get_id(const struct endpoint *ep);
 /* Has it nothing queued or under way, and no trouble to remember? */
 bool endpoint_is_idle(const struct endpoint *ep);
+
+/* The strings live until the endpoint does something. */
+void endpoint_get_status(const struct endpoint *ep,
+			 struct endpoint_status *status_r);
+
+/* Try now what waits for another attempt, of users that match the mask, and
+   probe servers that are not up. Returns the number of waits that ended. */
+unsigned int endpoint_flush(struct endpoint *ep, const char *user_mask);
+/* Drop a notification of this endpoint's. Returns FALSE if it is under way. */
+bool endpoint_purge(struct endpoint *ep, const struct queue_item *item);
 
 /* Something has been stored. */
 void endpoint_run(struct endpoint *ep);

@@ -28,8 +28,10 @@ struct lane {
 	bool judged_failed;
 	/* why the last one failed */
 	char *error;
-	/* where it is under way to */
+	/* where it is under way to, and since when (monotonic, in
+	   milliseconds) */
 	struct target *target;
+	int64_t sent;
 	/* it waits for its next attempt */
 	struct timeout *to_retry;
 	/* how often it has waited for one */

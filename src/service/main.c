@@ -6,6 +6,8 @@
 #include "master-service-settings.h"
 #include "master-service-ssl-settings.h"
 
+#include "admin.h"
+#include "admin-protocol.h"
 #include "delivery.h"
 #include "handoff.h"
 #include "intake.h"
@@ -26,6 +28,7 @@ static struct queue *queue;
 static struct sender *sender;
 static struct delivery *delivery;
 static struct intake *intake;
+static struct admin *admin;
 
 /* Once per spell. */
 static void queue_log_trouble(const char *what, const char *error)
@@ -46,22 +49,27 @@ queue_committed(const char *error, void *context ATTR_UNUSED)
 	queue_log_trouble("written", error);
 	/* mail processes first: their deliveries are waiting */
 	intake_committed(intake, error);
+	if (admin != NULL)
+		admin_committed(admin, error);
 	if (delivery != NULL)
 		delivery_run(delivery);
 }
 
 static void client_connected(struct master_service_connection *conn)
 {
-	/* What is not accepted is closed, as on the admin socket, and as long
-	   as there is no queue. */
-	if (intake != NULL &&
-	    strcmp(conn->name, HTTP_NOTIFY_HANDOFF_SOCKET) == 0)
+	/* What is not accepted is closed: as long as there is no queue, and on
+	   a socket of another name, which is none of ours. */
+	if (intake == NULL)
+		return;
+	if (strcmp(conn->name, HTTP_NOTIFY_HANDOFF_SOCKET) == 0)
 		intake_connected(intake, conn);
+	else if (strcmp(conn->name, HTTP_NOTIFY_ADMIN_SOCKET) == 0)
+		admin_connected(admin, conn);
 }
 
 /* A service that ends because of an admin's mistake is started again and again,
    then later and later, and Dovecot's log is all that it fills. */
-static void main_open_queue(const struct http_notify_settings *set)
+static void main_open_queue(struct http_notify_settings *set)
 {
 	const struct master_service_settings *service_set =
 		master_service_settings_get(master_service);
@@ -78,10 +86,11 @@ static void main_open_queue(const struct http_notify_settings *set)
 	queue_log_trouble("opened", NULL);
 	delivery = delivery_init(queue, sender, set->queue_limit);
 	intake = intake_init(queue, delivery);
+	admin = admin_init(queue, delivery, sender);
 	delivery_run(delivery);
 }
 
-static void main_init(const struct http_notify_settings *set)
+static void main_init(struct http_notify_settings *set)
 {
 	sender = sender_init(master_service_ssl_settings_get(master_service),
 			     "dovecot-http-notify/"HTTP_NOTIFY_VERSION);
@@ -97,6 +106,7 @@ static void main_deinit(void)
 		intake_linger(intake, LINGER_MSECS);
 	sender_deinit(&sender);
 	if (intake != NULL) {
+		admin_deinit(&admin);
 		delivery_deinit(&delivery);
 		queue_deinit(&queue);
 		intake_deinit(&intake);

@@ -512,11 +512,12 @@ int64_t queue_last_id(struct queue *queue, int64_t endpoint)
 }
 
 unsigned int
-queue_read(struct queue *queue, int64_t endpoint, unsigned int limit,
-	   pool_t pool, struct queue_item *items_r)
+queue_read(struct queue *queue, int64_t endpoint, int64_t after_id,
+	   unsigned int limit, pool_t pool, struct queue_item *items_r)
 {
 	sqlite3_stmt *stmt =
-		queue_select(queue, STATEMENT_READ, ID_FIRST(endpoint),
+		queue_select(queue, STATEMENT_READ,
+			     I_MAX(after_id, ID_FIRST(endpoint)),
 			     queue_last_id(queue, endpoint), limit);
 	unsigned int count = 0;
 

@@ -71,11 +71,11 @@ void queue_endpoints_foreach(struct queue *queue,
 int queue_add(struct queue *queue, struct queue_item *item,
 	      const char **error_r);
 
-/* Read an endpoint's first stored items, in order, at most limit. Returns how
-   many. */
+/* Read an endpoint's stored items with ids above after_id, in order, at most
+   limit. Returns how many. */
 unsigned int
-queue_read(struct queue *queue, int64_t endpoint, unsigned int limit,
-	   pool_t pool, struct queue_item *items_r);
+queue_read(struct queue *queue, int64_t endpoint, int64_t after_id,
+	   unsigned int limit, pool_t pool, struct queue_item *items_r);
 /* Returns 1, 0 if there is no such item any more, -1 if it can't be read, which
    is logged. */
 int queue_read_item(struct queue *queue, int64_t id, pool_t pool,

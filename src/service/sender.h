@@ -2,6 +2,7 @@
 #define HTTP_NOTIFY_SENDER_H
 
 #include "answer.h"
+#include "sender-target.h"
 
 struct master_service_ssl_settings;
 
@@ -9,18 +10,6 @@ struct master_service_ssl_settings;
    not try again. Connections are kept alive and shared by all requests to the
    same server; over TLS HTTP/2 is used where the server offers it. */
 struct sender;
-
-/* Where requests go, and how. */
-struct sender_target {
-	/* without credentials */
-	const char *url;
-	/* Basic credentials, decoded; NULL = none */
-	const char *username, *password;
-	/* netrc(5) file with them instead; NULL = none */
-	const char *netrc_file;
-	/* from connecting to the end of the answer */
-	unsigned int timeout_msecs;
-};
 
 /* answer lives until the callback returns. */
 typedef void sender_callback_t(const struct answer *answer, void *context);

@@ -1,4 +1,7 @@
 #include "lib.h"
+#include "istream.h"
+#include "str.h"
+#include "strescape.h"
 
 #include "fuzz-common.h"
 
@@ -33,6 +36,22 @@ const char *const *fuzz_words_dup(pool_t pool, const char *const *words)
 	for (i = 0; i < count; i++)
 		dup[i] = p_strdup(pool, words[i]);
 	return dup;
+}
+
+const char *const *fuzz_fields_of(const string_t *dest)
+{
+	const unsigned char *data = str_data(dest);
+	size_t size = str_len(dest);
+	struct istream *input = i_stream_create_from_data(data, size);
+	const char *const *fields;
+
+	i_assert(memchr(data, '\0', size) == NULL);
+	i_assert(memchr(data, '\r', size) == NULL);
+	i_assert(memchr(data, '\n', size) == data + size - 1);
+	fields = t_strsplit_tabescaped(i_stream_read_next_line(input));
+	i_assert(i_stream_read_next_line(input) == NULL);
+	i_stream_unref(&input);
+	return fields;
 }
 
 bool fuzz_has_controls(const char *str)

@@ -10,6 +10,9 @@ void fuzz_one(const unsigned char *data, size_t size, pool_t pool);
 /* Each word is allocated from the pool, and so is the array. */
 const char *const *fuzz_words_dup(pool_t pool, const char *const *words);
 
+/* What the other side splits: asserts that dest is one line. */
+const char *const *fuzz_fields_of(const string_t *dest);
+
 bool fuzz_has_controls(const char *str);
 
 #endif

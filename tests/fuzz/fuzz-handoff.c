@@ -8,23 +8,6 @@
 
 #include "fuzz-common.h"
 
-/* What the other side splits: the one line that was appended. */
-static const char *const *fields_of(const string_t *dest)
-{
-	const unsigned char *data = str_data(dest);
-	size_t size = str_len(dest);
-	struct istream *input = i_stream_create_from_data(data, size);
-	const char *const *fields;
-
-	i_assert(memchr(data, '\0', size) == NULL);
-	i_assert(memchr(data, '\r', size) == NULL);
-	i_assert(memchr(data, '\n', size) == data + size - 1);
-	fields = t_strsplit_tabescaped(i_stream_read_next_line(input));
-	i_assert(i_stream_read_next_line(input) == NULL);
-	i_stream_unref(&input);
-	return fields;
-}
-
 /* All there are: they repeat nothing of the line. */
 static void check_error(const char *error)
 {
@@ -54,7 +37,7 @@ static void check_session(const char *const *fields)
 		return;
 	}
 	http_notify_handoff_append_session(dest, session);
-	i_assert(http_notify_handoff_parse_session(fields_of(dest), again,
+	i_assert(http_notify_handoff_parse_session(fuzz_fields_of(dest), again,
 						   &error) == 0);
 	i_assert(guid_128_equals(again, session));
 }
@@ -89,7 +72,7 @@ static void check_handoff(const char *const *fields)
 	i_assert(handoff.options[0] != NULL);
 
 	http_notify_handoff_append(dest, &handoff);
-	i_assert(http_notify_handoff_parse(fields_of(dest), &again,
+	i_assert(http_notify_handoff_parse(fuzz_fields_of(dest), &again,
 					   &error) == 0);
 	check_handoff_equals(&handoff, &again);
 }
@@ -105,7 +88,7 @@ static void check_reply(const char *const *fields)
 		return;
 	}
 	http_notify_handoff_append_reply(dest, &reply);
-	i_assert(http_notify_handoff_parse_reply(fields_of(dest), &again,
+	i_assert(http_notify_handoff_parse_reply(fuzz_fields_of(dest), &again,
 						 &error) == 0);
 	i_assert(again.seq == reply.seq);
 	i_assert(null_strcmp(again.error, reply.error) == 0);

@@ -136,8 +136,28 @@ class Dovecot:
             queue = self.dir / "state/http-notify"
             queue.mkdir(mode=0o700)
             shutil.chown(queue, "dovecot")
+            self._lay_out_doveadm(libexec, modules)
         link_all(pathlib.Path("/usr/lib/dovecot/modules"), modules)
         link_all(pathlib.Path("/usr/lib/dovecot"), libexec)
+
+    def _lay_out_doveadm(self, libexec, modules):
+        """Where doveadm's own modules are is compiled into it. Copies look for
+        them in the directory they run in."""
+        (modules / "doveadm").unlink()
+        for source in (self.stage / "usr/lib/dovecot/modules/doveadm",
+                       pathlib.Path("/usr/lib/dovecot/modules/doveadm")):
+            link_all(source, modules / "doveadm")
+        (self.dir / "run/modules").symlink_to(modules)
+        compiled_in = b"/usr/lib/dovecot/modules/doveadm"
+        relative = b"modules/doveadm".ljust(len(compiled_in), b"\0")
+        for source, copy in (
+                ("/usr/bin/doveadm", self.dir / "doveadm"),
+                ("/usr/lib/dovecot/doveadm-server",
+                 libexec / "doveadm-server")):
+            program = pathlib.Path(source).read_bytes()
+            assert compiled_in in program
+            copy.write_bytes(program.replace(compiled_in, relative))
+            copy.chmod(0o755)
 
     def configure(self, *plugin_lines, extra="", userdb=""):
         """plugin_lines go into plugin { }, extra to the end, userdb before
@@ -332,6 +352,21 @@ class Dovecot:
         finally:
             lmtp.close()
         return end - begin
+
+    def doveadm_start(self, *args):
+        """doveadm ...; returns the process."""
+        return subprocess.Popen(
+            [self.dir / "doveadm", "-c", str(self.main), *args],
+            cwd=self.dir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, universal_newlines=True)
+
+    def doveadm(self, *args, status=0):
+        """Returns what it printed."""
+        with self.doveadm_start(*args) as process:
+            stdout, stderr = process.communicate(timeout=120)
+        assert process.returncode == status, (
+            process.returncode, stdout, stderr, self.log())
+        return stdout + stderr
 
     def lda(self, user, message, groups=()):
         """By dovecot-lda as the mail user, as an MTA runs it."""

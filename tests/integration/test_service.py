@@ -467,12 +467,3 @@ def test_endpoint_on_another_port_is_another_endpoint(endpoint):
         endpoint.wait(10)
         wait_for(lambda: dovecot.queued() == 10, what="the dead one's queue")
         assert len(dovecot.log_lines("Error:")) == 1
-
-
-def test_admin_socket_takes_no_notifications(dovecot, endpoint):
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(str(dovecot.dir / "run/http-notify-admin"))
-        sock.settimeout(10)
-        assert sock.recv(1) == b""
-    dovecot.deliver("bob", message())
-    endpoint.wait(1)

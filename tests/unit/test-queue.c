@@ -870,12 +870,12 @@ static void test_first_items_are_read_whole(void **state ATTR_UNUSED)
 
 	add_some();
 	commit();
-	assert_int_equal(queue_read(queue, endpoint, 3,
+	assert_int_equal(queue_read(queue, endpoint, 0, 3,
 				    pool_datastack_create(), items), 3);
 	assert_string_equal(items_to_str(items, 3), "alice:1 bob:2 alice:3");
 	assert_string_equal(items[1].body, "{}");
 	queue_remove(queue, items[0].id);
-	assert_int_equal(queue_read(queue, endpoint, 3,
+	assert_int_equal(queue_read(queue, endpoint, 0, 3,
 				    pool_datastack_create(), items), 3);
 	assert_string_equal(items_to_str(items, 3), "bob:2 alice:3 alice:4");
 }

@@ -1,0 +1,25 @@
+#ifndef HTTP_NOTIFY_ADMIN_CLIENT_H
+#define HTTP_NOTIFY_ADMIN_CLIENT_H
+
+struct http_notify_admin_command;
+
+/* doveadm's side of the admin socket (admin-protocol.h). It waits. */
+struct admin_client;
+
+/* Returns NULL and error_r if the service can't be reached. */
+struct admin_client *
+admin_client_init(const char *base_dir, const char **error_r);
+void admin_client_deinit(struct admin_client **client);
+
+/* Send a command. */
+void admin_client_send(struct admin_client *client,
+		       const struct http_notify_admin_command *command);
+/* Wait for the next line of the answer, for at most this time. Returns 1 and
+   row_r, which has this many fields, without control characters, and lives on
+   the data stack; 0 and count_r at the answer's end; -1 and error_r if it ended
+   with an error or did not come. */
+int admin_client_read(struct admin_client *client, unsigned int timeout_msecs,
+		      unsigned int fields_count, const char *const **row_r,
+		      uint64_t *count_r, const char **error_r);
+
+#endif

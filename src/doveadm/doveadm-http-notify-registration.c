@@ -1,0 +1,221 @@
+/* doveadm http-notify register | unregister | list */
+#include "lib.h"
+#include "mail-namespace.h"
+#include "mail-storage.h"
+#include "str-sanitize.h"
+#include "doveadm-print.h"
+
+#include "doveadm-http-notify.h"
+#include "metadata.h"
+#include "registration.h"
+
+struct registration_cmd_context {
+	struct doveadm_mail_cmd_context ctx;
+	/* the value to set, NULL = remove */
+	const char *value;
+};
+
+/* What server-level METADATA belongs to. It does not depend on INBOX's ACLs. */
+static struct mailbox *registration_inbox_alloc(struct mail_user *user)
+{
+	struct mail_namespace *ns = mail_namespace_find_inbox(user->namespaces);
+
+	return mailbox_alloc(ns->list, "INBOX", MAILBOX_FLAG_IGNORE_ACLS |
+			     MAILBOX_FLAG_ATTRIBUTE_SESSION);
+}
+
+static int
+registration_failed(struct doveadm_mail_cmd_context *ctx, const char *what,
+		    const char *error)
+{
+	i_error("METADATA "HTTP_NOTIFY_METADATA_ENTRY" can't be %s: %s",
+		what, error);
+	doveadm_mail_failed_error(ctx, MAIL_ERROR_TEMP);
+	return -1;
+}
+
+static int
+registration_set(struct doveadm_mail_cmd_context *ctx, struct mailbox *inbox,
+		 const char *value)
+{
+	const char *old_value, *error;
+	int ret;
+
+	if (mailbox_open(inbox) < 0) {
+		i_error("INBOX can't be opened: %s",
+			mailbox_get_last_internal_error(inbox, NULL));
+		doveadm_mail_failed_mailbox(ctx, inbox);
+		return -1;
+	}
+	ret = http_notify_metadata_get(inbox, &old_value, &error);
+	if (ret < 0)
+		return registration_failed(ctx, "read", error);
+	if (null_strcmp(ret == 0 ? NULL : old_value, value) == 0) {
+		doveadm_print("no");
+		return 0;
+	}
+	if (http_notify_metadata_set(inbox, value, &error) < 0)
+		return registration_failed(ctx, "written", error);
+	doveadm_print("yes");
+	return 0;
+}
+
+static int
+cmd_registration_set_run(struct doveadm_mail_cmd_context *_ctx,
+			 struct mail_user *user)
+{
+	struct registration_cmd_context *ctx =
+		container_of(_ctx, struct registration_cmd_context, ctx);
+	struct mailbox *inbox = registration_inbox_alloc(user);
+	int ret;
+
+	ret = registration_set(_ctx, inbox, ctx->value);
+	mailbox_free(&inbox);
+	return ret;
+}
+
+static void cmd_registration_set_print_headers(void)
+{
+	doveadm_print_header("changed", "changed", 0);
+}
+
+static void
+cmd_register_init(struct doveadm_mail_cmd_context *_ctx,
+		  const char *const args[])
+{
+	struct registration_cmd_context *ctx =
+		container_of(_ctx, struct registration_cmd_context, ctx);
+	uint32_t user_id, context_id;
+
+	if (str_array_length(args) != 1)
+		doveadm_mail_help_name("http-notify register");
+	if (!http_notify_registration_parse_ox(args[0], &user_id,
+					       &context_id)) {
+		i_fatal_status(EX_USAGE, "%s: must be the numbers of an OX "
+			       "user and context, such as 3@1", args[0]);
+	}
+	ctx->value = p_strdup_printf(_ctx->pool, "user=%u@%u", user_id,
+				     context_id);
+	cmd_registration_set_print_headers();
+}
+
+static void
+cmd_unregister_init(struct doveadm_mail_cmd_context *_ctx ATTR_UNUSED,
+		    const char *const args[])
+{
+	if (args[0] != NULL)
+		doveadm_mail_help_name("http-notify unregister");
+	cmd_registration_set_print_headers();
+}
+
+static struct doveadm_mail_cmd_context *
+cmd_registration_alloc(void (*init)(struct doveadm_mail_cmd_context *ctx,
+				    const char *const args[]))
+{
+	struct registration_cmd_context *ctx;
+
+	ctx = doveadm_mail_cmd_alloc(struct registration_cmd_context);
+	ctx->ctx.add_username_header = TRUE;
+	ctx->ctx.v.init = init;
+	ctx->ctx.v.run = cmd_registration_set_run;
+	doveadm_print_init(DOVEADM_PRINT_TYPE_TABLE);
+	return &ctx->ctx;
+}
+
+static struct doveadm_mail_cmd_context *cmd_register_alloc(void)
+{
+	return cmd_registration_alloc(cmd_register_init);
+}
+
+static struct doveadm_mail_cmd_context *cmd_unregister_alloc(void)
+{
+	return cmd_registration_alloc(cmd_unregister_init);
+}
+
+/* Control characters would spoil the table. */
+static void registration_print(const char *value)
+{
+	const char *user, *error;
+	uint32_t user_id, context_id;
+
+	if (http_notify_registration_parse(value, &user, &error) == 0 &&
+	    http_notify_registration_parse_ox(user, &user_id, &context_id)) {
+		doveadm_print_num(user_id);
+		doveadm_print_num(context_id);
+		doveadm_print("");
+		return;
+	}
+	doveadm_print("");
+	doveadm_print("");
+	doveadm_print(str_sanitize(value, SIZE_MAX));
+}
+
+static int
+cmd_list_run(struct doveadm_mail_cmd_context *ctx, struct mail_user *user)
+{
+	struct mailbox *inbox = registration_inbox_alloc(user);
+	const char *value, *error;
+	int ret;
+
+	ret = http_notify_metadata_get(inbox, &value, &error);
+	if (ret < 0)
+		(void)registration_failed(ctx, "read", error);
+	else if (ret > 0)
+		registration_print(value);
+	mailbox_free(&inbox);
+	return ret < 0 ? -1 : 0;
+}
+
+static void
+cmd_list_init(struct doveadm_mail_cmd_context *ctx ATTR_UNUSED,
+	      const char *const args[])
+{
+	if (args[0] != NULL)
+		doveadm_mail_help_name("http-notify list");
+	doveadm_print_header("user", "OX user",
+			     DOVEADM_PRINT_HEADER_FLAG_RIGHT_JUSTIFY);
+	doveadm_print_header("context", "OX context",
+			     DOVEADM_PRINT_HEADER_FLAG_RIGHT_JUSTIFY);
+	doveadm_print_header("other", "other", 0);
+}
+
+static struct doveadm_mail_cmd_context *cmd_list_alloc(void)
+{
+	struct doveadm_mail_cmd_context *ctx;
+
+	ctx = doveadm_mail_cmd_alloc(struct doveadm_mail_cmd_context);
+	ctx->add_username_header = TRUE;
+	ctx->v.init = cmd_list_init;
+	ctx->v.run = cmd_list_run;
+	doveadm_print_init(DOVEADM_PRINT_TYPE_TABLE);
+	return ctx;
+}
+
+struct doveadm_cmd_ver2 doveadm_cmd_http_notify_register = {
+	.name = "http-notify register",
+	.mail_cmd = cmd_register_alloc,
+	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX"<OX user>@<OX context>",
+DOVEADM_CMD_PARAMS_START
+DOVEADM_CMD_MAIL_COMMON
+DOVEADM_CMD_PARAM('\0', "registration", CMD_PARAM_STR,
+		  CMD_PARAM_FLAG_POSITIONAL)
+DOVEADM_CMD_PARAMS_END
+};
+
+struct doveadm_cmd_ver2 doveadm_cmd_http_notify_unregister = {
+	.name = "http-notify unregister",
+	.mail_cmd = cmd_unregister_alloc,
+	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX,
+DOVEADM_CMD_PARAMS_START
+DOVEADM_CMD_MAIL_COMMON
+DOVEADM_CMD_PARAMS_END
+};
+
+struct doveadm_cmd_ver2 doveadm_cmd_http_notify_list = {
+	.name = "http-notify list",
+	.mail_cmd = cmd_list_alloc,
+	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX,
+DOVEADM_CMD_PARAMS_START
+DOVEADM_CMD_MAIL_COMMON
+DOVEADM_CMD_PARAMS_END
+};

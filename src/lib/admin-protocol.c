@@ -1,0 +1,110 @@
+#include "lib.h"
+#include "str.h"
+#include "strescape.h"
+#include "strnum.h"
+
+#include "admin-protocol.h"
+
+static const char *const verb_names[] = {
+	[HTTP_NOTIFY_ADMIN_STATUS] = "STATUS",
+	[HTTP_NOTIFY_ADMIN_QUEUE] = "QUEUE",
+	[HTTP_NOTIFY_ADMIN_FLUSH] = "FLUSH",
+	[HTTP_NOTIFY_ADMIN_PURGE] = "PURGE",
+	[HTTP_NOTIFY_ADMIN_PROBE] = "PROBE",
+	[HTTP_NOTIFY_ADMIN_SEND] = "SEND",
+};
+
+static void append_field(string_t *dest, const char *field)
+{
+	str_append_c(dest, '\t');
+	str_append_tabescaped(dest, field);
+}
+
+void http_notify_admin_append(string_t *dest,
+			      const struct http_notify_admin_command *command)
+{
+	const char *const *option;
+
+	str_append(dest, verb_names[command->verb]);
+	switch (command->verb) {
+	case HTTP_NOTIFY_ADMIN_STATUS:
+		break;
+	case HTTP_NOTIFY_ADMIN_QUEUE:
+	case HTTP_NOTIFY_ADMIN_FLUSH:
+	case HTTP_NOTIFY_ADMIN_PURGE:
+		append_field(dest, command->user_mask);
+		append_field(dest, command->endpoint_mask);
+		break;
+	case HTTP_NOTIFY_ADMIN_SEND:
+		append_field(dest, command->username);
+		append_field(dest, command->folder);
+		str_printfa(dest, "\t%u", command->uid);
+		/* fall through */
+	case HTTP_NOTIFY_ADMIN_PROBE:
+		append_field(dest, command->body);
+		for (option = command->options; *option != NULL; option++)
+			append_field(dest, *option);
+		break;
+	}
+	str_append_c(dest, '\n');
+}
+
+/* The fields behind the verb. */
+static int
+parse_args(const char *const *args, struct http_notify_admin_command *command,
+	   const char **error_r)
+{
+	unsigned int count = str_array_length(args);
+
+	switch (command->verb) {
+	case HTTP_NOTIFY_ADMIN_STATUS:
+		if (count == 0)
+			return 0;
+		break;
+	case HTTP_NOTIFY_ADMIN_QUEUE:
+	case HTTP_NOTIFY_ADMIN_FLUSH:
+	case HTTP_NOTIFY_ADMIN_PURGE:
+		if (count != 2)
+			break;
+		command->user_mask = args[0];
+		command->endpoint_mask = args[1];
+		return 0;
+	case HTTP_NOTIFY_ADMIN_PROBE:
+		if (count < 2)
+			break;
+		command->body = args[0];
+		command->options = args + 1;
+		return 0;
+	case HTTP_NOTIFY_ADMIN_SEND:
+		if (count < 5)
+			break;
+		if (str_to_uint32(args[2], &command->uid) < 0) {
+			*error_r = "SEND has an invalid UID";
+			return -1;
+		}
+		command->username = args[0];
+		command->folder = args[1];
+		command->body = args[3];
+		command->options = args + 4;
+		return 0;
+	}
+	*error_r = "command has a wrong number of fields";
+	return -1;
+}
+
+int http_notify_admin_parse(const char *const *fields,
+			    struct http_notify_admin_command *command_r,
+			    const char **error_r)
+{
+	unsigned int verb;
+
+	i_zero(command_r);
+	for (verb = 0; verb < N_ELEMENTS(verb_names); verb++) {
+		if (null_strcmp(fields[0], verb_names[verb]) == 0) {
+			command_r->verb = verb;
+			return parse_args(fields + 1, command_r, error_r);
+		}
+	}
+	*error_r = "command is not known";
+	return -1;
+}

@@ -1,0 +1,82 @@
+#include "lib.h"
+#include "istream.h"
+#include "mail-storage.h"
+#include "mailbox-attribute.h"
+
+#include "metadata.h"
+
+/* Where lib-storage keeps a private entry of the server level. */
+#define METADATA_KEY \
+	MAILBOX_ATTRIBUTE_PREFIX_DOVECOT_PVT_SERVER \
+	"vendor/vendor.dovecot/http-notify"
+/* of http_notify_metadata_try_set() */
+#define METADATA_TRY_KEY METADATA_KEY"-check"
+
+static const char *
+metadata_error(struct mailbox *inbox, const char *access)
+{
+	return t_strdup_printf("%s (mail_attribute_dict must be set to a "
+		"dictionary that this process can %s)",
+		mailbox_get_last_internal_error(inbox, NULL), access);
+}
+
+int http_notify_metadata_get(struct mailbox *inbox, const char **value_r,
+			     const char **error_r)
+{
+	struct mail_attribute_value attr;
+	int ret;
+
+	ret = mailbox_attribute_get(inbox, MAIL_ATTRIBUTE_TYPE_PRIVATE,
+				    METADATA_KEY, &attr);
+	if (ret < 0) {
+		*error_r = metadata_error(inbox, "read");
+		return -1;
+	}
+	if (ret > 0 && attr.value == NULL) {
+		/* no backend has one as a stream for this entry */
+		i_stream_unref(&attr.value_stream);
+		*error_r = "the value is too long";
+		return -1;
+	}
+	*value_r = attr.value;
+	return ret;
+}
+
+static int
+metadata_set(struct mailbox *inbox, const char *key, const char *value,
+	     const char **error_r)
+{
+	const struct mail_attribute_value attr = { .value = value };
+	struct mailbox_transaction_context *trans;
+	int ret;
+
+	trans = mailbox_transaction_begin(inbox,
+		MAILBOX_TRANSACTION_FLAG_EXTERNAL, __func__);
+	ret = value == NULL ?
+		mailbox_attribute_unset(trans, MAIL_ATTRIBUTE_TYPE_PRIVATE,
+					key) :
+		mailbox_attribute_set(trans, MAIL_ATTRIBUTE_TYPE_PRIVATE,
+				      key, &attr);
+	if (ret < 0)
+		mailbox_transaction_rollback(&trans);
+	else
+		ret = mailbox_transaction_commit(&trans);
+	if (ret < 0) {
+		*error_r = metadata_error(inbox, "write");
+		return -1;
+	}
+	return 0;
+}
+
+int http_notify_metadata_set(struct mailbox *inbox, const char *value,
+			     const char **error_r)
+{
+	return metadata_set(inbox, METADATA_KEY, value, error_r);
+}
+
+int http_notify_metadata_try_set(struct mailbox *inbox, const char **error_r)
+{
+	if (metadata_set(inbox, METADATA_TRY_KEY, "check", error_r) < 0)
+		return -1;
+	return metadata_set(inbox, METADATA_TRY_KEY, NULL, error_r);
+}

@@ -1,0 +1,21 @@
+#ifndef HTTP_NOTIFY_METADATA_H
+#define HTTP_NOTIFY_METADATA_H
+
+struct mailbox;
+
+/* A user's registration where lib-storage keeps it. For processes that have
+   Dovecot's lib-storage. */
+
+/* Returns 1 and value_r, which lives on the data stack or until the mailbox is
+   closed, 0 if there is none, -1 and error_r, which says what to do. */
+int http_notify_metadata_get(struct mailbox *inbox, const char **value_r,
+			     const char **error_r);
+/* Set the value, or remove the entry if value is NULL. The mailbox must be
+   open. Returns 0, or -1 and error_r, which says what to do. */
+int http_notify_metadata_set(struct mailbox *inbox, const char *value,
+			     const char **error_r);
+/* Try to set another value beside the registration, which is removed again.
+   The mailbox must be open. Returns 0, or -1 and error_r. */
+int http_notify_metadata_try_set(struct mailbox *inbox, const char **error_r);
+
+#endif

@@ -1,0 +1,13 @@
+#ifndef HTTP_NOTIFY_NOTIFICATION_MAIL_H
+#define HTTP_NOTIFY_NOTIFICATION_MAIL_H
+
+struct http_notify_notification;
+struct mail;
+
+/* Fill from, subject and snippet with what a message has. The strings live in
+   the pool. For processes that have Dovecot's lib-storage. */
+void http_notify_notification_read_mail(
+	struct http_notify_notification *notification, struct mail *mail,
+	pool_t pool);
+
+#endif

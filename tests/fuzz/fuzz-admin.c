@@ -1,0 +1,96 @@
+/* Commands that come over the admin socket. */
+#include "lib.h"
+#include "istream.h"
+#include "str.h"
+#include "strescape.h"
+
+#include "admin-protocol.h"
+
+#include "fuzz-common.h"
+
+/* All there are: they repeat nothing of the line. */
+static void check_error(const char *error)
+{
+	static const char *const errors[] = {
+		"command is not known",
+		"command has a wrong number of fields",
+		"SEND has an invalid UID",
+		NULL
+	};
+
+	i_assert(str_array_find(errors, error));
+}
+
+/* What a command has not is NULL in both. */
+static void
+check_equals(const struct http_notify_admin_command *a,
+	     const struct http_notify_admin_command *b)
+{
+	unsigned int i;
+
+	i_assert(a->verb == b->verb);
+	i_assert(null_strcmp(a->user_mask, b->user_mask) == 0);
+	i_assert(null_strcmp(a->endpoint_mask, b->endpoint_mask) == 0);
+	i_assert(null_strcmp(a->username, b->username) == 0);
+	i_assert(null_strcmp(a->folder, b->folder) == 0);
+	i_assert(a->uid == b->uid);
+	i_assert(null_strcmp(a->body, b->body) == 0);
+	i_assert((a->options == NULL) == (b->options == NULL));
+	if (a->options == NULL)
+		return;
+	for (i = 0; a->options[i] != NULL; i++)
+		i_assert(null_strcmp(a->options[i], b->options[i]) == 0);
+	i_assert(b->options[i] == NULL);
+}
+
+/* The service uses these without a look. */
+static void check_complete(const struct http_notify_admin_command *command)
+{
+	switch (command->verb) {
+	case HTTP_NOTIFY_ADMIN_STATUS:
+		break;
+	case HTTP_NOTIFY_ADMIN_QUEUE:
+	case HTTP_NOTIFY_ADMIN_FLUSH:
+	case HTTP_NOTIFY_ADMIN_PURGE:
+		i_assert(command->user_mask != NULL);
+		i_assert(command->endpoint_mask != NULL);
+		break;
+	case HTTP_NOTIFY_ADMIN_SEND:
+		i_assert(command->username != NULL);
+		i_assert(command->folder != NULL);
+		/* fall through */
+	case HTTP_NOTIFY_ADMIN_PROBE:
+		i_assert(command->body != NULL);
+		i_assert(command->options[0] != NULL);
+		break;
+	}
+}
+
+static void check_command(const char *const *fields)
+{
+	struct http_notify_admin_command command, again;
+	string_t *dest = t_str_new(256);
+	const char *error;
+
+	if (http_notify_admin_parse(fields, &command, &error) < 0) {
+		check_error(error);
+		return;
+	}
+	check_complete(&command);
+	http_notify_admin_append(dest, &command);
+	i_assert(http_notify_admin_parse(fuzz_fields_of(dest), &again,
+					 &error) == 0);
+	check_equals(&command, &again);
+}
+
+void fuzz_one(const unsigned char *data, size_t size, pool_t pool)
+{
+	struct istream *input = i_stream_create_from_data(data, size);
+	const char *line;
+
+	while ((line = i_stream_read_next_line(input)) != NULL) T_BEGIN {
+		check_command(fuzz_words_dup(pool,
+				t_strsplit_tabescaped(line)));
+	} T_END;
+	i_stream_unref(&input);
+}

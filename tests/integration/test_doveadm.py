@@ -1,0 +1,1163 @@
+"""doveadm http-notify: what admins do and see."""
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.parse
+
+import pytest
+
+from conftest import driver, running_dovecot
+from harness.dovecot import (METADATA_ENTRY, free_port, message,
+                             wait_for)
+from harness.endpoint import LOGIN, PASSWORD, Endpoint
+
+SECRETS = [PASSWORD, urllib.parse.quote(PASSWORD, safe=""),
+           base64.b64encode(("%s:%s" % (LOGIN, PASSWORD)).encode()).decode()]
+EX_USAGE, EX_DATAERR, EX_NOUSER, EX_TEMPFAIL = 64, 65, 67, 75
+
+
+def doveadm(dovecot, *args, status=0, options=()):
+    """doveadm http-notify ..., none of whose output has a secret in it."""
+    output = dovecot.doveadm(*options, "http-notify", *args, status=status)
+    for secret in SECRETS:
+        assert secret not in output
+    return output
+
+
+def rows(dovecot, *args, status=0):
+    """... as JSON, and nothing else."""
+    return json.loads(doveadm(dovecot, *args, status=status,
+                              options=("-f", "json")))
+
+
+def check(dovecot, *args, user="bob", status=0):
+    """What check says: its rows' details by their links, "" = ok."""
+    output = doveadm(dovecot, "check", "-u", user, *args, status=status,
+                     options=("-f", "json"))
+    # errors that Dovecot logs come after it
+    found, _ = json.JSONDecoder().raw_decode(output)
+    for row in found:
+        assert row["username"] == user
+        assert row["result"] == ("fail" if row["detail"] else "ok"), row
+    return {row["link"]: row["detail"] for row in found}
+
+
+def failed_check(dovecot, *args, user="bob"):
+    """Only what fails."""
+    details = check(dovecot, *args, user=user, status=EX_DATAERR)
+    return {link: detail for link, detail in details.items() if detail}
+
+
+def total(dovecot):
+    return rows(dovecot, "status")[-1]
+
+
+def users(dovecot, *names):
+    """Add a userdb that can be iterated; returns the setting."""
+    path = dovecot.dir / "users"
+    path.write_text("".join("%s:::::%s/home/%s\n" % (
+        name, dovecot.dir, name) for name in names))
+    path.chmod(0o644)
+    return "userdb {\n driver = passwd-file\n args = %s\n}\n" % path
+
+
+@contextlib.contextmanager
+def many_users(endpoint, *names, extra=""):
+    with running_dovecot(start=False) as dovecot:
+        dovecot.configure(driver(endpoint), extra=users(dovecot, *names) +
+                          extra)
+        dovecot.start()
+        yield dovecot
+
+
+def connect(dovecot, name):
+    path = dovecot.dir / "run" / name
+    wait_for(path.exists, what="the socket")
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(20)
+    sock.connect(str(path))
+    return sock
+
+
+def enqueue(dovecot, url, count, user_count=1000, first=1):
+    """Hand off many notifications at once, as a mail process would."""
+    url = url.replace("%%", "%")
+    with connect(dovecot, "http-notify") as sock:
+        sock.sendall(b"VERSION\thttp-notify-handoff\t1\t0\nSESSION\t" +
+                     os.urandom(16).hex().encode() + b"\n")
+
+        def send():
+            for seq in range(1, count + 1):
+                uid = first + seq - 1
+                sock.sendall((
+                    "NOTIFY\t%d\tuser%d\tINBOX\t%d\t"
+                    '{"user":"3@1","event":"messageNew","folder":"INBOX",'
+                    '"imap-uid":%d,"from":"a@b"}\turl=%s\n' % (
+                        seq, seq % user_count, uid, uid, url)).encode())
+
+        threading.Thread(target=send, daemon=True).start()
+        with sock.makefile("rb") as replies:
+            assert replies.readline().startswith(b"VERSION")
+            for _ in range(count):
+                assert replies.readline().startswith(b"OK")
+
+
+def rss_kb(pid):
+    with open("/proc/%d/status" % pid) as status:
+        return int(next(line for line in status
+                        if line.startswith("VmRSS")).split()[1])
+
+
+# -- register, unregister, list --
+
+def test_register_says_whether_it_changed(dovecot):
+    register = ("register", "-u", "reg", "3@1")
+    assert rows(dovecot, *register) == [{"username": "reg", "changed": "yes"}]
+    assert rows(dovecot, *register) == [{"username": "reg", "changed": "no"}]
+    assert rows(dovecot, "register", "-u", "reg", "4@1") == [
+        {"username": "reg", "changed": "yes"}]
+    assert rows(dovecot, "unregister", "-u", "reg") == [
+        {"username": "reg", "changed": "yes"}]
+    assert rows(dovecot, "unregister", "-u", "reg") == [
+        {"username": "reg", "changed": "no"}]
+
+
+def getmetadata(dovecot, user):
+    """The answer to OX's existence check, with literals in their places."""
+    with dovecot.imap(user) as imap:
+        status, data = imap.xatom("GETMETADATA", '"" (%s)' % METADATA_ENTRY)
+        assert status == "OK", data
+        parts = imap.response("METADATA")[1]
+        return b"".join(b"".join(part) if isinstance(part, tuple) else part
+                        for part in parts).decode()
+
+
+def test_register_writes_what_ox_looks_for(dovecot):
+    """OX compares the whole value."""
+    expected = '"" (%s {8}user=3@1)' % METADATA_ENTRY
+    dovecot.setmetadata("whole", "user=3@1")
+    assert getmetadata(dovecot, "whole") == expected
+    assert rows(dovecot, "register", "-u", "whole", "3@1")[0][
+        "changed"] == "no"
+    dovecot.setmetadata("whole", None)
+    doveadm(dovecot, "register", "-u", "whole", "3@1")
+    assert getmetadata(dovecot, "whole") == expected
+    doveadm(dovecot, "register", "-u", "whole", "0003@01")
+    assert getmetadata(dovecot, "whole") == expected
+    doveadm(dovecot, "unregister", "-u", "whole")
+    assert getmetadata(dovecot, "whole") == '"" (%s NIL)' % METADATA_ENTRY
+
+
+def test_register_makes_deliveries_notify_and_unregister_ends_that(
+        dovecot, endpoint):
+    doveadm(dovecot, "register", "-u", "del", "5@1")
+    dovecot.deliver("del", message("one"))
+    assert endpoint.wait(1)[0].body["user"] == "5@1"
+    doveadm(dovecot, "unregister", "-u", "del")
+    dovecot.deliver("del", message("none"))
+    dovecot.deliver("bob", message("other"))
+    assert endpoint.wait(2)[1].body["subject"] == "other"
+
+
+@pytest.mark.parametrize("value", ["3", "3@", "@1", "user=3@1", "a@b", "3@1 ",
+                                   "3@1@2", "-3@1", "4294967296@1",
+                                   "2147483648@1"])
+def test_register_takes_ox_ids_only(dovecot, value):
+    output = doveadm(dovecot, "register", "-u", "ids", "--", value,
+                     status=EX_USAGE)
+    assert "must be the numbers of an OX user and context" in output
+    assert rows(dovecot, "list", "-u", "ids") == []
+
+
+@pytest.mark.parametrize("args, words", [
+    (("register", "-u", "bob"), "http-notify register [-u <user>|-A]"),
+    (("register", "-u", "bob", "3@1", "4@1"), "Extraneous arguments"),
+    (("unregister", "-u", "bob", "3@1"), "Extraneous arguments"),
+    (("list", "-x"), "invalid option"),
+    (("check", "-u", "bob", "-r", "nonsense"), "-r nonsense: not an IP"),
+    (("test", "-u", "bob", "more"), "Extraneous arguments"),
+    (("status", "more"), "Extraneous arguments"),
+    (("purge",), "purge needs -u or -e"),
+])
+def test_wrong_usage(dovecot, args, words):
+    assert words in doveadm(dovecot, *args, status=EX_USAGE)
+
+
+def test_list_shows_what_ox_and_others_have_registered(dovecot):
+    dovecot.setmetadata("ox", "user=17@42")
+    assert rows(dovecot, "list", "-u", "ox") == [{
+        "username": "ox", "user": "17", "context": "42", "other": ""}]
+    dovecot.setmetadata("ox", None)
+    assert rows(dovecot, "list", "-u", "ox") == []
+    dovecot.setmetadata("egw", "user=7::account;token@host")
+    assert rows(dovecot, "list", "-u", "egw") == [{
+        "username": "egw", "user": "", "context": "",
+        "other": "user=7::account;token@host"}]
+
+
+def test_list_prints_no_control_characters(dovecot):
+    dovecot.doveadm("mailbox", "metadata", "set", "-s", "-u", "evil", "",
+                    METADATA_ENTRY, "user=\033[31m\n\rx")
+    assert rows(dovecot, "list", "-u", "evil")[0]["other"] == "user=?[31m??x"
+    detail = failed_check(dovecot, user="evil")["registration"]
+    assert detail.startswith("user=?[31m??x: OX takes")
+
+
+def test_unknown_user(endpoint):
+    with running_dovecot(start=False) as dovecot:
+        dovecot.configure(driver(endpoint), extra=users(dovecot, "alice"))
+        text = dovecot.main.read_text()
+        static = text.index("userdb {\n  driver = static")
+        dovecot.main.write_text(
+            text[:static] + text[text.index("}", static) + 2:])
+        dovecot.start()
+        for command in (("register", "3@1"), ("list",), ("check",),
+                        ("test",)):
+            output = dovecot.doveadm("http-notify", command[0], "-u",
+                                     "nobody", *command[1:],
+                                     status=EX_NOUSER)
+            assert "User doesn't exist" in output
+
+
+def test_users_by_all_wildcards_and_a_file(endpoint):
+    names = ["alice", "albert", "bob", "carol"]
+    with many_users(endpoint, *names) as dovecot:
+        def changed(*args):
+            return {row["username"]: row["changed"]
+                    for row in rows(dovecot, *args)}
+
+        def listed(*args):
+            return {row["username"]: row["user"]
+                    for row in rows(dovecot, "list", *args)}
+
+        assert changed("register", "-u", "al*", "1@1") == {
+            "alice": "yes", "albert": "yes"}
+        file = dovecot.dir / "some"
+        file.write_text("bob\nalice\n")
+        assert changed("register", "-F", str(file), "1@1") == {
+            "bob": "yes", "alice": "no"}
+        assert listed("-A") == {"alice": "1", "albert": "1", "bob": "1"}
+        assert listed("-u", "*b*") == {"albert": "1", "bob": "1"}
+        assert listed("-F", str(file)) == {"alice": "1", "bob": "1"}
+        assert changed("unregister", "-A") == dict(
+            dict.fromkeys(names, "yes"), carol="no")
+        assert listed("-A") == {}
+
+
+def test_check_and_test_of_all_users(endpoint):
+    with many_users(endpoint, "alice", "bob", "carol") as dovecot:
+        for user in ("alice", "carol"):
+            dovecot.setmetadata(user, "user=3@1")
+            dovecot.deliver(user, message())
+        endpoint.wait(2)
+        found = rows(dovecot, "check", "-A", status=EX_DATAERR)
+        assert {row["username"] for row in found} == {
+            "alice", "bob", "carol"}
+        assert [(row["username"], row["link"]) for row in found
+                if row["result"] == "fail"] == [("bob", "registration")]
+        output = doveadm(dovecot, "test", "-A", status=EX_TEMPFAIL)
+        assert output.count(' 200 {"success": true}') == 2
+        assert "doveadm(bob): Error: the user is not registered" in output
+        assert len([r for r in endpoint.delivered if r.pushed]) == 4
+
+
+@pytest.mark.parametrize("format, expected", [
+    ("table", "Username OX user OX context other bob 3 1"),
+    ("flow", "bob OX user=3 OX context=1 other="),
+    ("tab", "Username OX user OX context other bob 3 1"),
+    ("json", '[{"username":"bob","user":"3","context":"1","other":""}]'),
+])
+def test_formats(dovecot, format, expected):
+    output = doveadm(dovecot, "list", "-u", "bob", options=("-f", format))
+    assert " ".join(output.split()) == expected
+
+
+@pytest.mark.parametrize("command", ["status", "queue", "check", "test"])
+@pytest.mark.parametrize("format", ["table", "flow", "tab", "json", "pager"])
+def test_each_command_in_each_format(dovecot, endpoint, command, format):
+    endpoint.hang = True
+    try:
+        dovecot.deliver("carol", message())
+        args = [] if command in ("status", "queue") else ["-u", "bob"]
+        if command == "test":
+            dovecot.deliver("bob", message())
+        endpoint.hang = False
+        output = doveadm(dovecot, command, *args, options=("-f", format))
+        if format == "json":
+            assert isinstance(json.loads(output), list)
+        assert "127.0.0.1" in output or command == "queue"
+    finally:
+        endpoint.unhang.set()
+        endpoint.unhang.clear()
+        endpoint.hang = False
+
+
+# -- by the network --
+
+REMOTE = """
+doveadm_password = letmein
+doveadm_api_key = apikey
+service doveadm {
+  inet_listener {
+    address = 127.0.0.1
+    port = %d
+  }
+  inet_listener http {
+    address = 127.0.0.1
+    port = %d
+  }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def remote(shared_endpoint):
+    """A Dovecot whose doveadm-server takes TCP and HTTP."""
+    tcp, api = free_port(), free_port()
+    with many_users(shared_endpoint, "alice", "bob", "carol",
+                    extra=REMOTE % (tcp, api)) as dovecot:
+        dovecot.tcp, dovecot.api = "127.0.0.1:%d" % tcp, api
+        yield dovecot
+
+
+def api(dovecot, command, parameters, headers=None):
+    """The answer of doveadm's HTTP API."""
+    if headers is None:
+        headers = {"Authorization": "X-Dovecot-API " +
+                   base64.b64encode(b"apikey").decode()}
+    connection = http.client.HTTPConnection("127.0.0.1", dovecot.api,
+                                            timeout=30)
+    with contextlib.closing(connection):
+        connection.request(
+            "POST", "/doveadm/v1", json.dumps([[command, parameters, "tag"]]),
+            dict(headers, **{"Content-Type": "application/json"}))
+        response = connection.getresponse()
+        body = response.read().decode()
+        if response.status != 200:
+            return response.status
+    for secret in SECRETS:
+        assert secret not in body
+    (kind, answer, tag), = json.loads(body)
+    assert tag == "tag"
+    return answer if kind == "doveadmResponse" else {kind: answer}
+
+
+def test_doveadm_protocol(remote, endpoint):
+    def over_tcp(*args, status=0):
+        return rows(remote, args[0], "-S", remote.tcp, *args[1:],
+                    status=status)
+
+    assert over_tcp("register", "-u", "alice", "3@1") == [
+        {"username": "alice", "changed": "yes"}]
+    assert over_tcp("register", "-u", "alice", "3@1") == [
+        {"username": "alice", "changed": "no"}]
+    assert over_tcp("list", "-A") == [{
+        "username": "alice", "user": "3", "context": "1", "other": ""}]
+    found = over_tcp("check", "-u", "alice")
+    assert {row["result"] for row in found} == {"ok"}
+    found = over_tcp("check", "-u", "bob", status=EX_DATAERR)
+    assert [row["link"] for row in found if row["result"] == "fail"] == [
+        "registration"]
+    remote.deliver("alice", message())
+    found = over_tcp("test", "-u", "alice")
+    assert found[0]["status"] == "200"
+    assert over_tcp("unregister", "-u", "alice") == [
+        {"username": "alice", "changed": "yes"}]
+    output = doveadm(remote, "test", "-S", remote.tcp, "-u", "alice",
+                     status=EX_TEMPFAIL)
+    assert "the user is not registered" in output
+    assert not remote.log_lines("BUG")
+
+
+def test_http_api(remote, endpoint):
+    assert api(remote, "httpNotifyRegister",
+               {"user": "carol", "registration": "9@2"}) == [
+        {"username": "carol", "changed": "yes"}]
+    assert api(remote, "httpNotifyList", {"user": "carol"}) == [
+        {"username": "carol", "user": "9", "context": "2", "other": ""}]
+    assert api(remote, "httpNotifyList", {"allUsers": True}) == [
+        {"username": "carol", "user": "9", "context": "2", "other": ""}]
+    found = api(remote, "httpNotifyCheck",
+                {"user": "carol", "remoteIp": "127.0.0.1"})
+    assert {row["result"] for row in found} == {"ok"}
+    remote.deliver("carol", message())
+    assert api(remote, "httpNotifyTest", {"user": "carol"})[0][
+        "status"] == "200"
+    assert api(remote, "httpNotifyStatus", {})[-1]["endpoint"] == "total"
+    assert api(remote, "httpNotifyQueue", {"user": "carol"}) == []
+    assert api(remote, "httpNotifyFlush", {"endpoint": "*"}) == [{"count": 0}]
+    assert api(remote, "httpNotifyPurge", {"user": "*"}) == [{"count": 0}]
+    assert api(remote, "httpNotifyPurge", {})["error"]["exitCode"] == EX_USAGE
+    assert api(remote, "httpNotifyUnregister", {"user": "carol"}) == [
+        {"username": "carol", "changed": "yes"}]
+    assert api(remote, "httpNotifyTest", {"user": "carol"})["error"][
+        "exitCode"] == EX_TEMPFAIL
+
+
+def test_http_api_check_tells_what_is_wrong(remote):
+    """It answers either rows or an exit code."""
+    found = api(remote, "httpNotifyCheck", {"user": "bob"})
+    assert [row["link"] for row in found if row["result"] == "fail"] == [
+        "registration"]
+
+
+def test_http_api_takes_a_password_and_wants_a_key(remote):
+    basic = base64.b64encode(b"doveadm:letmein").decode()
+    assert api(remote, "httpNotifyList", {"user": "bob"},
+               {"Authorization": "Basic " + basic}) == []
+    wrong = base64.b64encode(b"doveadm:wrong").decode()
+    assert api(remote, "httpNotifyList", {"user": "bob"},
+               {"Authorization": "Basic " + wrong}) == 401
+    assert api(remote, "httpNotifyList", {"user": "bob"}, {}) == 401
+
+
+# -- check --
+
+ALL_LINKS = ["plugins of lmtp", "plugins of lda", "METADATA dictionary",
+             "IMAP METADATA", "METADATA readable", "METADATA writable",
+             "registration", "service", "push_notification_driver"]
+
+
+def test_check_of_a_chain_that_is_well(dovecot, endpoint):
+    """OX ignores the event that it is tried with."""
+    details = check(dovecot)
+    assert list(details) == ALL_LINKS + ["endpoint " + endpoint.authority]
+    request, = endpoint.attempts
+    assert request.body["event"] == "test"
+    assert request.body["user"] == "3@1"
+    assert not request.pushed
+    # it leaves nothing behind
+    attributes = dovecot.dir / "home/bob/dovecot-attributes"
+    assert "http-notify-check" not in attributes.read_text()
+    assert dovecot.queued() == 0
+
+
+@contextlib.contextmanager
+def registered(endpoint, *lines, **kwargs):
+    """A Dovecot with one trouble; bob is registered."""
+    lines = lines or [driver(endpoint)]
+    with running_dovecot(*lines, **kwargs) as dovecot:
+        doveadm(dovecot, "register", "-u", "bob", "3@1")
+        yield dovecot
+
+
+@pytest.mark.parametrize("protocol", ["lmtp", "lda"])
+def test_check_plugin_missing(endpoint, protocol):
+    with registered(endpoint, extra="protocol %s {\n mail_plugins = notify "
+                    "push_notification\n}" % protocol) as dovecot:
+        assert failed_check(dovecot) == {
+            "plugins of " + protocol: "mail_plugins lacks http_notify: add it "
+            "in protocol %s { }" % protocol}
+
+
+def test_check_all_plugins_missing(endpoint):
+    with registered(endpoint, extra="protocol lda {\n mail_plugins = quota\n}"
+                    ) as dovecot:
+        assert failed_check(dovecot) == {
+            "plugins of lda": "mail_plugins lacks notify push_notification "
+            "http_notify: add it in protocol lda { }"}
+
+
+def test_check_plugin_not_installed(endpoint):
+    with registered(endpoint) as dovecot:
+        (dovecot.dir / "modules/lib22_http_notify_plugin.so").unlink()
+        failed = failed_check(dovecot)
+        assert list(failed) == ["plugins of lmtp", "plugins of lda"]
+        assert failed["plugins of lmtp"] == (
+            "%s/modules/lib22_http_notify_plugin.so can't be read: No such "
+            "file or directory (is it installed for this Dovecot?)" %
+            dovecot.dir)
+
+
+def test_check_dictionary_not_set(endpoint):
+    with running_dovecot(driver(endpoint),
+                         extra="mail_attribute_dict =") as dovecot:
+        failed = failed_check(dovecot)
+        assert failed["METADATA dictionary"].startswith(
+            "mail_attribute_dict is not set: set it, for example to file:%h")
+        assert "mail_attribute_dict must be set" in failed["METADATA readable"]
+        assert "mail_attribute_dict must be set" in failed["METADATA writable"]
+        # what it can't be told from
+        assert "registration" not in failed
+
+
+def test_check_not_readable(endpoint):
+    with registered(endpoint) as dovecot:
+        path = dovecot.dir / "home/bob/dovecot-attributes"
+        os.chown(path, 0, 0)
+        path.chmod(0o600)
+        failed = failed_check(dovecot)
+        assert "Permission denied" in failed["METADATA readable"]
+        assert "that this process can read" in failed["METADATA readable"]
+        assert "registration" not in failed
+
+
+def test_check_not_writable(endpoint):
+    with registered(endpoint) as dovecot:
+        home = dovecot.dir / "home/bob"
+        os.chown(home, 0, 0)
+        home.chmod(0o755)
+        path = home / "dovecot-attributes"
+        os.chown(path, 0, 0)
+        path.chmod(0o644)
+        failed = failed_check(dovecot)
+        assert list(failed) == ["METADATA writable"]
+        assert "Permission denied" in failed["METADATA writable"]
+        assert "that this process can write" in failed["METADATA writable"]
+
+
+def test_check_imap_metadata_off(endpoint):
+    with registered(endpoint, extra="protocol imap {\n imap_metadata = no\n}"
+                    ) as dovecot:
+        assert failed_check(dovecot)["IMAP METADATA"] == (
+            "imap_metadata is off: set it to yes in protocol imap { } (if "
+            "that is in remote <address> { }, give the OX node's address "
+            "with -r)")
+        assert failed_check(dovecot, "-r", "10.1.2.3")["IMAP METADATA"] == (
+            "imap_metadata is off for this address: set it to yes in "
+            "protocol imap { }, or in remote <address> { }")
+
+
+def test_check_imap_metadata_on_for_ox_only(endpoint):
+    with running_dovecot(start=False) as dovecot:
+        dovecot.configure(driver(endpoint), extra="""
+            remote 10.1.2.0/24 {
+              protocol imap {
+                imap_metadata = yes
+              }
+            }""")
+        text = dovecot.main.read_text()
+        dovecot.main.write_text(
+            text.replace("protocol imap {\n  imap_metadata = yes\n}", ""))
+        dovecot.start()
+        doveadm(dovecot, "register", "-u", "bob", "3@1")
+        assert "IMAP METADATA" in failed_check(dovecot)
+        assert "IMAP METADATA" in failed_check(dovecot, "-r", "10.1.3.3")
+        check(dovecot, "-r", "10.1.2.3")
+
+
+def test_check_not_registered(dovecot):
+    assert failed_check(dovecot, user="nobody") == {
+        "registration": "not registered: the OX node has not, or: doveadm "
+        "http-notify register -u nobody <OX user>@<OX context>"}
+
+
+@pytest.mark.parametrize("value, detail", [
+    ("user=alice@example.org", "OX takes <OX user>@<OX context>, two numbers, "
+     "and drops all else silently"),
+    ("user=3", "OX takes"),
+    ("user=3@1@2", "OX takes"),
+    ("user=", "its user= is empty"),
+    ("3@1", "it has no user="),
+])
+def test_check_registration_that_ox_would_drop(dovecot, value, detail):
+    dovecot.setmetadata("odd", value)
+    failed = failed_check(dovecot, user="odd")
+    assert list(failed) == ["registration"]
+    assert failed["registration"].startswith(value + ": " + detail)
+
+
+def test_check_of_a_long_registration_keeps_the_advice(dovecot):
+    dovecot.setmetadata("long", "user=" + "x" * 900)
+    detail = failed_check(dovecot, user="long")["registration"]
+    assert "xxx...: OX takes" in detail
+    assert detail.endswith("drops all else silently")
+
+
+def test_check_sees_what_ox_has_registered(dovecot):
+    dovecot.setmetadata("oxed", "user=5@7")
+    check(dovecot, user="oxed")
+
+
+def test_check_no_driver_line():
+    with running_dovecot() as dovecot:
+        doveadm(dovecot, "register", "-u", "bob", "3@1")
+        assert failed_check(dovecot) == {
+            "push_notification_driver": "not set for this driver: set it to "
+            "ox:url=<endpoint> in plugin { }"}
+
+
+def test_check_invalid_driver_line_without_secrets(endpoint):
+    lines = [driver(endpoint, "timeout_msec=5"),
+             driver(endpoint, "max_age=never", "2"),
+             "push_notification_driver3 = dlog",
+             driver(endpoint, number="4"),
+             "push_notification_driver5 = ox:url=ftp://login:%s@host/" %
+             urllib.parse.quote(PASSWORD, safe="").replace("%", "%%")]
+    with registered(endpoint, *lines) as dovecot:
+        details = check(dovecot, status=EX_DATAERR)
+        assert "timeout_msec" in details["push_notification_driver"]
+        assert "max_age=never" in details["push_notification_driver2"]
+        assert "push_notification_driver3" not in details
+        assert details["push_notification_driver4"] == ""
+        assert details["endpoint " + endpoint.authority] == ""
+        assert "ftp://" in details["push_notification_driver5"]
+
+
+def test_check_service_not_configured(endpoint):
+    with registered(endpoint, extra="""
+            service http-notify {
+              process_min_avail = 0
+              unix_listener http-notify {
+                mode = 0
+              }
+              unix_listener http-notify-admin {
+                mode = 0
+              }
+            }""") as dovecot:
+        failed = failed_check(dovecot)
+        assert failed == {
+            "service": "connect(%s/run/http-notify) failed: No such file or "
+            "directory (is the service http-notify configured?)" % dovecot.dir}
+        for command in (("status",), ("queue",), ("flush",),
+                        ("purge", "-u", "*")):
+            output = doveadm(dovecot, *command, status=EX_TEMPFAIL)
+            assert "is the service http-notify configured" in output
+        dovecot.deliver("bob", message())
+        output = doveadm(dovecot, "test", "-u", "bob", status=EX_TEMPFAIL)
+        assert "http-notify-admin) failed: No such file" in output
+
+
+def test_check_admin_socket_missing(endpoint):
+    with registered(endpoint, extra="""
+            service http-notify {
+              unix_listener http-notify-admin {
+                mode = 0
+              }
+            }""") as dovecot:
+        assert "http-notify-admin) failed: No such file" in failed_check(
+            dovecot)["service"]
+
+
+def test_check_service_that_does_not_answer(dovecot, endpoint):
+    pid = dovecot.service_pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        assert failed_check(dovecot) == {
+            "endpoint": "%s/run/http-notify-admin: the service does not "
+            "answer" % dovecot.dir}
+        assert time.monotonic() - begin < 20
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def endpoint_failure(line, **kwargs):
+    """The row of the endpoint, which alone fails."""
+    with registered(None, line, **kwargs) as dovecot:
+        failed = failed_check(dovecot)
+        (link, detail), = failed.items()
+        assert link.startswith("endpoint ")
+        return detail
+
+
+def test_check_endpoint_name_does_not_resolve():
+    assert "esolv" in endpoint_failure(
+        "push_notification_driver = ox:url=http://host.invalid/")
+
+
+def test_check_endpoint_refuses():
+    assert "Connection refused" in endpoint_failure(
+        "push_notification_driver = ox:url=http://127.0.0.1:%d/" %
+        free_port())
+
+
+def test_check_endpoint_hangs(other_endpoint):
+    other_endpoint.hang = True
+    begin = time.monotonic()
+    assert "timed out after 5" in endpoint_failure(
+        driver(other_endpoint, "timeout_msecs=500"))
+    assert time.monotonic() - begin < 10
+
+
+def test_check_endpoint_certificate_does_not_verify(certificates):
+    endpoint = Endpoint(tls=certificates["foreign"])
+    try:
+        detail = endpoint_failure(driver(endpoint), extra=(
+            "ssl_client_ca_file = %s\n" % certificates["ca"]))
+    finally:
+        endpoint.stop()
+    assert "certificate" in detail
+    assert detail.endswith("(mend the certificate, or set ssl_client_ca_file "
+                           "to what it is signed by)")
+
+
+def test_check_endpoint_refuses_credentials(endpoint):
+    detail = endpoint_failure(driver(endpoint).replace("login:", "other:"))
+    assert detail.startswith("credentials refused: 401")
+    assert detail.endswith("(mend login and password in url=)")
+
+
+def test_check_endpoint_knows_no_such_path(endpoint):
+    detail = endpoint_failure(driver(endpoint).replace("/notify ", "/else "))
+    assert detail.startswith("no such path: 404")
+    assert detail.endswith("(mend url=)")
+
+
+def test_check_endpoint_fails(endpoint):
+    endpoint.status = 500
+    assert endpoint_failure(driver(endpoint)).startswith("500 ")
+
+
+def test_check_of_the_standby_too(endpoint, other_endpoint):
+    standby = other_endpoint.url
+    other_endpoint.stop()
+    with registered(endpoint, driver(
+            endpoint, "standby_url=" + standby)) as dovecot:
+        details = check(dovecot, status=EX_DATAERR)
+        assert details["endpoint " + endpoint.authority] == ""
+        assert "refused" in details["endpoint " + other_endpoint.authority]
+        other_endpoint.start()
+        check(dovecot)
+
+
+def test_check_needs_root_for_the_configuration(endpoint):
+    """The mail user can't read it: one row, and no crash."""
+    with registered(endpoint) as dovecot:
+        result = subprocess.run(
+            [dovecot.dir / "doveadm", "-c", str(dovecot.main), "-f", "json",
+             "http-notify", "check"], user=20000, group=20000,
+            extra_groups=[], cwd=dovecot.dir, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            universal_newlines=True, env=dict(
+                os.environ, USER="bob", HOME=str(dovecot.dir / "home/bob")))
+        assert result.returncode == EX_DATAERR, result
+        row, = json.loads(result.stdout)
+        assert row["link"] == "configuration" and row["result"] == "fail"
+
+
+# -- test --
+
+def test_test_sends_the_newest_message(dovecot, endpoint):
+    dovecot.deliver("bob", message("older"))
+    dovecot.deliver("bob", message("newest"))
+    endpoint.wait(2)
+    row, = rows(dovecot, "test", "-u", "bob")
+    assert row.keys() == {"username", "endpoint", "status", "milliseconds",
+                          "reason"}
+    assert (row["endpoint"], row["status"]) == (endpoint.authority, "200")
+    assert int(row["milliseconds"]) < 5000
+    first, second = endpoint.wait(3)[1:]
+    assert second.pushed
+    assert second.body == first.body
+    assert second.key != first.key
+    wait_for(lambda: dovecot.queued() == 0, what="the queue to be empty")
+
+
+def test_test_of_several_lines(endpoint, other_endpoint):
+    with registered(endpoint, driver(endpoint),
+                    driver(other_endpoint, number="2")) as dovecot:
+        dovecot.deliver("bob", message())
+        other_endpoint.wait(1)
+        assert [row["endpoint"] for row in
+                rows(dovecot, "test", "-u", "bob")] == [
+            endpoint.authority, other_endpoint.authority]
+
+
+def test_test_refused(dovecot, endpoint):
+    dovecot.deliver("bob", message())
+    endpoint.wait(1)
+    endpoint.status = 422
+    output = doveadm(dovecot, "test", "-u", "bob", status=EX_TEMPFAIL)
+    assert " 422 " in output
+    assert "push_notification_driver: refused: 422" in output
+    assert dovecot.queued() == 0
+
+
+def test_test_retried_then_delivered(dovecot, endpoint):
+    dovecot.deliver("bob", message())
+    endpoint.wait(1)
+    answers = [503, None]
+    endpoint.status = lambda request: answers.pop(0)
+    assert [row["status"] for row in rows(dovecot, "test", "-u", "bob")] == [
+        "503", "200"]
+
+
+def test_test_prints_no_control_characters():
+    """An endpoint's answer goes to an admin's terminal."""
+    raw = socket.socket()
+    raw.bind(("127.0.0.1", 0))
+    raw.listen()
+
+    def answer():
+        conn, _ = raw.accept()
+        conn.recv(65536)
+        conn.sendall(b"HTTP/1.1 422 no\r\nContent-Length: 9\r\n\r\n"
+                     b"\033[31m\nx\r\t")
+        conn.close()
+
+    threading.Thread(target=answer, daemon=True).start()
+    with registered(None, "push_notification_driver = ox:url=http://127.0.0.1:"
+                    "%d/" % raw.getsockname()[1]) as evil:
+        evil.deliver("carol", message())
+        doveadm(evil, "register", "-u", "carol", "3@1")
+        output = doveadm(evil, "test", "-u", "carol", status=EX_TEMPFAIL)
+        assert "422 ?[31m?x??" in output
+        assert "\033" not in output
+    raw.close()
+
+
+def test_test_not_registered(dovecot):
+    dovecot.deliver("carol", message())
+    output = doveadm(dovecot, "test", "-u", "carol", status=EX_TEMPFAIL)
+    assert "the user is not registered" in output
+
+
+def test_test_empty_inbox(dovecot):
+    doveadm(dovecot, "register", "-u", "empty", "3@1")
+    output = doveadm(dovecot, "test", "-u", "empty", status=EX_TEMPFAIL)
+    assert "INBOX is empty: there is no message to notify of" in output
+
+
+def test_test_of_a_hung_endpoint_ends_and_says_it_is_queued(other_endpoint):
+    endpoint = other_endpoint
+    with registered(endpoint) as dovecot:
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
+        endpoint.hang = True
+        begin = time.monotonic()
+        output = doveadm(dovecot, "test", "-u", "bob", status=EX_TEMPFAIL)
+        assert 29 < time.monotonic() - begin < 45
+        assert "not delivered within 30 seconds; it stays queued" in output
+        assert "timed out" in output  # attempts that it has made
+        row, = rows(dovecot, "queue", "-u", "bob")
+        assert row["uid"] == 1 and row["attempts"] > 0
+        endpoint.hang = False
+        endpoint.unhang.set()
+        doveadm(dovecot, "flush")
+        endpoint.wait(2, 60)
+
+
+def test_test_that_is_killed_leaves_the_notification(other_endpoint):
+    endpoint = other_endpoint
+    with registered(endpoint) as dovecot:
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
+        endpoint.hang = True
+        process = dovecot.doveadm_start("http-notify", "test", "-u", "bob")
+        endpoint.wait_attempts(2)
+        process.kill()
+        process.communicate()
+        endpoint.hang = False
+        endpoint.unhang.set()
+        endpoint.wait(2)
+        assert not dovecot.log_lines("Panic")
+
+
+# -- status, queue, flush, purge --
+
+def test_status_counts(other_endpoint):
+    endpoint = other_endpoint
+    with registered(endpoint, driver(endpoint, "max_age=3s")) as dovecot:
+        assert [row["endpoint"] for row in rows(dovecot, "status")] == [
+            "total"]
+        for _ in range(3):
+            dovecot.deliver("bob", message())
+        endpoint.wait(3)
+        endpoint.status = 422
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("Notification lost", "422")
+        row, all_of_them = rows(dovecot, "status")
+        assert row["endpoint"] == (endpoint.url.split("login")[0] +
+                                   endpoint.url.split("@")[1])
+        assert row["state"] == "up"
+        assert row["standby"] == ""
+        expected = {"queued": 0, "oldest": 0, "in_flight": 0, "delivered": 3,
+                    "retried": 0, "refused": 1, "dropped": 0, "expired": 0}
+        for found in (row, all_of_them):
+            assert {key: found[key] for key in expected} == expected
+        assert "422" in row["last_error"]
+
+        endpoint.status = 503
+        dovecot.deliver("bob", message())
+        endpoint.wait_attempts(5)
+        wait_for(lambda: rows(dovecot, "status")[0]["retried"] > 0,
+                 what="a retry")
+        row = rows(dovecot, "status")[0]
+        assert row["queued"] == 1
+        assert "503" in row["last_error"]
+        dovecot.wait_log("Notification lost", "max_age", timeout=20)
+        row = rows(dovecot, "status")[0]
+        assert (row["queued"], row["expired"], row["delivered"]) == (0, 1, 3)
+        assert total(dovecot)["expired"] == 1
+
+
+def test_status_of_outages(endpoint, other_endpoint):
+    other_endpoint.stop()
+    with registered(endpoint, driver(endpoint),
+                    driver(other_endpoint, "standby_url=" + other_endpoint.url,
+                           number="2")) as dovecot:
+        endpoint.status = 401
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("takes no notifications")
+        dovecot.wait_log("is down")
+        first, second, all_of_them = rows(dovecot, "status")
+        assert (first["state"], first["standby"]) == ("misconfigured", "")
+        assert second["state"] == "down"
+        assert second["standby"] in ("up", "down")
+        assert "401" in first["last_error"]
+        assert "refused" in second["last_error"]
+        assert all_of_them["state"] == all_of_them["last_error"] == ""
+        assert all_of_them["queued"] == 2
+        time.sleep(1.1)
+        assert all(row["since"] >= 1 and row["oldest"] >= 1
+                   for row in rows(dovecot, "status"))
+
+
+@pytest.fixture
+def backlog(other_endpoint):
+    """Notifications for two endpoints that are down: 6 for one, 3 for the
+    other, of the users user0, user1 and user2."""
+    gone = Endpoint()
+    for endpoint in (other_endpoint, gone):
+        endpoint.stop()
+    with running_dovecot(driver(other_endpoint)) as dovecot:
+        enqueue(dovecot, other_endpoint.url, 6, 3)
+        enqueue(dovecot, gone.url, 3, 3, first=101)
+        wait_for(lambda: total(dovecot)["queued"] == 9, what="the backlog")
+        yield dovecot, other_endpoint, gone
+
+
+def test_queue_filters(backlog):
+    dovecot, endpoint, gone = backlog
+
+    def uids(*args):
+        return [row["uid"] for row in rows(dovecot, "queue", *args)]
+
+    assert uids() == [1, 2, 3, 4, 5, 6, 101, 102, 103]
+    assert uids("-u", "user1") == [1, 4, 101]
+    assert uids("-u", "user*") == uids()
+    assert uids("-u", "user") == []
+    assert uids("-e", str(gone.port)) == [101, 102, 103]
+    assert uids("-e", "*:%d/*" % gone.port) == [101, 102, 103]
+    assert uids("-e", "elsewhere") == []
+    # as status names it
+    name = rows(dovecot, "status")[0]["endpoint"]
+    assert uids("-e", name) == [1, 2, 3, 4, 5, 6]
+    assert uids("-u", "user?", "-e", str(endpoint.port)) == [1, 2, 3, 4, 5, 6]
+    row = rows(dovecot, "queue", "-u", "user1")[0]
+    assert row["endpoint"] == name
+    assert row["folder"] == "INBOX"
+    assert row["expires_in"] > 3000
+
+
+def test_purge_drops_what_matches_only(backlog):
+    dovecot, endpoint, gone = backlog
+    assert rows(dovecot, "purge", "-u", "user1", "-e",
+                str(endpoint.port)) == [{"count": 2}]
+    assert rows(dovecot, "purge", "-e", str(gone.port)) == [{"count": 3}]
+    assert rows(dovecot, "purge", "-u", "other*") == [{"count": 0}]
+    assert dovecot.log_lines("Purged 2 notifications (user=user1 endpoint=*")
+    endpoint.start()
+    doveadm(dovecot, "flush")
+    assert sorted(r.uid for r in endpoint.wait(4)) == [2, 3, 5, 6]
+    wait_for(lambda: dovecot.queued() == 0, what="the queue to be empty")
+    assert endpoint.delivered and len(endpoint.delivered) == 4
+
+
+def test_purge_without_a_filter_is_refused(backlog):
+    dovecot, _, _ = backlog
+    output = doveadm(dovecot, "purge", status=EX_USAGE)
+    assert "purge needs -u or -e (-u '*' drops all there is)" in output
+    assert dovecot.queued() == 9
+    assert doveadm(dovecot, "purge", "-u", "*") == "count=9\n"
+    assert total(dovecot)["queued"] == 0
+    wait_for(lambda: dovecot.queued() == 0, what="the queue to be empty")
+
+
+def test_purge_leaves_what_is_under_way(other_endpoint):
+    endpoint = other_endpoint
+    with registered(endpoint, driver(endpoint, "timeout_msecs=60000")
+                    ) as dovecot:
+        endpoint.hang = True
+        for _ in range(3):
+            dovecot.deliver("bob", message())
+        endpoint.wait_attempts(1)
+        assert rows(dovecot, "purge", "-u", "bob") == [{"count": 2}]
+        row, = rows(dovecot, "queue")
+        assert row["uid"] == 1
+        assert rows(dovecot, "status")[0]["in_flight"] == 1
+        endpoint.hang = False
+        endpoint.unhang.set()
+        assert endpoint.wait(1)[0].uid == 1
+        dovecot.deliver("bob", message())
+        assert endpoint.wait(2)[1].uid == 4
+
+
+def test_flush_ends_the_wait(other_endpoint):
+    """What is misconfigured is probed after half a minute at first."""
+    endpoint = other_endpoint
+    with registered(endpoint) as dovecot:
+        endpoint.status = 401
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("takes no notifications")
+        endpoint.status = None
+        assert doveadm(dovecot, "flush", "-e", "elsewhere") == "count=0\n"
+        assert endpoint.delivered == []
+        assert doveadm(dovecot, "flush", "-e", str(endpoint.port)) == (
+            "count=1\n")
+        endpoint.wait(1, 5)
+
+
+def test_flush_of_one_user(other_endpoint):
+    """Retries of the others wait on."""
+    endpoint = other_endpoint
+    with registered(endpoint) as dovecot:
+        doveadm(dovecot, "register", "-u", "carol", "4@1")
+        doveadm(dovecot, "register", "-u", "dave", "5@1")
+        endpoint.status = lambda request: (
+            None if request.body["user"] == "5@1" else 500)
+        for user in ("bob", "carol"):
+            dovecot.deliver(user, message())
+        # until each waits for 16 seconds
+        for _ in range(50):
+            if {row["attempts"] for row in rows(dovecot, "queue")} == {3}:
+                break
+            dovecot.deliver("dave", message())
+            time.sleep(0.3)
+        endpoint.status = None
+        endpoint.clear()
+        assert doveadm(dovecot, "flush", "-u", "carol") == "count=1\n"
+        assert endpoint.wait(1)[0].body["user"] == "4@1"
+        time.sleep(1)
+        assert [row["username"] for row in rows(dovecot, "queue")] == ["bob"]
+
+
+def test_queue_of_what_is_over_age(other_endpoint):
+    """It is under way, so it is not given up yet."""
+    endpoint = other_endpoint
+    with registered(endpoint, driver(endpoint, "timeout_msecs=60000 max_age=1s"
+                                     )) as dovecot:
+        endpoint.hang = True
+        dovecot.deliver("bob", message())
+        endpoint.wait_attempts(1)
+        time.sleep(2.5)
+        row, = rows(dovecot, "queue")
+        assert row["expires_in"] == 0
+        assert row["age"] >= 2
+
+
+def test_long_queue_is_listed_while_deliveries_go_on(endpoint,
+                                                     other_endpoint):
+    """As fast as it is read: the service keeps none of it in memory."""
+    count = 20000
+    other_endpoint.stop()
+    with registered(endpoint) as dovecot:
+        enqueue(dovecot, other_endpoint.url, count)
+        pid = dovecot.service_pid()
+        found = rows(dovecot, "queue")
+        assert [row["uid"] for row in found] == list(range(1, count + 1))
+        before = rss_kb(pid)
+
+        with connect(dovecot, "http-notify-admin") as slow:
+            slow.sendall(b"VERSION\thttp-notify-admin\t1\t0\nQUEUE\t*\t*\n")
+            time.sleep(0.5)
+            for number in range(1, 6):
+                dovecot.deliver("bob", message())
+                endpoint.wait(number, 5)
+            # it is at its socket's buffer
+            assert rss_kb(pid) - before < 4096
+            begin = time.monotonic()
+            assert total(dovecot)["delivered"] == 5
+            assert time.monotonic() - begin < 5
+            with slow.makefile("rb") as lines:
+                listed = 0
+                while not lines.readline().startswith(b"OK"):
+                    listed += 1
+        # and VERSION
+        assert listed == count + 1
+        assert dovecot.service_pid() == pid
+
+
+def test_readers_that_leave_in_the_middle_leave_nothing(endpoint,
+                                                        other_endpoint):
+    other_endpoint.stop()
+    with registered(endpoint) as dovecot:
+        enqueue(dovecot, other_endpoint.url, 20000)
+        pid = dovecot.service_pid()
+        # and the log's, the queue's and so on
+        fds = len(os.listdir("/proc/%d/fd" % pid))
+        for _ in range(10):
+            with connect(dovecot, "http-notify-admin") as sock:
+                sock.sendall(
+                    b"VERSION\thttp-notify-admin\t1\t0\nQUEUE\t*\t*\n")
+                sock.recv(4096)
+        process = dovecot.doveadm_start("http-notify", "queue")
+        time.sleep(1)  # its output is full
+        assert process.poll() is None
+        process.kill()
+        process.communicate()
+        wait_for(lambda: len(os.listdir("/proc/%d/fd" % pid)) <= fds,
+                 what="the connections' end")
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
+        assert dovecot.service_pid() == pid
+        assert not dovecot.log_lines("Panic")
+
+
+def test_purge_of_a_long_queue(endpoint, other_endpoint):
+    other_endpoint.stop()
+    with registered(endpoint) as dovecot:
+        enqueue(dovecot, other_endpoint.url, 20000)
+        assert rows(dovecot, "purge", "-u", "user7") == [{"count": 20}]
+        assert rows(dovecot, "purge", "-u", "*") == [{"count": 19980}]
+        wait_for(lambda: dovecot.queued() == 0, what="the queue to be empty")
+        assert total(dovecot)["queued"] == 0
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
+
+
+def test_commands_that_are_sent_ahead_are_answered_in_turn(endpoint,
+                                                           other_endpoint):
+    other_endpoint.stop()
+    with registered(endpoint) as dovecot:
+        enqueue(dovecot, other_endpoint.url, 3000)
+        with connect(dovecot, "http-notify-admin") as sock:
+            sock.sendall(b"VERSION\thttp-notify-admin\t1\t0\n" +
+                         b"QUEUE\t*\t*\nSTATUS\nFLUSH\tnobody\telsewhere\n" +
+                         b"QUEUE\tuser1\t*\n")
+            with sock.makefile("rb") as lines:
+                assert lines.readline().startswith(b"VERSION")
+                for row_count, end in ((3000, b"OK\t3000\n"), (2, b"OK\t1\n"),
+                                       (0, b"OK\t0\n"), (3, b"OK\t3\n")):
+                    for _ in range(row_count):
+                        assert lines.readline().startswith(b"ROW")
+                    assert lines.readline() == end
+
+
+@pytest.mark.parametrize("line", [
+    b"NOTIFY\t1\tbob\tINBOX\t1\t{}\turl=http://host/", b"STATUS\tmore",
+    b"QUEUE\t*", b"SEND\tbob\tINBOX\tmany\t{}\turl=http://host/", b"PURGE",
+    b"", b"x" * 200000])
+def test_invalid_commands_close_the_connection(dovecot, endpoint, line):
+    with connect(dovecot, "http-notify-admin") as sock:
+        sock.sendall(b"VERSION\thttp-notify-admin\t1\t0\n")
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            sock.sendall(line + b"\n")
+            with sock.makefile("rb") as lines:
+                assert lines.readline().startswith(b"VERSION")
+                assert lines.readline() == b""
+    dovecot.deliver("bob", message())
+    endpoint.wait(1)
+
+
+def test_invalid_options_fail_without_secrets(dovecot):
+    with connect(dovecot, "http-notify-admin") as sock:
+        sock.sendall(b"VERSION\thttp-notify-admin\t1\t0\n")
+        bad = b"\turl=http://login:s3cret@host:port/\n"
+        sock.sendall(b"PROBE\t{}" + bad)
+        sock.sendall(b"SEND\tbob\tINBOX\t1\t{}" + bad)
+        with sock.makefile("rb") as lines:
+            assert lines.readline().startswith(b"VERSION")
+            for _ in range(2):
+                line = lines.readline()
+                assert line.startswith(b"FAIL\t")
+                assert b"s3cret" not in line
