@@ -8,8 +8,8 @@
 . "$(dirname "$0")/prepare.sh"
 
 prepare http-notify-run libcmocka-dev clang libclang-rt-dev llvm xz-utils \
-	python3 python3-pytest dovecot-sieve nginx-light openssl strace \
-	libnss-wrapper libfaketime iproute2 iptables mount util-linux valgrind
+	python3 python3-pytest dovecot-sieve dovecot-sqlite nginx-light openssl \
+	strace libnss-wrapper libfaketime iproute2 iptables mount util-linux valgrind
 
 passed=0
 failed=0

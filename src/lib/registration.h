@@ -1,6 +1,10 @@
 #ifndef HTTP_NOTIFY_REGISTRATION_H
 #define HTTP_NOTIFY_REGISTRATION_H
 
+/* The IMAP helper, which has nothing of Dovecot, includes this as well. */
+#include <stdbool.h>
+#include <stdint.h>
+
 /* A user is registered by a METADATA entry (RFC 5464) on the server level,
    i.e. on the empty mailbox name. */
 #define HTTP_NOTIFY_METADATA_ENTRY \

@@ -20,10 +20,12 @@ if not STAGE:
 
 
 @contextlib.contextmanager
-def running_dovecot(*plugin_lines, extra="", userdb="", start=True, **kwargs):
+def running_dovecot(*plugin_lines, extra="", userdb="", start=True, parent=None,
+                    **kwargs):
     # not pytest's own directories: their path is too long for UNIX sockets,
     # and mail users can't get at them
-    with tempfile.TemporaryDirectory(prefix="hn-") as directory:
+    with tempfile.TemporaryDirectory(prefix="hn-",
+                                     dir=parent) as directory:
         dovecot = Dovecot(directory, STAGE, **kwargs)
         dovecot.configure(*plugin_lines, extra=extra, userdb=userdb)
         try:

@@ -1,0 +1,134 @@
+"""A throwaway Cyrus IMAP: a METADATA of another make.
+
+Debian's cyrus-imapd and dovecot-imapd can't be installed side by side, and to
+install it would remove the latter. So the packages are only downloaded and
+unpacked into a temporary directory, together with the libraries it needs.
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+
+from harness.dovecot import free_port, wait_for
+
+PACKAGES = ["cyrus-imapd", "cyrus-common", "sasl2-bin", "libsasl2-modules",
+            "libsasl2-modules-db", "libical3", "libxapian30", "libpcre3",
+            "libpq5"]
+# not a user of its own: there is none without the package
+USER = "nobody"
+
+IMAPD_CONF = """
+configdirectory: {dir}/lib
+partition-default: {dir}/spool
+defaultpartition: default
+cyrus_user: {user}
+admins: admin
+allowplaintext: yes
+unixhierarchysep: yes
+autocreate_quota: 0
+sasl_pwcheck_method: auxprop
+sasl_auxprop_plugin: sasldb
+sasl_mech_list: PLAIN
+sasl_sasldb_path: {dir}/sasldb2
+servername: cyrus.test
+syslog_prefix: test
+proxyservers: admin
+{extra}
+"""
+
+CYRUS_CONF = """
+START {{
+}}
+SERVICES {{
+  imap cmd="{bin}/imapd -C {dir}/imapd.conf" listen="127.0.0.1:{port}" prefork=0
+}}
+EVENTS {{
+}}
+"""
+
+
+def unpack(directory):
+    """Returns None, or why it can't be had."""
+    directory = pathlib.Path(directory)
+    if shutil.which("apt-get") is None:
+        return "no apt-get"
+    done = subprocess.run(
+        ["apt-get", "-o", "APT::Sandbox::User=root", "download", *PACKAGES],
+        cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, encoding="utf-8")
+    if done.returncode != 0:
+        return "can't be downloaded: " + done.stdout[-300:]
+    for package in directory.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", package, directory / "root"],
+                       check=True)
+        package.unlink()
+    return None
+
+
+class Cyrus:
+    def __init__(self, directory, root,
+                 extra="annotation_allow_undefined: yes"):
+        """root: where it was unpacked. By default Cyrus refuses entries
+        that it does not know."""
+        self.dir = pathlib.Path(directory)
+        self.root = pathlib.Path(root)
+        self.port = free_port()
+        library = next((self.root / "usr/lib").glob("*-linux-gnu"))
+        self.env = dict(os.environ, LD_LIBRARY_PATH=str(library),
+                        SASL_PATH=str(library / "sasl2"), CYRUS_USER=USER)
+        self.process = None
+        self.dir.chmod(0o755)
+        self._lay_out(extra)
+
+    def _lay_out(self, extra):
+        values = {"dir": self.dir, "user": USER, "port": self.port,
+                  "bin": self.root / "usr/lib/cyrus/bin", "extra": extra}
+        (self.dir / "imapd.conf").write_text(IMAPD_CONF.format(**values))
+        (self.dir / "cyrus.conf").write_text(CYRUS_CONF.format(**values))
+        for name in ("lib", "lib/db", "lib/proc", "lib/socket", "lib/user",
+                     "lib/quota", "lib/log", "lib/msg", "lib/sieve",
+                     "lib/lock", "lib/ptclient", "spool", "spool/stage."):
+            path = self.dir / name
+            path.mkdir(mode=0o700)
+            shutil.chown(path, USER)
+
+    def add_user(self, name, password):
+        subprocess.run(
+            [self.root / "usr/sbin/saslpasswd2", "-f", self.dir / "sasldb2",
+             "-p", "-c", "-u", "cyrus.test", name],
+            input=password.encode(), env=self.env, check=True)
+        shutil.chown(self.dir / "sasldb2", USER)
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [self.root / "usr/lib/cyrus/bin/master",
+             "-C", self.dir / "imapd.conf", "-M", self.dir / "cyrus.conf",
+             "-p", self.dir / "pid", "-D"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env=self.env, start_new_session=True)
+
+        def answers():
+            try:
+                with socket.create_connection(("127.0.0.1", self.port),
+                                              5) as sock:
+                    return sock.recv(100).startswith(b"* OK")
+            except OSError:
+                return False
+        wait_for(lambda: answers() or self.process.poll() is not None,
+                 what="Cyrus's start")
+        assert self.process.poll() is None, "Cyrus does not start"
+
+    def stop(self):
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            # its processes are those of its own session
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process = None
