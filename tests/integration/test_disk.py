@@ -120,8 +120,8 @@ def check_trouble_at_start(dovecot, endpoint, heal):
     line = dovecot.log_lines("http-notify: ", "Queue can't be")[0]
     assert str(dovecot.queue_path.parent) in line
     heal()
-    # Dovecot starts a service that fails at its start later and later
-    wait_for(lambda: recovered(dovecot), 60, "the queue's recovery")
+    dovecot.wait_log("http-notify: Info: Queue can be opened again", timeout=60)
+    dovecot.deliver("bob", message())
     endpoint.wait(1)
     lost = uids_lost(dovecot)
     newest = newest_uid(dovecot)

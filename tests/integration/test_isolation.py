@@ -27,8 +27,7 @@ def trouble_of(endpoint, name):
         endpoint.delay = 1
     elif name == "babbles":
         endpoint.fault = says_forever(
-            b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999999\r\n\r\n",
-            b"x" * 10000)
+            b"HTTP/1.1 200 OK\r\n", b"X-And-So-On: %s\r\n" % (b"x" * 4000))
     elif name == "is refused":
         endpoint.stop()
     elif name == "takes nothing":
