@@ -104,10 +104,11 @@ static bool add_to(const char *url, const char *username)
 	unsigned int max_age_secs;
 	const char *error;
 	struct queue_item item = {
-		.seq = ++last_seq, .username = username, .folder = "INBOX",
-		.uid = last_seq, .body = "{}", .created = queue_now(queue),
+		.username = username, .folder = "INBOX", .body = "{}",
+		.created = queue_now(queue),
 	};
 
+	item.seq = item.uid = ++last_seq;
 	guid_128_copy(item.session, session);
 	if (delivery_endpoint_get(delivery, words, &item.endpoint,
 				  &max_age_secs, &error) < 0)

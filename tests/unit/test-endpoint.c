@@ -273,7 +273,7 @@ static void stop_failing(void)
 	exec("DROP TRIGGER failure");
 }
 
-static void
+static void ATTR_FORMAT(2, 0)
 log_error(const struct failure_context *ctx ATTR_UNUSED,
 	  const char *format, va_list args)
 {
