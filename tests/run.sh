@@ -92,7 +92,9 @@ build_with_sanitizers() {
 	CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 		-fno-sanitize-recover=undefined" "$top/configure" &&
 	make -j2 &&
-	make install DESTDIR="$asan/stage"
+	make install DESTDIR="$asan/stage" &&
+	nm -D "$asan/stage/usr/lib/dovecot/http-notify" |
+		grep __asan_init
 }
 
 # Executables that run in place of those of the same names: Dovecot's are not

@@ -260,6 +260,7 @@ class Dovecot:
         if FINDINGS is None:
             return
         findings = self.log_lines(": runtime error: ")
+        findings += self.log_lines("Sanitizer: ")
         for path in pathlib.Path(FINDINGS).glob("*.*"):
             findings.append(path.read_text())
             # is this test's only

@@ -55,9 +55,17 @@ def fds(pid):
 @pytest.fixture(autouse=True)
 def no_sessions(dovecot):
     """As a minute later: the tests' clients may begin with their sessions."""
-    with contextlib.closing(sqlite3.connect(str(dovecot.queue_path),
-                                            isolation_level=None)) as db:
-        db.execute("DELETE FROM session")
+    def forget():
+        try:
+            with contextlib.closing(sqlite3.connect(
+                    "file:%s?mode=rw" % dovecot.queue_path, uri=True,
+                    isolation_level=None)) as db:
+                db.execute("DELETE FROM session")
+        except sqlite3.OperationalError:
+            # the service has just been started
+            return False
+        return True
+    wait_for(forget, what="the queue")
 
 
 def assert_bob_is_served(dovecot, endpoint):

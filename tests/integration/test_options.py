@@ -40,6 +40,8 @@ def test_bad_option_is_said_once_per_delivery():
     with running_dovecot("push_notification_driver = ox:url=x") as dovecot:
         for count in (1, 2, 3):
             dovecot.deliver("bob", message())
+            # the log process writes it when it comes to it
+            dovecot.wait_log("saved mail", count=count)
             assert len(dovecot.log_lines("Error:")) == count
         dovecot.lda("bob", message())
         assert len(dovecot.log_lines("Error:")) == 4
@@ -73,5 +75,5 @@ def test_missing_attribute_dictionary_says_what_to_set(endpoint):
             if not line.startswith("mail_attribute_dict")))
         dovecot.start()
         dovecot.deliver("bob", message())
-        error, = dovecot.log_lines("Error:")
+        error, = dovecot.wait_log("Error:")
         assert "METADATA" in error and "mail_attribute_dict" in error
