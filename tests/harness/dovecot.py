@@ -157,7 +157,8 @@ class Dovecot:
             program = pathlib.Path(source).read_bytes()
             assert compiled_in in program
             copy.write_bytes(program.replace(compiled_in, relative))
-            copy.chmod(0o755)
+            # not to be read, as a test looks into all that may be
+            copy.chmod(0o711)
 
     def configure(self, *plugin_lines, extra="", userdb=""):
         """plugin_lines go into plugin { }, extra to the end, userdb before
