@@ -437,7 +437,7 @@ def test_check_of_a_chain_that_is_well(dovecot, endpoint):
     # it leaves nothing behind
     attributes = dovecot.dir / "home/bob/dovecot-attributes"
     assert "http-notify-check" not in attributes.read_text()
-    assert dovecot.queued() == 0
+    wait_for(lambda: dovecot.queued() == 0, what="an empty queue")
 
 
 @contextlib.contextmanager
@@ -769,7 +769,7 @@ def test_test_refused(dovecot, endpoint):
     output = doveadm(dovecot, "test", "-u", "bob", status=EX_TEMPFAIL)
     assert " 422 " in output
     assert "push_notification_driver: refused: 422" in output
-    assert dovecot.queued() == 0
+    wait_for(lambda: dovecot.queued() == 0, what="an empty queue")
 
 
 def test_test_retried_then_delivered(dovecot, endpoint):
