@@ -57,6 +57,8 @@ struct endpoint {
 	int64_t id;
 	pool_t pool;
 	unsigned int max_retries;
+	/* how often the options have changed */
+	unsigned int options_changes;
 	/* url, and standby_url where there is one */
 	struct target targets[2];
 	unsigned int targets_count;
@@ -326,6 +328,11 @@ static void lane_answered(const struct answer *answer, struct lane *lane)
 				  others_taken, answer->retry_after_secs, now);
 	if (changed)
 		target_changed_state(target, now);
+	if (target->health.state == HEALTH_MISCONFIGURED &&
+	    lane->options_changes != ep->options_changes) {
+		/* that was what an admin has mended meanwhile */
+		target->health.next_probe = 0;
+	}
 
 	switch (class) {
 	case ANSWER_DONE:
@@ -369,6 +376,7 @@ lane_send_item(struct lane *lane, struct target *target,
 	}
 	lane->target = target;
 	lane->sent = http_notify_monotonic_msecs();
+	lane->options_changes = lane->ep->options_changes;
 	if (lane->fresh) {
 		lane->fresh = FALSE;
 		lane->ep->fresh_sent++;
@@ -715,6 +723,7 @@ void endpoint_set_options(struct endpoint *ep,
 
 	ep->pool = pool_alloconly_create("http-notify endpoint", 1024);
 	ep->max_retries = options->max_retries;
+	ep->options_changes++;
 	sender_target_init(&ep->targets[0].sender_target, options->url,
 			   options, ep->pool);
 	if (options->standby_url != NULL) {

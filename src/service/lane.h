@@ -32,6 +32,8 @@ struct lane {
 	   milliseconds) */
 	struct target *target;
 	int64_t sent;
+	/* the endpoint's options at that time, by how often they had changed */
+	unsigned int options_changes;
 	/* it waits for its next attempt */
 	struct timeout *to_retry;
 	/* how often it has waited for one */

@@ -147,7 +147,7 @@ def test_next_one_is_sent_when_the_one_before_is_too_old(endpoint):
     with running_dovecot(driver(endpoint, "max_age=4s")) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
-        time.sleep(2.5)
+        time.sleep(3.5)
         dovecot.deliver("bob", message())
         assert endpoint.wait(1, 20)[0].uid == 2
         assert len(dovecot.wait_log("Notification lost")) == 1

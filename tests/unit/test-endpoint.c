@@ -791,6 +791,28 @@ test_unreadable_notification_is_not_forgotten(void **state ATTR_UNUSED)
 	assert_int_equal(common.queued, 0);
 }
 
+/* A request with the wrong ones may be under way at that time. */
+static void test_mended_options_are_tried_at_once(void **state ATTR_UNUSED)
+{
+	static const char *const words[] = { "url=http://127.0.0.1/", NULL };
+	struct http_notify_options options;
+	const char *error;
+
+	add_stored("alice", 0);
+	assert_int_equal(http_notify_options_parse(words,
+		pool_datastack_create(), &options, &error), 0);
+	endpoint_set_options(ep, &options);
+	answer(0, 401);
+	assert_int_equal(under_way(), 1);
+	/* once */
+	answer(0, 401);
+	assert_int_equal(under_way(), 0);
+	endpoint_set_options(ep, &options);
+	endpoint_run(ep);
+	assert_int_equal(under_way(), 1);
+	answer(0, 200);
+}
+
 /* Nobody knows whose fault it is: the endpoint is down, also for its standby to
    be used, but a new one does not wait for that to end. */
 static void
@@ -1214,6 +1236,7 @@ int main(void)
 		endpoint_test(test_max_retries),
 		endpoint_test(test_retry_after_is_waited_for),
 		endpoint_test(test_unreadable_notification_is_not_forgotten),
+		endpoint_test(test_mended_options_are_tried_at_once),
 		endpoint_test(test_one_that_fails_does_not_hold_up_others),
 		endpoint_test(test_waiting_costs_nothing),
 		endpoint_test(test_overloaded_endpoint_gets_fewer),
