@@ -481,7 +481,7 @@ def test_interrupted_and_run_again(server, tmp_path):
     report = tmp_path / "report.csv"
 
     def slow(conn, tag, command):
-        time.sleep(0.05)
+        time.sleep(0.2)
         conn.answer(tag, "GETMETADATA", command)
     server.special = {"GETMETADATA": slow}
     process = subprocess.Popen(
