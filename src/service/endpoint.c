@@ -5,7 +5,6 @@
    there is room. A user who has something in the backlog gets nothing sent that
    is behind it. */
 #include "lib.h"
-#include "array.h"
 #include "hash.h"
 #include "ioloop.h"
 #include "llist.h"

@@ -1,10 +1,7 @@
 #include "lib.h"
-#include "array.h"
-#include "hash.h"
 #include "ioloop.h"
 #include "llist.h"
 #include "str.h"
-#include "str-sanitize.h"
 #include "master-service-ssl-settings.h"
 
 #include "curl-ioloop.h"

@@ -285,6 +285,9 @@ class Dovecot:
             return db.execute(
                 "SELECT count(*) FROM notification").fetchone()[0]
 
+    def wait_queue_empty(self):
+        wait_for(lambda: self.queued() == 0, what="the queue to be empty")
+
     def service_pid(self):
         wait_for(lambda: len(self.pids("http-notify")) == 1,
                  what="one http-notify process")

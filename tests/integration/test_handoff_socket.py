@@ -34,10 +34,6 @@ def connect(dovecot):
     return sock
 
 
-def wait_queue_empty(dovecot):
-    wait_for(lambda: dovecot.queued() == 0, what="the queue to be empty")
-
-
 def service_log(dovecot):
     return dovecot.log_lines(" http-notify: ")
 
@@ -183,7 +179,7 @@ def test_handoff_sent_again_is_acked_and_stored_once(dovecot, endpoint):
     client.notify(3, endpoint, uid=3)
     assert [client.reply(), client.reply()] == ["OK\t2\n", "OK\t3\n"]
     assert [r.uid for r in endpoint.wait(3)] == [1, 2, 3]
-    wait_queue_empty(dovecot)
+    dovecot.wait_queue_empty()
     assert len(endpoint.attempts) == 3
     client.close()
 
@@ -357,7 +353,7 @@ def test_thousands_of_notifications_in_one_write(dovecot, endpoint):
         assert_bob_is_served(dovecot, endpoint)
         assert read_replies(sock, count) == [
             "OK\t%d" % seq for seq in range(1, count + 1)]
-        wait_queue_empty(dovecot)
+        dovecot.wait_queue_empty()
         # each user's in order, and once
         sent = [r.uid for r in not_bobs(endpoint.delivered)]
         assert sorted(sent) == list(range(1, count + 1))
@@ -383,7 +379,7 @@ def test_huge_lists_of_options(dovecot, endpoint):
         assert [line.split("\t")[0] for line in replies] == [
             "FAIL", "OK"] * (count // 2)
         assert replies[-2].endswith("is not an option of this driver")
-        wait_queue_empty(dovecot)
+        dovecot.wait_queue_empty()
         if not SANITIZED:
             assert rss(pid) - before < 16*1024*1024
     assert len(not_bobs(endpoint.delivered)) == count // 2
@@ -437,7 +433,7 @@ def test_odd_bytes_in_a_url_stay_in_it(dovecot, endpoint, option):
                      option % endpoint.port + b"\n")
         reply, = read_replies(sock, 1)
         assert reply == "OK\t1" or reply.startswith("FAIL\t1\turl=")
-        wait_queue_empty(dovecot)
+        dovecot.wait_queue_empty()
     for request in endpoint.attempts:
         assert "X-Injected" not in request.headers
         assert request.path.isascii() and request.path.isprintable()
@@ -463,7 +459,7 @@ def test_seq_that_goes_down_is_acked_and_not_stored(dovecot, endpoint):
             for uid, seq in enumerate(seqs, 1)))
         assert read_replies(sock, len(seqs)) == [
             "OK\t%d" % seq for seq in seqs]
-        wait_queue_empty(dovecot)
+        dovecot.wait_queue_empty()
     assert [r.uid for r in not_bobs(endpoint.delivered)] == [1, 5, 6]
 
 

@@ -5,7 +5,6 @@ import pwd
 import shutil
 import signal
 import smtplib
-import socket
 import stat
 import subprocess
 import threading
@@ -19,10 +18,6 @@ from harness.dovecot import free_port, message, wait_for
 # A delivery of this long has waited for something. Far above what it takes,
 # far below the 4 s that it used to take.
 LONG = 1.5
-
-
-def wait_queue_empty(dovecot):
-    wait_for(lambda: dovecot.queued() == 0, what="the queue to be empty")
 
 
 def test_runs_as_the_internal_user_from_the_start(dovecot):
@@ -49,14 +44,14 @@ def test_delivered_notifications_leave_the_queue(dovecot, endpoint):
     for _ in range(5):
         dovecot.deliver("bob", message())
     endpoint.wait(5)
-    wait_queue_empty(dovecot)
+    dovecot.wait_queue_empty()
     assert len(endpoint.attempts) == 5
 
 
 def test_connections_are_kept_alive_and_shared(dovecot, endpoint):
     for _ in range(10):
         dovecot.deliver("bob", message())
-        wait_queue_empty(dovecot)
+        dovecot.wait_queue_empty()
     assert len({r.connection for r in endpoint.wait(10)}) == 1
 
 
@@ -87,7 +82,7 @@ def test_outage_holds_and_resends_in_order(endpoint, other_endpoint):
         endpoint.start()
         requests = endpoint.wait(21, 20)
         assert [r.uid for r in requests] == list(range(1, 22))
-        wait_queue_empty(dovecot)
+        dovecot.wait_queue_empty()
         lines = [line for line in dovecot.log().splitlines()
                  if "http-notify: " in line]
         assert len(lines) == 2, lines
@@ -162,7 +157,7 @@ def test_max_age_ends_it_and_says_what_was_lost(endpoint):
         for words in ("user=bob", "folder=INBOX", "uid=1",
                       "endpoint=" + endpoint.authority, "max_age"):
             assert words in line
-        wait_queue_empty(dovecot)
+        dovecot.wait_queue_empty()
         endpoint.clear()
         dovecot.deliver("bob", message())
         assert endpoint.wait(1)[0].uid == 2
@@ -178,7 +173,7 @@ def test_max_age_also_ends_what_is_never_tried(endpoint):
             lines = dovecot.wait_log("Notification lost", count=3, timeout=20)
             assert ["uid=%d " % uid in line for uid, line in
                     enumerate(lines, 1)] == [True] * 3
-            wait_queue_empty(dovecot)
+            dovecot.wait_queue_empty()
     finally:
         endpoint.start()
 
@@ -242,7 +237,7 @@ def test_killed_service_loses_nothing(endpoint, other_endpoint):
             os.kill(dovecot.service_pid(), signal.SIGKILL)
         endpoint.start()
         assert [r.uid for r in endpoint.wait(15, 20)] == list(range(1, 16))
-        wait_queue_empty(dovecot)
+        dovecot.wait_queue_empty()
         assert len(endpoint.delivered) == 15
         assert not dovecot.log_lines("Notification lost")
 
@@ -256,7 +251,7 @@ def test_mail_process_reconnects_after_a_restart_of_the_service(dovecot,
         lmtp.sendmail("a@example.org", ["bob"], message(subject))
         if subject == "before":
             endpoint.wait(1)
-            wait_queue_empty(dovecot)
+            dovecot.wait_queue_empty()
             os.kill(dovecot.service_pid(), signal.SIGKILL)
     lmtp.quit()
     assert [r.body["subject"] for r in endpoint.wait(2)] == ["before", "after"]
@@ -439,7 +434,7 @@ def fsyncs_of_deliveries(dovecot, count):
             "/proc/%d/status" % dovecot.service_pid()).read())
         for _ in range(count):
             dovecot.deliver("bob", message())
-        wait_queue_empty(dovecot)
+        dovecot.wait_queue_empty()
     finally:
         strace.send_signal(signal.SIGINT)
         strace.wait()
