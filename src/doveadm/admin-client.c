@@ -5,11 +5,11 @@
 #include "str-sanitize.h"
 #include "strescape.h"
 #include "write-full.h"
-#include "master-service.h"
 
 #include "admin-client.h"
 #include "admin-protocol.h"
 #include "monotonic.h"
+#include "version-compat.h"
 
 #include <poll.h>
 

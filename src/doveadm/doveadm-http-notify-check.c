@@ -12,7 +12,9 @@
 
 #include "admin-client.h"
 #include "admin-protocol.h"
+#include "compat.h"
 #include "doveadm-http-notify.h"
+#include "doveadm-mail-compat.h"
 #include "handoff.h"
 #include "metadata.h"
 #include "notification.h"
@@ -65,13 +67,12 @@ check_plugins(struct check_cmd_context *ctx, const char *protocol,
 	static const char *const needed[] = {
 		"notify", "push_notification", "http_notify"
 	};
-	const char *const *plugins = t_strsplit_spaces(set->mail_plugins, ", ");
 	const char *path, *error = NULL;
 	string_t *missing = t_str_new(64);
 	unsigned int i;
 
 	for (i = 0; i < N_ELEMENTS(needed); i++) {
-		if (!str_array_find(plugins, needed[i]))
+		if (!str_array_find(set->mail_plugins, needed[i]))
 			str_printfa(missing, " %s", needed[i]);
 	}
 	path = t_strconcat(set->mail_plugin_dir,
@@ -89,9 +90,9 @@ check_plugins(struct check_cmd_context *ctx, const char *protocol,
 static void check_dictionary(struct check_cmd_context *ctx)
 {
 	check_row(ctx, "METADATA dictionary",
-		  ctx->lmtp.mail_attribute_dict[0] != '\0' ? NULL :
-		  "mail_attribute_dict is not set: set it, for example to "
-		  "file:%h/dovecot-attributes");
+		  ctx->lmtp.have_attribute_dict ? NULL :
+		  SETTING_ATTRIBUTE_DICT" is not set: set it, for example to "
+		  SETTING_ATTRIBUTE_DICT_EXAMPLE);
 }
 
 static void check_imap(struct check_cmd_context *ctx)
@@ -172,9 +173,10 @@ static const char *check_answer(unsigned int status, const char *reason)
 	case 401:
 	case 403:
 		return t_strdup_printf("credentials refused: %s (mend login "
-			"and password in url=)", reason);
+			"and password in "SETTING_URL")", reason);
 	case 404:
-		return t_strdup_printf("no such path: %s (mend url=)", reason);
+		return t_strdup_printf("no such path: %s (mend "SETTING_URL")",
+				       reason);
 	}
 	if (status == 0 && strstr(reason, "certificate") != NULL) {
 		return t_strdup_printf("%s (mend the certificate, or set "
@@ -231,17 +233,21 @@ check_lines(struct check_cmd_context *ctx, struct mail_user *user,
 	const char *registered, *error;
 
 	t_array_init(&lines, 4);
-	user_lines_get(user, ctx->lmtp.plugin_envs, user->pool, &lines);
+	if (user_lines_get(user, ctx->lmtp.source, user->pool, &lines,
+			   &error) < 0) {
+		check_row(ctx, SETTING_DRIVER, error);
+		return;
+	}
 	if (array_is_empty(&lines)) {
-		check_row(ctx, "push_notification_driver", "not set for this "
-			  "driver: set it to ox:url=<endpoint> in plugin { }");
+		check_row(ctx, SETTING_DRIVER, "not set for this driver: "
+			  SETTING_DRIVER_EXAMPLE);
 		return;
 	}
 	array_foreach(&lines, line) {
 		check_row(ctx, line->setting, line->error);
 		if (line->error != NULL || ctx->client == NULL)
 			continue;
-		if (value == NULL || user_line_get_user(line, user, value,
+		if (value == NULL || doveadm_http_notify_get_user(line, user, value,
 				&registered, &error) < 0)
 			registered = "0@0";
 		T_BEGIN {
@@ -323,24 +329,16 @@ cmd_check_prerun(struct doveadm_mail_cmd_context *_ctx,
 	return 0;
 }
 
-static bool cmd_check_parse_arg(struct doveadm_mail_cmd_context *_ctx, int c)
+static void DOVEADM_MAIL_CMD_INIT(cmd_check_init)
 {
 	struct check_cmd_context *ctx =
 		container_of(_ctx, struct check_cmd_context, ctx);
+	const char *addr;
 
-	if (c != 'r')
-		return FALSE;
-	if (net_addr2ip(optarg, &ctx->remote_ip) < 0)
-		i_fatal_status(EX_USAGE, "-r %s: not an IP address", optarg);
-	return TRUE;
-}
-
-static void
-cmd_check_init(struct doveadm_mail_cmd_context *ctx ATTR_UNUSED,
-	       const char *const args[])
-{
-	if (args[0] != NULL)
-		doveadm_mail_help_name("http-notify check");
+	if (doveadm_cmd_param_str(_ctx->cctx, "remote-ip", &addr) &&
+	    net_addr2ip(addr, &ctx->remote_ip) < 0)
+		i_fatal_status(EX_USAGE, "-r %s: not an IP address", addr);
+	doveadm_mail_cmd_print_username(_ctx);
 	doveadm_print_header_simple("link");
 	doveadm_print_header_simple("result");
 	doveadm_print_header_simple("detail");
@@ -353,6 +351,9 @@ static void cmd_check_deinit(struct doveadm_mail_cmd_context *_ctx)
 
 	if (ctx->client != NULL)
 		admin_client_deinit(&ctx->client);
+	protocol_settings_free(&ctx->lmtp);
+	protocol_settings_free(&ctx->lda);
+	protocol_settings_free(&ctx->imap);
 }
 
 static struct doveadm_mail_cmd_context *cmd_check_alloc(void)
@@ -360,10 +361,7 @@ static struct doveadm_mail_cmd_context *cmd_check_alloc(void)
 	struct check_cmd_context *ctx;
 
 	ctx = doveadm_mail_cmd_alloc(struct check_cmd_context);
-	ctx->ctx.add_username_header = TRUE;
-	ctx->ctx.getopt_args = "r:";
-	ctx->ctx.v.parse_arg = cmd_check_parse_arg;
-	ctx->ctx.v.init = cmd_check_init;
+	doveadm_mail_cmd_set_init(&ctx->ctx, cmd_check_init);
 	ctx->ctx.v.deinit = cmd_check_deinit;
 	ctx->ctx.v.prerun = cmd_check_prerun;
 	ctx->ctx.v.run = cmd_check_run;

@@ -6,6 +6,7 @@
 #include "doveadm-print.h"
 
 #include "doveadm-http-notify.h"
+#include "doveadm-mail-compat.h"
 #include "metadata.h"
 #include "registration.h"
 
@@ -74,49 +75,41 @@ cmd_registration_set_run(struct doveadm_mail_cmd_context *_ctx,
 	return ret;
 }
 
-static void cmd_registration_set_print_headers(void)
+static void
+cmd_registration_set_print_headers(struct doveadm_mail_cmd_context *ctx)
 {
+	doveadm_mail_cmd_print_username(ctx);
 	doveadm_print_header("changed", "changed", 0);
 }
 
-static void
-cmd_register_init(struct doveadm_mail_cmd_context *_ctx,
-		  const char *const args[])
+static void DOVEADM_MAIL_CMD_INIT(cmd_register_init)
 {
 	struct registration_cmd_context *ctx =
 		container_of(_ctx, struct registration_cmd_context, ctx);
 	uint32_t user_id, context_id;
+	const char *value;
 
-	if (str_array_length(args) != 1)
+	if (!doveadm_cmd_param_str(_ctx->cctx, "registration", &value))
 		doveadm_mail_help_name("http-notify register");
-	if (!http_notify_registration_parse_ox(args[0], &user_id,
-					       &context_id)) {
+	if (!http_notify_registration_parse_ox(value, &user_id, &context_id)) {
 		i_fatal_status(EX_USAGE, "%s: must be the numbers of an OX "
-			       "user and context, such as 3@1", args[0]);
+			       "user and context, such as 3@1", value);
 	}
 	ctx->value = p_strdup_printf(_ctx->pool, "user=%u@%u", user_id,
 				     context_id);
-	cmd_registration_set_print_headers();
+	cmd_registration_set_print_headers(_ctx);
 }
 
-static void
-cmd_unregister_init(struct doveadm_mail_cmd_context *_ctx ATTR_UNUSED,
-		    const char *const args[])
+static void DOVEADM_MAIL_CMD_INIT(cmd_unregister_init)
 {
-	if (args[0] != NULL)
-		doveadm_mail_help_name("http-notify unregister");
-	cmd_registration_set_print_headers();
+	cmd_registration_set_print_headers(_ctx);
 }
 
-static struct doveadm_mail_cmd_context *
-cmd_registration_alloc(void (*init)(struct doveadm_mail_cmd_context *ctx,
-				    const char *const args[]))
+static struct doveadm_mail_cmd_context *cmd_registration_alloc(void)
 {
 	struct registration_cmd_context *ctx;
 
 	ctx = doveadm_mail_cmd_alloc(struct registration_cmd_context);
-	ctx->ctx.add_username_header = TRUE;
-	ctx->ctx.v.init = init;
 	ctx->ctx.v.run = cmd_registration_set_run;
 	doveadm_print_init(DOVEADM_PRINT_TYPE_TABLE);
 	return &ctx->ctx;
@@ -124,12 +117,18 @@ cmd_registration_alloc(void (*init)(struct doveadm_mail_cmd_context *ctx,
 
 static struct doveadm_mail_cmd_context *cmd_register_alloc(void)
 {
-	return cmd_registration_alloc(cmd_register_init);
+	struct doveadm_mail_cmd_context *ctx = cmd_registration_alloc();
+
+	doveadm_mail_cmd_set_init(ctx, cmd_register_init);
+	return ctx;
 }
 
 static struct doveadm_mail_cmd_context *cmd_unregister_alloc(void)
 {
-	return cmd_registration_alloc(cmd_unregister_init);
+	struct doveadm_mail_cmd_context *ctx = cmd_registration_alloc();
+
+	doveadm_mail_cmd_set_init(ctx, cmd_unregister_init);
+	return ctx;
 }
 
 /* Control characters would spoil the table. */
@@ -166,12 +165,9 @@ cmd_list_run(struct doveadm_mail_cmd_context *ctx, struct mail_user *user)
 	return ret < 0 ? -1 : 0;
 }
 
-static void
-cmd_list_init(struct doveadm_mail_cmd_context *ctx ATTR_UNUSED,
-	      const char *const args[])
+static void DOVEADM_MAIL_CMD_INIT(cmd_list_init)
 {
-	if (args[0] != NULL)
-		doveadm_mail_help_name("http-notify list");
+	doveadm_mail_cmd_print_username(_ctx);
 	doveadm_print_header("user", "OX user",
 			     DOVEADM_PRINT_HEADER_FLAG_RIGHT_JUSTIFY);
 	doveadm_print_header("context", "OX context",
@@ -184,8 +180,7 @@ static struct doveadm_mail_cmd_context *cmd_list_alloc(void)
 	struct doveadm_mail_cmd_context *ctx;
 
 	ctx = doveadm_mail_cmd_alloc(struct doveadm_mail_cmd_context);
-	ctx->add_username_header = TRUE;
-	ctx->v.init = cmd_list_init;
+	doveadm_mail_cmd_set_init(ctx, cmd_list_init);
 	ctx->v.run = cmd_list_run;
 	doveadm_print_init(DOVEADM_PRINT_TYPE_TABLE);
 	return ctx;

@@ -8,7 +8,9 @@
 
 #include "admin-client.h"
 #include "admin-protocol.h"
+#include "compat.h"
 #include "doveadm-http-notify.h"
+#include "doveadm-mail-compat.h"
 #include "metadata.h"
 #include "notification.h"
 #include "notification-mail.h"
@@ -22,7 +24,8 @@
 struct test_cmd_context {
 	struct doveadm_mail_cmd_context ctx;
 	/* of the processes that deliver */
-	const char *const *plugin_envs;
+	struct protocol_settings set;
+	bool settings_read;
 
 	/* of the current user: a connection to the service, NULL = none, for
 	   this reason */
@@ -97,7 +100,7 @@ test_send(struct test_cmd_context *ctx, struct mail_user *user,
 		*error_r = line->error;
 		return -1;
 	}
-	if (user_line_get_user(line, user, value, &notification->user,
+	if (doveadm_http_notify_get_user(line, user, value, &notification->user,
 			       error_r) < 0)
 		return -1;
 	if (ctx->client == NULL) {
@@ -128,9 +131,13 @@ test_run(struct test_cmd_context *ctx, struct mail_user *user,
 	int ret;
 
 	t_array_init(&lines, 4);
-	user_lines_get(user, ctx->plugin_envs, user->pool, &lines);
+	if (user_lines_get(user, ctx->set.source, user->pool, &lines, &error) < 0) {
+		i_error("%s", error);
+		return -1;
+	}
 	if (array_is_empty(&lines)) {
-		i_error("push_notification_driver is not set to ox:url=...");
+		i_error(SETTING_DRIVER" is not set for this driver: "
+			SETTING_DRIVER_EXAMPLE);
 		return -1;
 	}
 	ret = http_notify_metadata_get(inbox, &value, &error);
@@ -170,12 +177,9 @@ cmd_test_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	return ret;
 }
 
-static void
-cmd_test_init(struct doveadm_mail_cmd_context *ctx ATTR_UNUSED,
-	      const char *const args[])
+static void DOVEADM_MAIL_CMD_INIT(cmd_test_init)
 {
-	if (args[0] != NULL)
-		doveadm_mail_help_name("http-notify test");
+	doveadm_mail_cmd_print_username(_ctx);
 	doveadm_print_header_simple("endpoint");
 	doveadm_print_header_simple("status");
 	doveadm_print_header("milliseconds", "ms", 0);
@@ -191,13 +195,14 @@ cmd_test_prerun(struct doveadm_mail_cmd_context *_ctx,
 	struct test_cmd_context *ctx =
 		container_of(_ctx, struct test_cmd_context, ctx);
 	const char *base_dir = _ctx->set->base_dir;
-	struct protocol_settings set;
 
-	if (ctx->plugin_envs == NULL) {
+	if (!ctx->settings_read) {
 		if (protocol_settings_read(base_dir, "lmtp", NULL, _ctx->pool,
-					   &set, error_r) < 0)
+					   &ctx->set, error_r) < 0) {
+			protocol_settings_free(&ctx->set);
 			return -1;
-		ctx->plugin_envs = set.plugin_envs;
+		}
+		ctx->settings_read = TRUE;
 	}
 	if (ctx->client != NULL)
 		admin_client_deinit(&ctx->client);
@@ -212,6 +217,7 @@ static void cmd_test_deinit(struct doveadm_mail_cmd_context *_ctx)
 
 	if (ctx->client != NULL)
 		admin_client_deinit(&ctx->client);
+	protocol_settings_free(&ctx->set);
 }
 
 static struct doveadm_mail_cmd_context *cmd_test_alloc(void)
@@ -219,8 +225,7 @@ static struct doveadm_mail_cmd_context *cmd_test_alloc(void)
 	struct test_cmd_context *ctx;
 
 	ctx = doveadm_mail_cmd_alloc(struct test_cmd_context);
-	ctx->ctx.add_username_header = TRUE;
-	ctx->ctx.v.init = cmd_test_init;
+	doveadm_mail_cmd_set_init(&ctx->ctx, cmd_test_init);
 	ctx->ctx.v.deinit = cmd_test_deinit;
 	ctx->ctx.v.prerun = cmd_test_prerun;
 	ctx->ctx.v.run = cmd_test_run;

@@ -1,9 +1,23 @@
 #include "lib.h"
+#include "array.h"
+#include "mail-user.h"
 
 #include "doveadm-http-notify.h"
+#include "registration.h"
+#include "user-lines.h"
 
 extern const char *doveadm_http_notify_plugin_version;
 const char *doveadm_http_notify_plugin_version = DOVECOT_ABI_VERSION;
+
+int doveadm_http_notify_get_user(const struct user_line *line,
+				 struct mail_user *user, const char *value,
+				 const char **user_r, const char **error_r)
+{
+	if (line->options.user_from_metadata)
+		return http_notify_registration_parse(value, user_r, error_r);
+	*user_r = user->username;
+	return 0;
+}
 
 void doveadm_http_notify_plugin_init(struct module *module ATTR_UNUSED)
 {

@@ -4,7 +4,9 @@
 #include "doveadm.h"
 #include "doveadm-mail.h"
 
+struct mail_user;
 struct module;
+struct user_line;
 
 /* doveadm http-notify ... */
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_register;
@@ -16,6 +18,12 @@ extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_status;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_queue;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_flush;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_purge;
+
+/* What a notification by this line has as its user; value is the user's
+   registration. Returns 0, or -1 and error_r. */
+int doveadm_http_notify_get_user(const struct user_line *line,
+				 struct mail_user *user, const char *value,
+				 const char **user_r, const char **error_r);
 
 void doveadm_http_notify_plugin_init(struct module *module);
 void doveadm_http_notify_plugin_deinit(void);

@@ -3,6 +3,7 @@
 #include "mail-storage.h"
 #include "mailbox-attribute.h"
 
+#include "compat.h"
 #include "metadata.h"
 
 /* Where lib-storage keeps a private entry of the server level. */
@@ -15,7 +16,7 @@
 static const char *
 metadata_error(struct mailbox *inbox, const char *access)
 {
-	return t_strdup_printf("%s (mail_attribute_dict must be set to a "
+	return t_strdup_printf("%s ("SETTING_ATTRIBUTE_DICT" must be set to a "
 		"dictionary that this process can %s)",
 		mailbox_get_last_internal_error(inbox, NULL), access);
 }

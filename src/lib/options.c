@@ -5,11 +5,9 @@
 #include "str-sanitize.h"
 #include "strnum.h"
 
+#include "compat.h"
 #include "options.h"
 
-#define DEFAULT_TIMEOUT_MSECS 2000
-#define DEFAULT_MAX_AGE_SECS (60*60)
-#define DEFAULT_CACHE_LIFETIME_SECS 60
 /* An attempt that may take longer than this is not an attempt any more. */
 #define MAX_TIMEOUT_MSECS (10*60*1000)
 
@@ -24,7 +22,7 @@ const char *http_notify_url_mask(const char *url)
 		return url;
 	begin = url + strspn(url, "abcdefghijklmnopqrstuvwxyz"
 			     "ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-	begin = str_begins(begin, "://") ? begin + 3 : url;
+	begin = str_begins_with(begin, "://") ? begin + 3 : url;
 	return t_strconcat(t_strdup_until(url, begin), "***", end, NULL);
 }
 
@@ -70,9 +68,32 @@ struct http_url *http_notify_url_parse(const char *url, pool_t pool)
 	return http_url;
 }
 
-static int
-parse_url(const char *value, pool_t pool, const char **url_r,
-	  const char **error_r)
+static int check_size(const char *value, const char **error_r)
+{
+	if (strlen(value) <= HTTP_NOTIFY_OPTION_MAX)
+		return 0;
+	*error_r = t_strdup_printf("is longer than %u bytes",
+				   HTTP_NOTIFY_OPTION_MAX);
+	return -1;
+}
+
+static int check_max_age(unsigned int secs, const char **error_r)
+{
+	if (secs > 0)
+		return 0;
+	*error_r = "must be longer than 0";
+	return -1;
+}
+
+static int check_path(const char *path, const char **error_r)
+{
+	if (*path == '/')
+		return 0;
+	*error_r = "must be an absolute path";
+	return -1;
+}
+
+static int check_url(const char *value, const char **error_r)
 {
 	struct http_url *url;
 	const char *error;
@@ -96,7 +117,6 @@ parse_url(const char *value, pool_t pool, const char **url_r,
 			"of the password, and a @ of the path)";
 		return -1;
 	}
-	*url_r = p_strdup(pool, value);
 	return 0;
 }
 
@@ -115,7 +135,7 @@ parse_time(const char *value, unsigned int *secs_r, const char **error_r)
 {
 	const char *error;
 
-	if (settings_get_time(value, secs_r, &error) == 0)
+	if (str_parse_get_interval(value, secs_r, &error) == 0)
 		return 0;
 	/* its error repeats the value */
 	*error_r = "must be a time, such as 90s, 5min or 1h";
@@ -126,15 +146,16 @@ static int
 parse_option(const char *name, const char *value, pool_t pool,
 	     struct http_notify_options *options, const char **error_r)
 {
-	if (strlen(value) > HTTP_NOTIFY_OPTION_MAX) {
-		*error_r = t_strdup_printf("is longer than %u bytes",
-					   HTTP_NOTIFY_OPTION_MAX);
+	if (check_size(value, error_r) < 0)
 		return -1;
+	if (strcmp(name, "url") == 0) {
+		options->url = p_strdup(pool, value);
+		return check_url(value, error_r);
 	}
-	if (strcmp(name, "url") == 0)
-		return parse_url(value, pool, &options->url, error_r);
-	if (strcmp(name, "standby_url") == 0)
-		return parse_url(value, pool, &options->standby_url, error_r);
+	if (strcmp(name, "standby_url") == 0) {
+		options->standby_url = p_strdup(pool, value);
+		return check_url(value, error_r);
+	}
 	if (strcmp(name, "timeout_msecs") == 0) {
 		return parse_uint(value, 1, MAX_TIMEOUT_MSECS,
 				  &options->timeout_msecs, error_r);
@@ -142,11 +163,7 @@ parse_option(const char *name, const char *value, pool_t pool,
 	if (strcmp(name, "max_age") == 0) {
 		if (parse_time(value, &options->max_age_secs, error_r) < 0)
 			return -1;
-		if (options->max_age_secs == 0) {
-			*error_r = "must be longer than 0";
-			return -1;
-		}
-		return 0;
+		return check_max_age(options->max_age_secs, error_r);
 	}
 	if (strcmp(name, "max_retries") == 0) {
 		return parse_uint(value, 0, HTTP_NOTIFY_NO_MAX_RETRIES - 1,
@@ -168,12 +185,8 @@ parse_option(const char *name, const char *value, pool_t pool,
 				  error_r);
 	}
 	if (strcmp(name, "netrc_file") == 0) {
-		if (*value != '/') {
-			*error_r = "must be an absolute path";
-			return -1;
-		}
 		options->netrc_file = p_strdup(pool, value);
-		return 0;
+		return check_path(value, error_r);
 	}
 	*error_r = "is not an option of this driver";
 	return -1;
@@ -186,6 +199,20 @@ static bool url_has_credentials(const char *url)
 	return url != NULL && http_notify_url_parse(url, pool)->user != NULL;
 }
 
+static int
+check_credentials(const struct http_notify_options *options, const char *name,
+		  const char **error_r)
+{
+	if (options->netrc_file == NULL ||
+	    (!url_has_credentials(options->url) &&
+	     !url_has_credentials(options->standby_url)))
+		return 0;
+	*error_r = t_strdup_printf("%s: the URL has credentials as well, "
+		"give them in one place only", option_for_log(
+		t_strconcat(name, "=", options->netrc_file, NULL)));
+	return -1;
+}
+
 int http_notify_options_parse(const char *const *words, pool_t pool,
 			      struct http_notify_options *options_r,
 			      const char **error_r)
@@ -193,11 +220,12 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 	const char *name, *value, *error;
 
 	i_zero(options_r);
-	options_r->timeout_msecs = DEFAULT_TIMEOUT_MSECS;
-	options_r->max_age_secs = DEFAULT_MAX_AGE_SECS;
+	options_r->timeout_msecs = HTTP_NOTIFY_DEFAULT_TIMEOUT_MSECS;
+	options_r->max_age_secs = HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS;
 	options_r->max_retries = HTTP_NOTIFY_NO_MAX_RETRIES;
 	options_r->user_from_metadata = TRUE;
-	options_r->cache_lifetime_secs = DEFAULT_CACHE_LIFETIME_SECS;
+	options_r->cache_lifetime_secs =
+		HTTP_NOTIFY_DEFAULT_CACHE_LIFETIME_SECS;
 
 	for (; *words != NULL; words++) {
 		value = strchr(*words, '=');
@@ -214,17 +242,48 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 		*error_r = "url= is missing: the endpoint to notify";
 		return -1;
 	}
-	if (options_r->netrc_file != NULL &&
-	    (url_has_credentials(options_r->url) ||
-	     url_has_credentials(options_r->standby_url))) {
-		*error_r = t_strdup_printf(
-			"%s: the URL has credentials as well, "
-			"give them in one place only", option_for_log(
-			t_strconcat("netrc_file=", options_r->netrc_file,
-				    NULL)));
+	return check_credentials(options_r, "netrc_file", error_r);
+}
+
+static int
+check_string(const char *name, const char *value,
+	     int (*check)(const char *value, const char **error_r),
+	     const char **error_r)
+{
+	const char *error;
+
+	if (value == NULL || (check_size(value, &error) == 0 &&
+			      check(value, &error) == 0))
+		return 0;
+	*error_r = t_strdup_printf("%s: %s", option_for_log(
+		t_strconcat(name, "=", value, NULL)), error);
+	return -1;
+}
+
+int http_notify_options_check(const struct http_notify_options *options,
+			      const struct http_notify_option_names *names,
+			      const char **error_r)
+{
+	const char *error;
+
+	if (check_string(names->url, options->url, check_url, error_r) < 0 ||
+	    check_string(names->standby_url, options->standby_url, check_url,
+			 error_r) < 0 ||
+	    check_string(names->netrc_file, options->netrc_file, check_path,
+			 error_r) < 0)
+		return -1;
+	if (options->timeout_msecs == 0 ||
+	    options->timeout_msecs > MAX_TIMEOUT_MSECS) {
+		*error_r = t_strdup_printf("%s=%u ms: must be from 1 to %u ms",
+			names->timeout, options->timeout_msecs,
+			MAX_TIMEOUT_MSECS);
 		return -1;
 	}
-	return 0;
+	if (check_max_age(options->max_age_secs, &error) < 0) {
+		*error_r = t_strdup_printf("%s=0: %s", names->max_age, error);
+		return -1;
+	}
+	return check_credentials(options, names->netrc_file, error_r);
 }
 
 const char *const *

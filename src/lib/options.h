@@ -8,7 +8,11 @@ struct http_url;
 
 #define HTTP_NOTIFY_NO_MAX_RETRIES UINT_MAX
 
-/* The options of one driver line: an endpoint and how to treat it. */
+#define HTTP_NOTIFY_DEFAULT_TIMEOUT_MSECS 2000
+#define HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS (60*60)
+#define HTTP_NOTIFY_DEFAULT_CACHE_LIFETIME_SECS 60
+
+/* The options of one driver: an endpoint and how to treat it. */
 struct http_notify_options {
 	/* As configured: they may hold credentials and belong into no log. */
 	const char *url;
@@ -29,10 +33,21 @@ struct http_notify_options {
 	unsigned int cache_lifetime_secs;
 };
 
+/* What the admin knows them by. */
+struct http_notify_option_names {
+	const char *url, *standby_url, *timeout, *max_age, *netrc_file;
+};
+
 /* Parse options, each "name=value" or "name". Returns 0, or -1 and error_r,
    which names option and value, with any credentials in a URL blanked out. */
 int http_notify_options_parse(const char *const *words, pool_t pool,
 			      struct http_notify_options *options_r,
+			      const char **error_r);
+
+/* Do the values make sense? url may be NULL, if it is not known yet. Returns
+   0, or -1 and error_r as above. */
+int http_notify_options_check(const struct http_notify_options *options,
+			      const struct http_notify_option_names *names,
 			      const char **error_r);
 
 /* The options that the service needs, as words that _parse() takes. */

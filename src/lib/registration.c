@@ -2,6 +2,7 @@
 #include "strescape.h"
 #include "unichar.h"
 
+#include "compat.h"
 #include "registration.h"
 
 int http_notify_registration_parse(const char *value, const char **user_r,
@@ -10,7 +11,7 @@ int http_notify_registration_parse(const char *value, const char **user_r,
 	const char *const *words, *user = NULL;
 
 	for (words = t_strsplit_tabescaped(value); *words != NULL; words++) {
-		if (str_begins(*words, "user="))
+		if (str_begins_with(*words, "user="))
 			user = *words + strlen("user=");
 	}
 

@@ -197,7 +197,7 @@ static void session_set_tls(struct session *ses)
 	       CURLUSESSL_ALL);
 	setopt(ses, SSL_VERIFYPEER, 1L);
 	setopt(ses, SSL_VERIFYHOST, 2L);
-	setopt(ses, SSLVERSION, CURL_SSLVERSION_TLSv1_2);
+	setopt(ses, SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	if (ses->set->ca_file != NULL) {
 		setopt(ses, CAINFO, ses->set->ca_file);
 		/* and nobody else's */

@@ -1,7 +1,6 @@
 #include "lib.h"
 #include "array.h"
 #include "eacces-error.h"
-#include "master-service.h"
 #include "net.h"
 #include "str.h"
 #include "str-sanitize.h"
@@ -11,6 +10,7 @@
 #include "handoff.h"
 #include "handoff-client.h"
 #include "monotonic.h"
+#include "version-compat.h"
 
 #include <poll.h>
 #include <unistd.h>

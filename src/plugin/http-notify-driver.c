@@ -5,30 +5,26 @@
 #include "mail-namespace.h"
 #include "mail-storage-private.h"
 #include "mail-storage-settings.h"
-#include "settings-parser.h"
 #include "str.h"
 #include "push-notification-drivers.h"
 #include "push-notification-events.h"
 #include "push-notification-plugin.h"
 #include "push-notification-txn-msg.h"
 
+#include "compat.h"
+#include "driver-settings.h"
 #include "handoff.h"
 #include "handoff-client.h"
 #include "http-notify-driver.h"
 #include "http-notify-message.h"
 #include "notification.h"
-#include "options.h"
 
-#define DEFAULT_HANDOFF_TIMEOUT_MSECS 500
-#define HANDOFF_TIMEOUT_SETTING "http_notify_handoff_timeout"
-
-/* One driver line of one mail user. */
+/* One driver of one mail user. */
 struct http_notify_driver_user {
 	struct event *event;
-	struct http_notify_options options;
+	struct http_notify_driver_settings set;
 	const char *const *service_options;
-	unsigned int handoff_timeout_msecs;
-	/* FALSE if the line has an error: it has been logged, and mail is
+	/* FALSE if they have an error: it has been logged, and mail is
 	   delivered without it */
 	bool usable;
 };
@@ -37,38 +33,7 @@ struct http_notify_driver_user {
 static struct handoff_client *handoff_client = NULL;
 
 static int
-driver_settings_parse(struct http_notify_driver_user *duser,
-		      struct push_notification_driver_config *config,
-		      struct mail_user *user, pool_t pool,
-		      const char **error_r)
-{
-	const char *value, *error;
-
-	if (http_notify_options_parse(
-			t_strsplit_spaces(config->raw_config == NULL ? "" :
-					  config->raw_config, " "),
-			pool, &duser->options, error_r) < 0)
-		return -1;
-	duser->service_options = p_strarray_dup(pool,
-		http_notify_options_export(&duser->options));
-
-	duser->handoff_timeout_msecs = DEFAULT_HANDOFF_TIMEOUT_MSECS;
-	value = mail_user_plugin_getenv(user, HANDOFF_TIMEOUT_SETTING);
-	if (value != NULL &&
-	    settings_get_time_msecs(value, &duser->handoff_timeout_msecs,
-				    &error) < 0) {
-		*error_r = t_strdup_printf(HANDOFF_TIMEOUT_SETTING"=%s: %s",
-					   value, error);
-		return -1;
-	}
-	return 0;
-}
-
-static int
-http_notify_driver_init_user(struct push_notification_driver_config *config,
-			     struct mail_user *user, pool_t pool,
-			     void **context,
-			     const char **error_r ATTR_UNUSED)
+HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
 {
 	struct http_notify_driver_user *duser;
 	const char *error;
@@ -82,17 +47,20 @@ http_notify_driver_init_user(struct push_notification_driver_config *config,
 
 	if (user->autocreated && user->creator == NULL) {
 		/* What Dovecot reads the message by before it is delivered: an
-		   error in the line is the mail user's to log. */
+		   error in the settings is the mail user's to log. */
 		return 0;
 	}
-	duser->usable = driver_settings_parse(duser, config, user, pool,
-					      &error) == 0;
-	if (!duser->usable) {
-		/* Returning failure would disable the driver lines after this
-		   one, too. */
-		e_error(duser->event, "push_notification_driver is invalid, "
+	if (http_notify_driver_settings_get(user, config, pool, &duser->set,
+					    &error) < 0) {
+		/* Returning failure would disable the drivers after this one,
+		   too. */
+		e_error(duser->event, SETTING_DRIVER" is invalid, "
 			"no notifications by it: %s", error);
+		return 0;
 	}
+	duser->usable = TRUE;
+	duser->service_options = p_strarray_dup(pool,
+		http_notify_options_export(&duser->set.options));
 	return 0;
 }
 
@@ -111,10 +79,10 @@ http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 
 	config = p_new(dtxn->ptxn->pool,
 		       struct http_notify_event_message_config, 1);
-	config->registration_lifetime_secs = duser->options.cache_lifetime_secs;
+	config->registration_lifetime_secs = duser->set.options.cache_lifetime_secs;
 	config->event = duser->event;
 	push_notification_event_init(dtxn, http_notify_event_message.name,
-				     config);
+				     config, duser->event);
 	return TRUE;
 }
 
@@ -168,7 +136,7 @@ http_notify_driver_process_msg(struct push_notification_driver_txn *dtxn,
 	}
 
 	notification = message->notification;
-	notification.user = duser->options.user_from_metadata ?
+	notification.user = duser->set.options.user_from_metadata ?
 		message->registered_user : user->username;
 	notification.folder = msg->mailbox;
 	notification.uidvalidity = msg->uid_validity;
@@ -201,11 +169,11 @@ http_notify_driver_end_txn(struct push_notification_driver_txn *dtxn,
 {
 	struct http_notify_driver_user *duser = dtxn->duser->context;
 
-	/* By now every driver line has seen every message of the transaction,
+	/* By now every driver has seen every message of the transaction,
 	   so the first of them to get here hands over for all. */
 	if (handoff_client != NULL) {
 		handoff_client_send(handoff_client,
-				    duser->handoff_timeout_msecs);
+				    duser->set.handoff_timeout_msecs);
 	}
 }
 

@@ -1,10 +1,7 @@
 #include "lib.h"
 #include "ioloop.h"
 #include "restrict-access.h"
-#include "settings-parser.h"
 #include "master-service.h"
-#include "master-service-settings.h"
-#include "master-service-ssl-settings.h"
 
 #include "admin.h"
 #include "admin-protocol.h"
@@ -13,7 +10,7 @@
 #include "intake.h"
 #include "queue.h"
 #include "sender.h"
-#include "settings.h"
+#include "service-settings.h"
 
 #define SERVICE_NAME "http-notify"
 #define QUEUE_DIR "http-notify"
@@ -69,14 +66,12 @@ static void client_connected(struct master_service_connection *conn)
 
 /* A service that ends because of an admin's mistake is started again and again,
    then later and later, and Dovecot's log is all that it fills. */
-static void main_open_queue(struct http_notify_settings *set)
+static void main_open_queue(struct http_notify_service_settings *set)
 {
-	const struct master_service_settings *service_set =
-		master_service_settings_get(master_service);
 	const char *error;
 
 	timeout_remove(&to_open);
-	if (queue_init(t_strconcat(service_set->state_dir, "/"QUEUE_DIR, NULL),
+	if (queue_init(t_strconcat(set->state_dir, "/"QUEUE_DIR, NULL),
 		       set->sync_full, queue_committed, NULL,
 		       &queue, &error) < 0) {
 		queue_log_trouble("opened", error);
@@ -90,9 +85,9 @@ static void main_open_queue(struct http_notify_settings *set)
 	delivery_run(delivery);
 }
 
-static void main_init(struct http_notify_settings *set)
+static void main_init(struct http_notify_service_settings *set)
 {
-	sender = sender_init(master_service_ssl_settings_get(master_service),
+	sender = sender_init(&set->tls,
 			     "dovecot-http-notify/"HTTP_NOTIFY_VERSION);
 	main_open_queue(set);
 }
@@ -115,17 +110,8 @@ static void main_deinit(void)
 
 int main(int argc, char *argv[])
 {
-	const struct setting_parser_info *set_roots[] = {
-		&http_notify_setting_parser_info,
-		NULL
-	};
-	struct master_service_settings_input input = {
-		.roots = set_roots,
-		.module = http_notify_setting_parser_info.module_name,
-	};
-	struct master_service_settings_output output;
-	struct http_notify_settings set;
-	const char *error;
+	struct http_notify_service_settings set;
+	pool_t pool;
 
 	/* The queue is reason enough to run: clients or not. */
 	master_service = master_service_init(SERVICE_NAME,
@@ -133,11 +119,10 @@ int main(int argc, char *argv[])
 		MASTER_SERVICE_FLAG_UPDATE_PROCTITLE, &argc, &argv, "");
 	if (master_getopt(master_service) > 0)
 		return FATAL_DEFAULT;
-	if (master_service_settings_read(master_service, &input, &output,
-					 &error) < 0)
-		i_fatal("Error reading configuration: %s", error);
+	http_notify_service_settings_read(master_service);
 	master_service_init_log(master_service);
-	set = http_notify_settings_get(master_service);
+	pool = pool_alloconly_create("http-notify settings", 1024);
+	http_notify_service_settings_get(master_service, pool, &set);
 
 	restrict_access_by_env(0, NULL);
 	/* No core dumps, whatever Dovecot's settings are: the memory has the
@@ -150,6 +135,7 @@ int main(int argc, char *argv[])
 	master_service_run(master_service, client_connected);
 	main_deinit();
 
+	pool_unref(&pool);
 	master_service_deinit(&master_service);
 	return 0;
 }

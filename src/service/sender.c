@@ -2,10 +2,11 @@
 #include "ioloop.h"
 #include "llist.h"
 #include "str.h"
-#include "master-service-ssl-settings.h"
 
+#include "compat.h"
 #include "curl-ioloop.h"
 #include "sender.h"
+#include "sender-tls.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -43,7 +44,7 @@ struct sender_request {
 
 struct sender {
 	struct curl_ioloop *loop;
-	const struct master_service_ssl_settings *ssl_set;
+	const struct sender_tls *tls;
 	long ssl_min_version;
 	char *user_agent;
 	struct curl_slist *common_headers;
@@ -120,33 +121,41 @@ static long ssl_min_version(const char *ssl_min_protocol)
 	i_fatal("ssl_min_protocol=%s is not known", ssl_min_protocol);
 }
 
-static void sender_request_set_ssl(struct sender *sender, CURL *easy)
+static void sender_request_set_tls(struct sender *sender, CURL *easy)
 {
-	const struct master_service_ssl_settings *set = sender->ssl_set;
-	long verify = set->ssl_client_require_valid_cert ? 1 : 0;
+	const struct sender_tls *tls = sender->tls;
+	long verify = tls->require_valid_cert ? 1 : 0;
+	struct curl_blob blob;
 
 	setopt(easy, SSL_VERIFYPEER, verify);
 	setopt(easy, SSL_VERIFYHOST, verify * 2);
 	setopt(easy, SSLVERSION, sender->ssl_min_version);
-	/* empty: the library's defaults */
-	if (set->ssl_client_ca_file[0] != '\0')
-		setopt(easy, CAINFO, set->ssl_client_ca_file);
-	if (set->ssl_client_ca_dir[0] != '\0')
-		setopt(easy, CAPATH, set->ssl_client_ca_dir);
-	if (set->ssl_client_cert[0] != '\0') {
-		struct curl_blob blob = blob_of(set->ssl_client_cert);
+#if LIBCURL_VERSION_NUM >= 0x074d00
+	if (tls->ca[0] != '\0') {
+		blob = blob_of(tls->ca);
+		setopt(easy, CAINFO_BLOB, &blob);
+	} else
+#endif
+	if (tls->ca_file[0] != '\0')
+		setopt(easy, CAINFO, tls->ca_file);
+	if (tls->ca_dir[0] != '\0')
+		setopt(easy, CAPATH, tls->ca_dir);
+	if (tls->cert[0] != '\0') {
+		blob = blob_of(tls->cert);
 		setopt(easy, SSLCERT_BLOB, &blob);
 	}
-	if (set->ssl_client_key[0] != '\0') {
-		struct curl_blob blob = blob_of(set->ssl_client_key);
+	if (tls->key[0] != '\0') {
+		blob = blob_of(tls->key);
 		setopt(easy, SSLKEY_BLOB, &blob);
 	}
-	if (set->ssl_cipher_list[0] != '\0')
-		setopt(easy, SSL_CIPHER_LIST, set->ssl_cipher_list);
-	if (set->ssl_cipher_suites[0] != '\0')
-		setopt(easy, TLS13_CIPHERS, set->ssl_cipher_suites);
-	if (set->ssl_curve_list[0] != '\0')
-		setopt(easy, SSL_EC_CURVES, set->ssl_curve_list);
+	if (tls->key_password[0] != '\0')
+		setopt(easy, KEYPASSWD, tls->key_password);
+	if (tls->cipher_list[0] != '\0')
+		setopt(easy, SSL_CIPHER_LIST, tls->cipher_list);
+	if (tls->cipher_suites[0] != '\0')
+		setopt(easy, TLS13_CIPHERS, tls->cipher_suites);
+	if (tls->curve_list[0] != '\0')
+		setopt(easy, SSL_EC_CURVES, tls->curve_list);
 }
 
 static struct sender_request *sender_request_create(struct sender *sender)
@@ -183,7 +192,7 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	setopt(easy, HEADERDATA, req);
 	setopt(easy, WRITEFUNCTION, sender_body_callback);
 	setopt(easy, WRITEDATA, req);
-	sender_request_set_ssl(sender, easy);
+	sender_request_set_tls(sender, easy);
 	return req;
 }
 
@@ -209,7 +218,7 @@ sender_request_set_target(struct sender_request *req,
 			  const struct sender_target *target)
 {
 	CURL *easy = req->easy;
-	bool tls = str_begins(target->url, "https:");
+	bool tls = str_begins_with(target->url, "https:");
 
 	req->username = i_strdup(target->username);
 	req->password = i_strdup(target->password);
@@ -377,7 +386,7 @@ static void sender_request_ended(CURL *easy, CURLcode result)
 	sender_request_finish((struct sender_request *)private, result);
 }
 
-struct sender *sender_init(const struct master_service_ssl_settings *ssl_set,
+struct sender *sender_init(const struct sender_tls *tls,
 			   const char *user_agent)
 {
 	/* Expect: would delay each request by a round trip or a second */
@@ -391,8 +400,8 @@ struct sender *sender_init(const struct master_service_ssl_settings *ssl_set,
 		i_fatal("libcurl: initialisation failed");
 
 	sender = i_new(struct sender, 1);
-	sender->ssl_set = ssl_set;
-	sender->ssl_min_version = ssl_min_version(ssl_set->ssl_min_protocol);
+	sender->tls = tls;
+	sender->ssl_min_version = ssl_min_version(tls->min_protocol);
 	sender->user_agent = i_strdup(user_agent);
 	for (i = 0; i < N_ELEMENTS(common_headers); i++) {
 		sender->common_headers =

@@ -4,7 +4,7 @@
 #include "answer.h"
 #include "sender-target.h"
 
-struct master_service_ssl_settings;
+struct sender_tls;
 
 /* Sends HTTP requests, by libcurl on the ioloop. It knows no queue and does
    not try again. Connections are kept alive and shared by all requests to the
@@ -14,9 +14,8 @@ struct sender;
 /* answer lives until the callback returns. */
 typedef void sender_callback_t(const struct answer *answer, void *context);
 
-/* TLS follows Dovecot's ssl_client_* settings, which must outlive the sender.
-   user_agent goes into each request. */
-struct sender *sender_init(const struct master_service_ssl_settings *ssl_set,
+/* tls must outlive the sender. user_agent goes into each request. */
+struct sender *sender_init(const struct sender_tls *tls,
 			   const char *user_agent);
 /* Requests under way are given up without calling back. */
 void sender_deinit(struct sender **sender);

@@ -4,7 +4,7 @@
 #include "str.h"
 #include "var-expand.h"
 
-#include "registration.h"
+#include "source.h"
 #include "user-lines.h"
 
 #define DRIVER_SETTING "push_notification_driver"
@@ -31,16 +31,18 @@ setting_get(struct mail_user *user, const char *const *plugin_envs,
 	return NULL;
 }
 
-void user_lines_get(struct mail_user *user, const char *const *plugin_envs,
-		    pool_t pool, ARRAY_TYPE(user_line) *lines)
+int user_lines_get(struct mail_user *user,
+		   const struct protocol_settings_source *source,
+		   pool_t pool, ARRAY_TYPE(user_line) *lines,
+		   const char **error_r ATTR_UNUSED)
 {
 	const char *setting = DRIVER_SETTING, *value;
 	struct user_line *line;
 	unsigned int i;
 
 	/* Dovecot stops at the first number that is not there */
-	for (i = 2; (value = setting_get(user, plugin_envs, setting)) != NULL &&
-	     *value != '\0'; i++) {
+	for (i = 2; (value = setting_get(user, source->plugin_envs,
+					  setting)) != NULL && *value != '\0'; i++) {
 		if (str_begins(value, DRIVER_PREFIX)) {
 			line = array_append_space(lines);
 			line->setting = setting;
@@ -51,15 +53,5 @@ void user_lines_get(struct mail_user *user, const char *const *plugin_envs,
 		}
 		setting = p_strdup_printf(pool, DRIVER_SETTING"%u", i);
 	}
-}
-
-int user_line_get_user(const struct user_line *line, struct mail_user *user,
-		       const char *value, const char **user_r,
-		       const char **error_r)
-{
-	if (line->options.user_from_metadata) {
-		return http_notify_registration_parse(value, user_r, error_r);
-	}
-	*user_r = user->username;
 	return 0;
 }

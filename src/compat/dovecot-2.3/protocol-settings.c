@@ -6,6 +6,7 @@
 #include "master-service-settings.h"
 
 #include "protocol-settings.h"
+#include "source.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -120,6 +121,7 @@ int protocol_settings_read(const char *base_dir, const char *protocol,
 		.extra_modules = modules,
 		.service = protocol,
 	};
+	struct protocol_settings_source *source;
 	const struct mail_settings *mail_set;
 	const struct imap_settings *imap_set;
 	void **sets;
@@ -132,12 +134,20 @@ int protocol_settings_read(const char *base_dir, const char *protocol,
 	mail_set = sets[0];
 	imap_set = sets[1];
 
+	source = p_new(pool, struct protocol_settings_source, 1);
+	source->plugin_envs = plugin_envs_dup(mail_set, pool);
+
 	i_zero(set_r);
-	set_r->mail_plugins = p_strdup(pool, mail_set->mail_plugins);
+	set_r->mail_plugins =
+		(const char *const *)p_strsplit_spaces(pool,
+			mail_set->mail_plugins, ", ");
 	set_r->mail_plugin_dir = p_strdup(pool, mail_set->mail_plugin_dir);
-	set_r->mail_attribute_dict =
-		p_strdup(pool, mail_set->mail_attribute_dict);
-	set_r->plugin_envs = plugin_envs_dup(mail_set, pool);
+	set_r->have_attribute_dict = mail_set->mail_attribute_dict[0] != '\0';
 	set_r->imap_metadata = imap_set->imap_metadata;
+	set_r->source = source;
 	return 0;
+}
+
+void protocol_settings_free(struct protocol_settings *set ATTR_UNUSED)
+{
 }

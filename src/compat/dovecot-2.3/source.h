@@ -1,0 +1,10 @@
+#ifndef HTTP_NOTIFY_SOURCE_H
+#define HTTP_NOTIFY_SOURCE_H
+
+struct protocol_settings_source {
+	/* plugin { }: names and values, each followed by the other, NULL at
+	   the end; variables are not expanded */
+	const char *const *plugin_envs;
+};
+
+#endif

@@ -1,0 +1,64 @@
+#include "lib.h"
+#include "settings.h"
+#include "push-notification-settings.h"
+
+#include "endpoint-settings.h"
+#include "http-notify-settings.h"
+#include "options.h"
+
+/* of the built-in driver, in later versions */
+#define OX_FILTER_NAME "push_notification_ox"
+
+static int
+endpoint_settings_get(struct event *parent, const char *name,
+		      const struct http_notify_endpoint_settings **set_r,
+		      const char **error_r)
+{
+	struct event *event = event_create(parent);
+	int ret;
+
+	settings_event_add_list_filter_name(event,
+		PUSH_NOTIFICATION_SETTINGS_FILTER_NAME, name);
+	settings_event_add_filter_name(event, OX_FILTER_NAME);
+	settings_event_add_filter_name(event, HTTP_NOTIFY_SETTINGS_FILTER_NAME);
+	ret = settings_get(event, &http_notify_endpoint_setting_parser_info, 0,
+			   set_r, error_r);
+	event_unref(&event);
+	return ret;
+}
+
+int http_notify_endpoint_options_get(struct event *event, const char *name,
+				     pool_t pool,
+				     struct http_notify_options *options_r,
+				     const char **error_r)
+{
+	const struct http_notify_endpoint_settings *set;
+
+	if (endpoint_settings_get(event, name, &set, error_r) < 0)
+		return -1;
+	http_notify_endpoint_settings_get_options(set, options_r);
+	options_r->url = p_strdup(pool, options_r->url);
+	options_r->standby_url = p_strdup(pool, options_r->standby_url);
+	options_r->netrc_file = p_strdup(pool, options_r->netrc_file);
+	settings_free(set);
+	if (options_r->url == NULL) {
+		*error_r = t_strdup_printf("push_notification_ox_url is not "
+			"set in push_notification %s { }", name);
+		return -1;
+	}
+	return 0;
+}
+
+int http_notify_endpoint_driver_get(struct event *event, const char *name,
+				    const char **driver_r,
+				    const char **error_r)
+{
+	const struct http_notify_endpoint_settings *set;
+
+	if (endpoint_settings_get(event, name, &set, error_r) < 0)
+		return -1;
+	*driver_r = set->push_notification_driver[0] == '\0' ? name :
+		t_strdup(set->push_notification_driver);
+	settings_free(set);
+	return 0;
+}
