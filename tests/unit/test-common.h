@@ -11,6 +11,11 @@
 
 #include <cmocka.h>
 
+/* before cmocka 2 */
+#ifndef assert_uint_in_range
+#define assert_uint_in_range assert_in_range
+#endif
+
 /* cmocka's assertions cast whatever they are given, the results of functions
    included, and Dovecot's flags have the compiler warn about that. */
 #pragma GCC diagnostic ignored "-Wbad-function-cast"

@@ -5,6 +5,7 @@
 #include "str.h"
 #include "unlink-directory.h"
 
+#include "compat.h"
 #include "endpoint.h"
 #include "health.h"
 #include "options.h"
@@ -441,7 +442,7 @@ static void test_backlog_is_not_starved(void **state ATTR_UNUSED)
 		add(t_strdup_printf("new%u", i), 0);
 		store();
 		answer(0, 200);
-		if (str_begins(*array_idx(&taken, array_count(&taken) - 1),
+		if (str_begins_with(*array_idx(&taken, array_count(&taken) - 1),
 			       "old4999:"))
 			last_old_taken = TRUE;
 	} T_END;
@@ -689,7 +690,7 @@ static unsigned int poison(unsigned int status, unsigned int secs)
 
 static void test_poison_is_given_up(void **state ATTR_UNUSED)
 {
-	assert_in_range(poison(500, 500), 6, 7);
+	assert_uint_in_range(poison(500, 500), 6, 7);
 	assert_int_equal(logged("Notification lost: user=alice folder=INBOX "
 				"uid=0 endpoint=first: failed 6 times while "
 				"the endpoint took others: test"), 1);
@@ -698,7 +699,7 @@ static void test_poison_is_given_up(void **state ATTR_UNUSED)
 
 static void test_poison_without_an_answer_is_given_up(void **state ATTR_UNUSED)
 {
-	assert_in_range(poison(0, 500), 6, 8);
+	assert_uint_in_range(poison(0, 500), 6, 8);
 	assert_int_equal(logged("Notification lost"), 1);
 }
 
@@ -850,7 +851,7 @@ static void test_waiting_costs_nothing(void **state ATTR_UNUSED)
 		calls = test_clock_get_calls();
 		test_clock_pass(600*1000);
 		/* but the queue's own, once a minute, with its commit */
-		assert_in_range(test_clock_get_calls() - calls, 0, 3 + 2 * 10);
+		assert_uint_in_range(test_clock_get_calls() - calls, 0, 3 + 2 * 10);
 		assert_true(under_way() > 0);
 		answer(0, 0);
 		if (i == 1) {
@@ -904,7 +905,7 @@ static void test_dead_endpoint_is_not_hammered(void **state ATTR_UNUSED)
 		}
 		test_clock_pass(1000);
 	} T_END;
-	assert_in_range(attempts, 60, 120);
+	assert_uint_in_range(attempts, 60, 120);
 	assert_int_equal(logged(""), 1);
 	assert_int_equal(common.queued, 1000);
 	test_clock_pass(60*1000);
@@ -1106,7 +1107,7 @@ static void walk_answer(void)
 	else if (i_rand_limit(200) == 0)
 		status = 0;
 	else if (status == 200 && i_rand_limit(5) != 0 &&
-		 str_begins(body_under_way(idx), "user7:")) {
+		 str_begins_with(body_under_way(idx), "user7:")) {
 		/* someone has bad luck */
 		status = 500;
 	}

@@ -2,6 +2,7 @@
 #include "str.h"
 #include "strescape.h"
 
+#include "compat.h"
 #include "handoff.h"
 #include "notification.h"
 #include "options.h"
@@ -126,8 +127,8 @@ static void test_handoffs_follow_each_other(void **state ATTR_UNUSED)
 	http_notify_handoff_append(dest, &handoff);
 	lines = t_strsplit(str_c(dest), "\n");
 	assert_int_equal(str_array_length(lines), 3);
-	assert_true(str_begins(lines[0], "NOTIFY\t1\t"));
-	assert_true(str_begins(lines[1], "NOTIFY\t2\t"));
+	assert_true(str_begins_with(lines[0], "NOTIFY\t1\t"));
+	assert_true(str_begins_with(lines[1], "NOTIFY\t2\t"));
 	assert_string_equal(lines[2], "");
 }
 

@@ -57,7 +57,7 @@ probe(struct health *health, enum answer_class answer,
 static void
 assert_jittered(int64_t msecs, unsigned int interval_msecs)
 {
-	assert_in_range(msecs, interval_msecs * 3 / 4, interval_msecs * 5 / 4);
+	assert_uint_in_range(msecs, interval_msecs * 3 / 4, interval_msecs * 5 / 4);
 }
 
 static void test_starts_up_with_the_small_window(void **state ATTR_UNUSED)
@@ -470,7 +470,7 @@ static void test_down_is_probed_every_minute(void **state ATTR_UNUSED)
 	down_init(&health);
 	for (i = 0; i < 1000; i++) {
 		now = probe(&health, ANSWER_UNREACHABLE, 0);
-		assert_in_range(health.next_probe - now, 1, 60*1000);
+		assert_uint_in_range(health.next_probe - now, 1, 60*1000);
 	}
 }
 

@@ -3,6 +3,7 @@
 #include "str.h"
 #include "unichar.h"
 
+#include "compat.h"
 #include "notification.h"
 #include "registration.h"
 
@@ -153,7 +154,7 @@ static void test_json_is_appended(void **state ATTR_UNUSED)
 
 	str_append(dest, "before ");
 	http_notify_notification_append_json(&notification, dest);
-	assert_true(str_begins(str_c(dest), "before {\"event\":"));
+	assert_true(str_begins_with(str_c(dest), "before {\"event\":"));
 }
 
 static void test_ascii_is_kept_in_every_text(void **state ATTR_UNUSED)

@@ -2,6 +2,7 @@
 #include "http-url.h"
 #include "str.h"
 
+#include "compat.h"
 #include "options.h"
 
 #include "test-common.h"
@@ -375,9 +376,9 @@ test_no_credentials_of_a_password_like_a_url(void **state ATTR_UNUSED)
 static void
 test_error_names_the_option_of_a_url_without_scheme(void **state ATTR_UNUSED)
 {
-	assert_true(str_begins(parse_error(WORDS(
+	assert_true(str_begins_with(parse_error(WORDS(
 		"url="LOGIN":"SECRET"@node1.example.org")), "url="));
-	assert_true(str_begins(parse_error(WORDS(URL,
+	assert_true(str_begins_with(parse_error(WORDS(URL,
 		"standby_url="LOGIN":"SECRET"@node2.example.org")),
 		"standby_url="));
 }

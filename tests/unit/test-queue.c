@@ -3,6 +3,7 @@
 #include "str.h"
 #include "unlink-directory.h"
 
+#include "compat.h"
 #include "monotonic.h"
 #include "queue.h"
 
@@ -1040,7 +1041,7 @@ static const char *aside_path(void)
 
 	assert_non_null(d);
 	while ((entry = readdir(d)) != NULL) {
-		if (str_begins(entry->d_name, "queue.sqlite.corrupt-") &&
+		if (str_begins_with(entry->d_name, "queue.sqlite.corrupt-") &&
 		    strchr(entry->d_name + 21, '-') == NULL)
 			path = path_of(entry->d_name);
 	}
@@ -1139,12 +1140,12 @@ static void test_time_goes_on_after_reopen(void **state ATTR_UNUSED)
 {
 	int64_t now = queue_now(queue);
 
-	assert_in_range(now, time(NULL) - 10, time(NULL) + 10);
+	assert_uint_in_range(now, time(NULL) - 10, time(NULL) + 10);
 	/* whatever the wall clock says now */
 	queue_deinit(&queue);
 	other_exec_once("UPDATE clock SET offset = offset - 7200");
 	open_queue();
-	assert_in_range(queue_now(queue), now - 7200, now - 7200 + 10);
+	assert_uint_in_range(queue_now(queue), now - 7200, now - 7200 + 10);
 }
 
 static void test_time_after_a_boot_is_the_wall_clocks(void **state ATTR_UNUSED)
@@ -1152,7 +1153,7 @@ static void test_time_after_a_boot_is_the_wall_clocks(void **state ATTR_UNUSED)
 	queue_deinit(&queue);
 	other_exec_once("UPDATE clock SET boot = 'x', offset = offset - 7200");
 	open_queue();
-	assert_in_range(queue_now(queue), time(NULL) - 10, time(NULL) + 10);
+	assert_uint_in_range(queue_now(queue), time(NULL) - 10, time(NULL) + 10);
 	assert_int_equal(other_get_int("SELECT count(*) FROM clock"), 1);
 }
 
@@ -1166,7 +1167,7 @@ test_time_is_never_before_what_is_queued(void **state ATTR_UNUSED)
 	queue_deinit(&queue);
 	other_exec_once("UPDATE clock SET boot = 'x', offset = 0");
 	open_queue();
-	assert_in_range(queue_now(queue), item.created, item.created + 10);
+	assert_uint_in_range(queue_now(queue), item.created, item.created + 10);
 }
 
 static const char *str_of(char c, size_t len)
