@@ -1501,8 +1501,9 @@ static void limit_memory(unsigned int max)
 #endif
 }
 
-/* As it does after an error of a read, of which a lack of memory is one. */
-static void test_failed_read_fails_the_transaction(void **state ATTR_UNUSED)
+/* A lack of memory is an error of a read after which SQLite rolls back, up to
+   a version between 3.46 and 3.53. */
+static void test_failed_read_may_fail_the_transaction(void **state ATTR_UNUSED)
 {
 	struct queue_item item = item_of("alice", 1);
 	const char *error;
@@ -1522,9 +1523,13 @@ static void test_failed_read_fails_the_transaction(void **state ATTR_UNUSED)
 	i_set_error_handler(default_error_handler);
 	assert_int_equal(ret, -1);
 
-	/* what would come now would not be part of it */
 	item = item_of("bob", 3);
-	assert_int_equal(queue_add(queue, &item, &error), -1);
+	if (queue_add(queue, &item, &error) > 0) {
+		commit();
+		assert_string_equal(queued(), "alice:1 alice:2 bob:3");
+		return;
+	}
+	/* it would not have been part of the transaction */
 	run_to_commit();
 	assert_non_null(commit_error);
 	assert_string_equal(queued(), "alice:1");
@@ -1710,7 +1715,7 @@ int main(int argc, char *argv[])
 		queue_test(test_commit_that_fails_adds_nothing),
 		queue_test(test_failed_add_can_be_repeated),
 		queue_test(test_rollback_takes_all_that_was_added),
-		queue_test(test_failed_read_fails_the_transaction),
+		queue_test(test_failed_read_may_fail_the_transaction),
 		queue_test(test_failed_removal_is_repeated),
 	};
 	int ret;
