@@ -429,6 +429,21 @@ static const char *handoff_client_try(struct handoff_client *client)
 	return error;
 }
 
+static void
+handoff_client_lost(struct handoff_client_item *item, const char *error)
+{
+	struct event_passthrough *e = event_create_passthrough(item->event)->
+		set_name("http_notify_handoff_failed")->
+		add_str("folder", item->handoff.folder)->
+		add_int("uid", item->handoff.uid)->
+		add_str("error", error);
+
+	e_error(e->event(), "Notification lost: user=%s folder=%s uid=%u: %s",
+		str_sanitize(item->handoff.username, 128),
+		str_sanitize(item->handoff.folder, 128),
+		item->handoff.uid, error);
+}
+
 void handoff_client_wait(struct handoff_client *client)
 {
 	struct handoff_client_item *item;
@@ -443,12 +458,8 @@ void handoff_client_wait(struct handoff_client *client)
 		array_foreach_elem(&client->items, item) {
 			if (item->answered && item->error == NULL)
 				continue;
-			e_error(item->event, "Notification lost: user=%s "
-				"folder=%s uid=%u: %s",
-				str_sanitize(item->handoff.username, 128),
-				str_sanitize(item->handoff.folder, 128),
-				item->handoff.uid,
-				item->answered ? item->error : error);
+			handoff_client_lost(item, item->answered ?
+					    item->error : error);
 		}
 	} T_END;
 	handoff_client_forget_items(client);

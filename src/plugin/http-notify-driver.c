@@ -13,6 +13,7 @@
 
 #include "compat.h"
 #include "driver-settings.h"
+#include "events.h"
 #include "handoff.h"
 #include "handoff-client.h"
 #include "http-notify-driver.h"
@@ -42,6 +43,7 @@ HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
 	duser->event = event_create(user->event);
 	event_add_category(duser->event,
 			   push_notification_get_event_category());
+	event_add_category(duser->event, &event_category_http_notify);
 	event_set_append_log_prefix(duser->event, "http-notify: ");
 	*context = duser;
 

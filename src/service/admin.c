@@ -114,19 +114,6 @@ static const char *num(int64_t value)
 	return t_strdup_printf("%"PRId64, value);
 }
 
-static const char *state_name(enum health_state state)
-{
-	switch (state) {
-	case HEALTH_UP:
-		return "up";
-	case HEALTH_DOWN:
-		return "down";
-	case HEALTH_MISCONFIGURED:
-		return "misconfigured";
-	}
-	i_unreached();
-}
-
 static int64_t admin_oldest_secs(struct admin *admin, struct endpoint *ep)
 {
 	struct queue_item item;
@@ -151,7 +138,7 @@ admin_client_status_row(struct admin_client *client, const char *state,
 	row[HTTP_NOTIFY_ADMIN_STATUS_STATE] = state;
 	row[HTTP_NOTIFY_ADMIN_STATUS_SINCE] = num(status->state_secs);
 	row[HTTP_NOTIFY_ADMIN_STATUS_STANDBY_STATE] = status->have_standby ?
-		state_name(status->standby_state) : "";
+		health_state_name(status->standby_state) : "";
 	row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED] = num(status->queued);
 	row[HTTP_NOTIFY_ADMIN_STATUS_OLDEST] = num(oldest_secs);
 	row[HTTP_NOTIFY_ADMIN_STATUS_IN_FLIGHT] = num(status->in_flight);
@@ -184,7 +171,7 @@ static void admin_client_status(struct admin_client *client)
 		id = endpoint_get_id(ep);
 		endpoint_get_status(ep, &status);
 		oldest = admin_oldest_secs(admin, ep);
-		admin_client_status_row(client, state_name(status.state),
+		admin_client_status_row(client, health_state_name(status.state),
 					oldest, &status);
 		total.queued += status.queued;
 		total.in_flight += status.in_flight;
@@ -492,6 +479,7 @@ admin_client_add(struct admin_client *client,
 {
 	struct admin *admin = client->admin;
 	struct queue_item item;
+	struct endpoint *ep;
 	unsigned int max_age_secs;
 
 	i_zero(&item);
@@ -500,8 +488,9 @@ admin_client_add(struct admin_client *client,
 	item.uid = command->uid;
 	item.body = command->body;
 	if (delivery_endpoint_get(admin->delivery, command->options,
-				  &item.endpoint, &max_age_secs, error_r) < 0)
+				  &ep, &max_age_secs, error_r) < 0)
 		return -1;
+	item.endpoint = endpoint_get_id(ep);
 	guid_128_copy(item.session, admin->session);
 	item.seq = ++admin->last_seq;
 	item.created = queue_now(admin->queue);

@@ -10,6 +10,7 @@
 
 #include "delivery.h"
 #include "endpoint.h"
+#include "events.h"
 #include "monotonic.h"
 #include "options.h"
 #include "queue.h"
@@ -194,7 +195,7 @@ static bool delivery_is_full(struct delivery *delivery)
 
 int delivery_endpoint_get(struct delivery *delivery,
 			  const char *const *option_words,
-			  int64_t *endpoint_r, unsigned int *max_age_secs_r,
+			  struct endpoint **ep_r, unsigned int *max_age_secs_r,
 			  const char **error_r)
 {
 	const char *options_key = options_key_of_words(option_words);
@@ -216,7 +217,7 @@ int delivery_endpoint_get(struct delivery *delivery,
 		dep->added = TRUE;
 		array_push_back(&delivery->added, &dep);
 	}
-	*endpoint_r = endpoint_get_id(dep->ep);
+	*ep_r = dep->ep;
 	*max_age_secs_r = dep->max_age_secs;
 	return 0;
 }
@@ -337,6 +338,7 @@ delivery_init(struct queue *queue, struct sender *sender,
 	delivery->common.queue = queue;
 	delivery->common.sender = sender;
 	delivery->common.event = event_create(NULL);
+	event_add_category(delivery->common.event, &event_category_http_notify);
 	delivery->queue_limit = queue_limit;
 	i_array_init(&delivery->endpoints, 4);
 	i_array_init(&delivery->added, 4);

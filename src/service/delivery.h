@@ -21,12 +21,11 @@ void delivery_deinit(struct delivery **delivery);
 
 /* Find or make the endpoint that these options name. Options other than the
    URLs, and passwords in these, are taken over from the latest caller.
-   Returns 0 with the endpoint's number in the queue, and how long its
-   notifications may wait, or -1 and error_r, which has no secrets in it: the
+   Returns 0 with the endpoint, and how long its notifications may wait, or -1 and error_r, which has no secrets in it: the
    options are not valid, or there is no room in the queue. */
 int delivery_endpoint_get(struct delivery *delivery,
 			  const char *const *option_words,
-			  int64_t *endpoint_r, unsigned int *max_age_secs_r,
+			  struct endpoint **ep_r, unsigned int *max_age_secs_r,
 			  const char **error_r);
 
 /* The endpoint with the lowest number above after_id, NULL if there is none. */

@@ -12,6 +12,7 @@
 #include "wildcard-match.h"
 
 #include "backlog.h"
+#include "compat.h"
 #include "endpoint.h"
 #include "health.h"
 #include "lane.h"
@@ -198,13 +199,24 @@ static void endpoint_remove(struct endpoint *ep, int64_t id)
 
 static void
 endpoint_lost(struct endpoint *ep, const struct queue_item *item,
-	      const char *reason)
+	      const char *event_name, const char *reason)
 {
-	e_error(ep->common->event, "Notification lost: "
+	struct event_passthrough *e;
+
+	reason = str_sanitize(reason, 256);
+	e = event_create_passthrough(ep->common->event)->
+		set_name(event_name)->
+		add_str("user", item->username)->
+		add_str("endpoint", endpoint_get_label(ep))->
+		add_str("folder", item->folder)->
+		add_int("uid", item->uid)->
+		add_int("age", queue_now(ep->common->queue) - item->created)->
+		add_str("error", reason);
+	e_error(e->event(), "Notification lost: "
 		"user=%s folder=%s uid=%u endpoint=%s: %s",
 		str_sanitize(item->username, 128),
 		str_sanitize(item->folder, 128), item->uid,
-		ep->targets[0].sender_target.label, str_sanitize(reason, 256));
+		endpoint_get_label(ep), reason);
 	ep->given_up++;
 	endpoint_remove(ep, item->id);
 	endpoint_tell_finished(ep, item->id, reason);
@@ -216,12 +228,14 @@ endpoint_lost_by_age(struct endpoint *ep, const struct queue_item *item,
 		     const char *error)
 {
 	ENDPOINT_COUNT(ep, expired);
-	endpoint_lost(ep, item, error == NULL ? "max_age reached" :
+	endpoint_lost(ep, item, "http_notify_expired",
+		error == NULL ? "max_age reached" :
 		t_strconcat("max_age reached: ", error, NULL));
 }
 
 /* The lane's notification, which is not under way. */
-static void lane_lost(struct lane *lane, const char *reason)
+static void
+lane_lost(struct lane *lane, const char *event_name, const char *reason)
 {
 	struct endpoint *ep = lane->ep;
 	struct queue_item item;
@@ -235,7 +249,7 @@ static void lane_lost(struct lane *lane, const char *reason)
 		return;
 	}
 	if (ret > 0)
-		endpoint_lost(ep, &item, reason);
+		endpoint_lost(ep, &item, event_name, reason);
 	endpoint_lane_done(ep, lane);
 }
 
@@ -243,25 +257,32 @@ static void
 target_changed_state(struct target *target, int64_t now)
 {
 	struct endpoint *ep = target->ep;
-	struct event *event = ep->common->event;
+	const char *label = target->sender_target.label;
+	int64_t secs = (now - target->since) / 1000;
+	struct event_passthrough *e =
+		event_create_passthrough(ep->common->event)->
+		add_str("endpoint", label);
 
-	switch (target->health.state) {
-	case HEALTH_UP:
-		e_info(event, "Endpoint %s is up again after %"PRId64" s: "
+	if (target->health.state == HEALTH_UP) {
+		e->set_name("http_notify_endpoint_up")->
+			add_int("down_secs", secs);
+		e_info(e->event(), "Endpoint %s is up again after %"PRId64" s: "
 		       "%u notifications queued, %u given up",
-		       target->sender_target.label, (now - target->since) / 1000,
-		       ep->queued, ep->given_up);
+		       label, secs, ep->queued, ep->given_up);
 		target->since = now;
 		return;
-	case HEALTH_DOWN:
-		e_error(event, "Endpoint %s is down, notifications are kept "
-			"and tried again: %s", target->sender_target.label, target->error);
-		break;
-	case HEALTH_MISCONFIGURED:
-		e_error(event, "Endpoint %s takes no notifications, they are "
-			"kept (are url= and its credentials right?): %s",
-			target->sender_target.label, target->error);
-		break;
+	}
+
+	e->set_name("http_notify_endpoint_down")->
+		add_str("state", health_state_name(target->health.state))->
+		add_str("error", target->error);
+	if (target->health.state == HEALTH_DOWN) {
+		e_error(e->event(), "Endpoint %s is down, notifications are "
+			"kept and tried again: %s", label, target->error);
+	} else {
+		e_error(e->event(), "Endpoint %s takes no notifications, they "
+			"are kept (are "SETTING_URL" and its credentials "
+			"right?): %s", label, target->error);
 	}
 	ep->given_up = 0;
 	target->since = now;
@@ -269,8 +290,8 @@ target_changed_state(struct target *target, int64_t now)
 
 /* An attempt has failed, another one may succeed. */
 static void
-lane_failed(struct lane *lane, struct target *target, enum answer_class class,
-	    bool others_taken)
+lane_failed(struct lane *lane, struct event *event, struct target *target,
+	    enum answer_class class, bool others_taken)
 {
 	struct endpoint *ep = lane->ep;
 	bool up = target->health.state == HEALTH_UP;
@@ -284,18 +305,22 @@ lane_failed(struct lane *lane, struct target *target, enum answer_class class,
 
 	if (lane->attempts > ep->max_retries) {
 		ENDPOINT_COUNT(ep, dropped);
-		lane_lost(lane, t_strdup_printf("max_retries=%u reached: %s",
+		lane_lost(lane, "http_notify_dropped", t_strdup_printf(
+			"max_retries=%u reached: %s",
 			ep->max_retries, lane->error));
 		return;
 	}
 	if (lane->strikes == STRIKES_MAX) {
 		ENDPOINT_COUNT(ep, dropped);
-		lane_lost(lane, t_strdup_printf(
+		lane_lost(lane, "http_notify_dropped", t_strdup_printf(
 			"failed %u times while the endpoint took others: %s",
 			lane->strikes, lane->error));
 		return;
 	}
 	ENDPOINT_COUNT(ep, retried);
+	event_set_name(event, "http_notify_retried");
+	e_debug(event, "Attempt %u for user=%s failed, there will be another",
+		lane->attempts, str_sanitize(lane->username, 128));
 	queue_set_attempts(ep->common->queue, lane->id, lane->attempts);
 	if (up)
 		lane_retry_later(lane);
@@ -305,24 +330,61 @@ lane_failed(struct lane *lane, struct target *target, enum answer_class class,
 	}
 }
 
+/* error: NULL = the endpoint has taken it */
+static void
+lane_attempt_finished(struct lane *lane, struct event *event,
+		      const struct answer *answer, const char *error,
+		      unsigned int msecs)
+{
+	const char *label = lane->target->sender_target.label;
+
+	event_set_name(event, "http_notify_attempt_finished");
+	if (answer->status != 0)
+		event_add_int(event, "status_code", answer->status);
+	if (error != NULL)
+		event_add_str(event, "error", error);
+	e_debug(event, "Attempt %u at %s for user=%s: %s (%u ms)",
+		lane->attempts + 1, label, str_sanitize(lane->username, 128),
+		error == NULL ? "taken" : error, msecs);
+	endpoint_tell_answered(lane->ep, lane->id, label, answer, msecs);
+}
+
+static void lane_delivered(struct lane *lane, struct event *event)
+{
+	struct endpoint *ep = lane->ep;
+	int64_t age = queue_now(ep->common->queue) - lane->created;
+
+	event_set_name(event, "http_notify_delivered");
+	event_add_int(event, "age", age);
+	e_debug(event, "Delivered for user=%s, %"PRId64" s after it was queued",
+		str_sanitize(lane->username, 128), age);
+
+	ENDPOINT_COUNT(ep, delivered);
+	endpoint_remove(ep, lane->id);
+	endpoint_tell_finished(ep, lane->id, NULL);
+}
+
 static void lane_answered(const struct answer *answer, struct lane *lane)
 {
 	struct endpoint *ep = lane->ep;
 	struct target *target = lane->target;
+	struct event *event = lane->event;
 	enum answer_class class = answer_classify(answer);
 	bool others_taken = target->health.taken != lane->judged_taken;
 	int64_t now = http_notify_monotonic_msecs();
 	bool changed;
 
-	lane->target = NULL;
-	endpoint_tell_answered(ep, lane->id, target->sender_target.label, answer,
-			       now - lane->sent);
 	if (class != ANSWER_DONE) {
 		i_free(lane->error);
 		lane->error = i_strdup(str_sanitize(answer->reason, 256));
 		i_free(target->error);
 		target->error = i_strdup(lane->error);
 	}
+	lane_attempt_finished(lane, event, answer,
+			      class == ANSWER_DONE ? NULL : lane->error,
+			      now - lane->sent);
+	lane->target = NULL;
+	lane->event = NULL;
 	changed = health_answered(&target->health, class, lane->judged_failed,
 				  others_taken, answer->retry_after_secs, now);
 	if (changed)
@@ -335,22 +397,22 @@ static void lane_answered(const struct answer *answer, struct lane *lane)
 
 	switch (class) {
 	case ANSWER_DONE:
-		ENDPOINT_COUNT(ep, delivered);
-		endpoint_remove(ep, lane->id);
-		endpoint_tell_finished(ep, lane->id, NULL);
+		lane_delivered(lane, event);
 		endpoint_lane_done(ep, lane);
 		break;
 	case ANSWER_REFUSED:
 		ENDPOINT_COUNT(ep, refused);
-		lane_lost(lane, t_strconcat("refused: ", lane->error, NULL));
+		lane_lost(lane, "http_notify_refused",
+			  t_strconcat("refused: ", lane->error, NULL));
 		break;
 	case ANSWER_LATER:
 	case ANSWER_FAILED:
 	case ANSWER_UNREACHABLE:
 	case ANSWER_MISCONFIGURED:
-		lane_failed(lane, target, class, others_taken);
+		lane_failed(lane, event, target, class, others_taken);
 		break;
 	}
+	event_unref(&event);
 	endpoint_pump(ep);
 }
 
@@ -375,6 +437,11 @@ lane_send_item(struct lane *lane, struct target *target,
 	}
 	lane->target = target;
 	lane->sent = http_notify_monotonic_msecs();
+	lane->created = item->created;
+	lane->event = event_create(lane->ep->common->event);
+	event_add_str(lane->event, "user", item->username);
+	event_add_str(lane->event, "endpoint", target->sender_target.label);
+	event_add_int(lane->event, "attempt", lane->attempts + 1);
 	lane->options_changes = lane->ep->options_changes;
 	if (lane->fresh) {
 		lane->fresh = FALSE;
@@ -741,6 +808,11 @@ void endpoint_set_options(struct endpoint *ep,
 int64_t endpoint_get_id(const struct endpoint *ep)
 {
 	return ep->id;
+}
+
+const char *endpoint_get_label(const struct endpoint *ep)
+{
+	return ep->targets[0].sender_target.label;
 }
 
 bool endpoint_is_idle(const struct endpoint *ep)

@@ -78,6 +78,8 @@ void endpoint_set_options(struct endpoint *ep,
 			  const struct http_notify_options *options);
 
 int64_t endpoint_get_id(const struct endpoint *ep);
+/* Host and port of its first server, for logs. */
+const char *endpoint_get_label(const struct endpoint *ep);
 /* Has it nothing queued or under way, and no trouble to remember? */
 bool endpoint_is_idle(const struct endpoint *ep);
 

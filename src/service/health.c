@@ -7,6 +7,19 @@ unsigned int health_jitter(unsigned int msecs)
 	return i_rand_minmax(msecs - msecs/4, msecs + msecs/4);
 }
 
+const char *health_state_name(enum health_state state)
+{
+	switch (state) {
+	case HEALTH_UP:
+		return "up";
+	case HEALTH_DOWN:
+		return "down";
+	case HEALTH_MISCONFIGURED:
+		return "misconfigured";
+	}
+	i_unreached();
+}
+
 void health_init(struct health *health)
 {
 	i_zero(health);

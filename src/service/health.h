@@ -32,6 +32,8 @@ enum health_state {
 	HEALTH_MISCONFIGURED
 };
 
+const char *health_state_name(enum health_state state);
+
 struct health {
 	enum health_state state;
 

@@ -5,10 +5,13 @@
 #include "istream.h"
 #include "ostream.h"
 #include "str.h"
+#include "str-sanitize.h"
 #include "strnum.h"
 #include "master-service.h"
 
 #include "delivery.h"
+#include "endpoint.h"
+#include "events.h"
 #include "handoff.h"
 #include "intake.h"
 #include "queue.h"
@@ -32,11 +35,14 @@ struct intake_client {
 struct intake_pending {
 	struct intake_client *client;
 	uint64_t seq;
+	/* NULL = it was there already */
+	struct event *event;
 };
 
 struct intake {
 	struct queue *queue;
 	struct delivery *delivery;
+	struct event *event;
 	struct connection_list *clients;
 	ARRAY(struct intake_pending) pending;
 	/* intake_linger() */
@@ -78,6 +84,21 @@ intake_client_reply(struct intake_client *client, uint64_t seq,
 	} T_END;
 }
 
+static struct event *
+intake_queued_event(struct intake *intake,
+		    const struct http_notify_handoff *handoff,
+		    const struct endpoint *ep)
+{
+	struct event *event = event_create(intake->event);
+
+	event_set_name(event, "http_notify_queued");
+	event_add_str(event, "user", handoff->username);
+	event_add_str(event, "endpoint", endpoint_get_label(ep));
+	event_add_str(event, "folder", handoff->folder);
+	event_add_int(event, "uid", handoff->uid);
+	return event;
+}
+
 static int
 intake_client_handoff(struct intake_client *client,
 		      const struct http_notify_handoff *handoff,
@@ -86,12 +107,15 @@ intake_client_handoff(struct intake_client *client,
 	struct intake *intake = client->intake;
 	struct intake_pending *pending;
 	struct queue_item item;
+	struct endpoint *ep;
 	unsigned int max_age_secs;
+	int ret;
 
 	i_zero(&item);
 	if (delivery_endpoint_get(intake->delivery, handoff->options,
-				  &item.endpoint, &max_age_secs, error_r) < 0)
+				  &ep, &max_age_secs, error_r) < 0)
 		return -1;
+	item.endpoint = endpoint_get_id(ep);
 	guid_128_copy(item.session, client->session);
 	item.seq = handoff->seq;
 	item.username = handoff->username;
@@ -100,7 +124,8 @@ intake_client_handoff(struct intake_client *client,
 	item.body = handoff->body;
 	item.created = queue_now(intake->queue);
 	item.expires = item.created + max_age_secs;
-	if (queue_add(intake->queue, &item, error_r) < 0)
+	ret = queue_add(intake->queue, &item, error_r);
+	if (ret < 0)
 		return -1;
 
 	/* also if it was there already: what it waits for may be the very
@@ -108,6 +133,8 @@ intake_client_handoff(struct intake_client *client,
 	pending = array_append_space(&intake->pending);
 	pending->client = client;
 	pending->seq = handoff->seq;
+	pending->event = ret == 0 ? NULL :
+		intake_queued_event(intake, handoff, ep);
 	return 0;
 }
 
@@ -232,13 +259,21 @@ void intake_linger(struct intake *intake, unsigned int msecs)
 
 void intake_committed(struct intake *intake, const char *error)
 {
-	const struct intake_pending *pending;
+	struct intake_pending *pending;
 
-	array_foreach(&intake->pending, pending) {
+	array_foreach_modifiable(&intake->pending, pending) {
 		if (pending->client != NULL) {
 			intake_client_reply(pending->client, pending->seq,
 					    error);
 		}
+	}
+	/* the mail processes wait: the rest is for later */
+	array_foreach_modifiable(&intake->pending, pending) {
+		if (error == NULL && pending->event != NULL)
+			e_debug(pending->event, "Queued for user=%s",
+				str_sanitize(event_find_field_recursive_str(
+					pending->event, "user"), 128));
+		event_unref(&pending->event);
 	}
 	array_clear(&intake->pending);
 }
@@ -250,6 +285,8 @@ struct intake *intake_init(struct queue *queue, struct delivery *delivery)
 	intake = i_new(struct intake, 1);
 	intake->queue = queue;
 	intake->delivery = delivery;
+	intake->event = event_create(NULL);
+	event_add_category(intake->event, &event_category_http_notify);
 	intake->clients = connection_list_init(&intake_client_settings,
 					       &intake_client_vfuncs);
 	i_array_init(&intake->pending, 64);
@@ -262,6 +299,7 @@ void intake_deinit(struct intake **_intake)
 
 	*_intake = NULL;
 	connection_list_deinit(&intake->clients);
+	event_unref(&intake->event);
 	array_free(&intake->pending);
 	i_free(intake);
 }

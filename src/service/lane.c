@@ -24,6 +24,7 @@ void lane_deinit(struct lane **_lane)
 	timeout_remove(&lane->to_retry);
 	if (array_is_created(&lane->behind))
 		array_free(&lane->behind);
+	event_unref(&lane->event);
 	i_free(lane->error);
 	i_free(lane->username);
 	i_free(lane);

@@ -32,6 +32,10 @@ struct lane {
 	   milliseconds) */
 	struct target *target;
 	int64_t sent;
+	/* of this attempt */
+	struct event *event;
+	/* when the notification was queued, by the queue's clock */
+	int64_t created;
 	/* the endpoint's options at that time, by how often they had changed */
 	unsigned int options_changes;
 	/* it waits for its next attempt */

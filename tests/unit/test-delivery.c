@@ -5,6 +5,7 @@
 #include "unlink-directory.h"
 
 #include "delivery.h"
+#include "endpoint.h"
 #include "queue.h"
 #include "sender.h"
 
@@ -101,6 +102,7 @@ static bool add_to(const char *url, const char *username)
 	const char *const words[] = {
 		t_strconcat("url=", url, NULL), "max_age=1h", NULL
 	};
+	struct endpoint *ep;
 	unsigned int max_age_secs;
 	const char *error;
 	struct queue_item item = {
@@ -110,9 +112,10 @@ static bool add_to(const char *url, const char *username)
 
 	item.seq = item.uid = ++last_seq;
 	guid_128_copy(item.session, session);
-	if (delivery_endpoint_get(delivery, words, &item.endpoint,
-				  &max_age_secs, &error) < 0)
+	if (delivery_endpoint_get(delivery, words, &ep, &max_age_secs,
+				  &error) < 0)
 		return FALSE;
+	item.endpoint = endpoint_get_id(ep);
 	assert_int_equal(max_age_secs, 3600);
 	item.expires = item.created + max_age_secs;
 	assert_int_equal(queue_add(queue, &item, &error), 1);

@@ -1,0 +1,7 @@
+#include "lib.h"
+
+#include "events.h"
+
+struct event_category event_category_http_notify = {
+	.name = "http-notify"
+};
