@@ -316,16 +316,17 @@ cmd_check_prerun(struct doveadm_mail_cmd_context *_ctx,
 {
 	struct check_cmd_context *ctx =
 		container_of(_ctx, struct check_cmd_context, ctx);
+	const char *error;
 
 	if (!ctx->settings_read)
 		check_read_settings(ctx);
 	if (ctx->client != NULL)
 		admin_client_deinit(&ctx->client);
-	ctx->service_error = check_handoff_socket(_ctx->set->base_dir);
-	if (ctx->service_error == NULL) {
-		ctx->client = admin_client_init(_ctx->set->base_dir,
-						&ctx->service_error);
-	}
+	error = check_handoff_socket(_ctx->set->base_dir);
+	if (error == NULL)
+		ctx->client = admin_client_init(_ctx->set->base_dir, &error);
+	/* what is said of it comes in another data stack frame */
+	ctx->service_error = p_strdup(_ctx->pool, error);
 	return 0;
 }
 

@@ -194,7 +194,7 @@ cmd_test_prerun(struct doveadm_mail_cmd_context *_ctx,
 {
 	struct test_cmd_context *ctx =
 		container_of(_ctx, struct test_cmd_context, ctx);
-	const char *base_dir = _ctx->set->base_dir;
+	const char *base_dir = _ctx->set->base_dir, *error = NULL;
 
 	if (!ctx->settings_read) {
 		if (protocol_settings_read(base_dir, "lmtp", NULL, _ctx->pool,
@@ -206,7 +206,9 @@ cmd_test_prerun(struct doveadm_mail_cmd_context *_ctx,
 	}
 	if (ctx->client != NULL)
 		admin_client_deinit(&ctx->client);
-	ctx->client = admin_client_init(base_dir, &ctx->client_error);
+	ctx->client = admin_client_init(base_dir, &error);
+	/* what is said of it comes in another data stack frame */
+	ctx->client_error = p_strdup(_ctx->pool, error);
 	return 0;
 }
 
