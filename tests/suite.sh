@@ -1,0 +1,160 @@
+#!/bin/sh
+# Debian suites other than the host's, or clean ones, each in a folder. As root:
+#
+#   sh tests/suite.sh folder SUITE [NAME PACKAGE...]
+#
+# prints the path of a folder with that suite: its essential packages and apt,
+# or these packages as well, kept under a name for them. It is made by
+# debootstrap if there is none, if it is of other packages, or if it is older
+# than a week. Folders are kept in HTTP_NOTIFY_SUITES, which is
+# /var/cache/dovecot-http-notify by default.
+#
+#   sh tests/suite.sh run FOLDER DIRECTORY COMMAND [ARGUMENT...]
+#
+# runs a command in a folder, as root, and exits as it does. All that it writes
+# is gone when it ends, and so are its mounts and processes; but for what is in
+# the directory, which is at the same path there as here.
+set -e
+
+suites=${HTTP_NOTIFY_SUITES:-/var/cache/dovecot-http-notify}
+# where a folder is mounted, which nobody else sees
+root=$suites/root
+
+die() {
+	echo "$*" >&2
+	exit 1
+}
+
+# Runs a command with mounts and processes of its own. They end with it, or
+# when this shell is told to end.
+alone() {
+	unshare --mount --pid --fork --kill-child --mount-proc "$@" &
+	alone=$!
+	# It heeds nothing less; its child, as the first process, takes all others
+	# with it.
+	trap 'kill -KILL $alone; wait; exit 1' HUP INT TERM
+	status=0
+	wait $alone || status=$?
+	trap - HUP INT TERM
+	return $status
+}
+
+# Runs a command in $root, where a folder is mounted. This shell stays, as the
+# first process, which has to take leave of others' children.
+enter() {
+	mount -t proc proc "$root/proc"
+	mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+	for file in hosts resolv.conf; do
+		test ! -e /etc/$file || cat /etc/$file >"$root/etc/$file"
+	done
+	# signals: a shell's background processes ignore these
+	env -i --default-signal=INT,QUIT HOME=/root LC_ALL=C.UTF-8 \
+		${http_proxy:+"http_proxy=$http_proxy"} \
+		PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+		chroot "$root" "$@"
+	exit
+}
+
+# Where it writes into the folder itself.
+change() {
+	mount --bind "$1" "$root"
+	shift
+	enter "$@"
+}
+
+# Where the folder stays as it is.
+try() {
+	folder=$1
+	directory=$2
+	shift 2
+	mount -t tmpfs tmpfs "$root"
+	mkdir "$root/new" "$root/work" "$root/all"
+	mount -t overlay -o \
+		"lowerdir=$folder,upperdir=$root/new,workdir=$root/work" \
+		overlay "$root/all"
+	root=$root/all
+	mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+	mkdir -p "$root$directory"
+	mount --bind "$directory" "$root$directory"
+	enter "$@"
+}
+
+debian() {
+	script=
+	# there may be none yet for a suite to come
+	test -e "/usr/share/debootstrap/scripts/$1" ||
+		script=/usr/share/debootstrap/scripts/sid
+	alone debootstrap --variant=minbase "$1" "$2" \
+		http://deb.debian.org/debian $script
+}
+
+# PACKAGES BASE FOLDER
+with_packages() {
+	cp -a "$2" "$3" &&
+	# a package's daemon is not to be started
+	printf '#!/bin/sh\nexit 101\n' >"$3/usr/sbin/policy-rc.d" &&
+	chmod +x "$3/usr/sbin/policy-rc.d" &&
+	alone sh "$0" change "$3" sh -e -c '
+		export DEBIAN_FRONTEND=noninteractive
+		apt-get -q update
+		apt-get -q -y dist-upgrade
+		apt-get -q -y install --no-install-recommends "$@"
+		apt-get clean' sh $1
+}
+
+is_cached() {
+	test "$(cat "$1.contents" 2>/dev/null)" = "$2" &&
+		test -z "$(find "$1.contents" -mtime +6)"
+}
+
+# Makes a folder of these contents, unless it is there, with a command that gets
+# its path as the last argument.
+cached() {
+	folder=$1
+	contents=$2
+	shift 2
+	exec 9>>"$folder.lock"
+	flock --shared 9
+	if ! is_cached "$folder" "$contents"; then
+		# once nobody uses the old one, nor makes a new one
+		flock 9
+	fi
+	if ! is_cached "$folder" "$contents"; then
+		echo "Making $folder" >&2
+		rm -rf "$folder.contents" "$folder" "$folder.new"
+		"$@" "$folder.new" </dev/null >&2 ||
+			die "$folder could not be made"
+		mv "$folder.new" "$folder"
+		echo "$contents" >"$folder.contents"
+	fi
+	exec 9>&-
+}
+
+make_folder() {
+	suite=$1
+	name=$2
+	command -v debootstrap >/dev/null || die "debootstrap is not installed."
+	cached "$suites/$suite" "essential packages" debian "$suite"
+	test -n "$name" || return 0
+	shift 2
+	cached "$suites/$suite-$name" "$*" with_packages "$*" "$suites/$suite"
+}
+
+run() {
+	exec 9<"$1.lock"
+	flock --shared 9
+	alone sh "$0" try "$@"
+}
+
+test $# -ge 2 || die "usage: see the beginning of $0"
+mkdir -p "$root"
+what=$1
+shift
+case $what in
+folder)
+	make_folder "$@"
+	echo "$folder"
+	;;
+run|try|change) "$what" "$@" ;;
+*) die "$what: neither folder nor run" ;;
+esac
