@@ -43,6 +43,7 @@ alone() {
 # first process, which has to take leave of others' children.
 enter() {
 	mount -t proc proc "$root/proc"
+	mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
 	mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 	for file in hosts resolv.conf; do
 		test ! -e /etc/$file || cat /etc/$file >"$root/etc/$file"
@@ -85,7 +86,10 @@ debian() {
 	test -e "/usr/share/debootstrap/scripts/$1" ||
 		script=/usr/share/debootstrap/scripts/sid
 	alone debootstrap --variant=minbase "$1" "$2" \
-		http://deb.debian.org/debian $script
+		http://deb.debian.org/debian $script &&
+	# a mirror may be some weeks behind
+	echo 'Acquire::Check-Valid-Until "false";' \
+		>"$2/etc/apt/apt.conf.d/old-mirror"
 }
 
 # PACKAGES BASE FOLDER
