@@ -14,8 +14,10 @@ import sys
 import tempfile
 import time
 
+from harness.config import Driver
 from harness.dovecot import Dovecot, message
 from harness.endpoint import Endpoint
+from harness.install import install
 
 TESTS = pathlib.Path(__file__).resolve().parent
 USERS = ["user%d" % n for n in range(50)]
@@ -81,7 +83,7 @@ def run(directory, stage, endpoint):
     (directory / "dovecot").mkdir()
     dovecot = Dovecot(directory / "dovecot", stage, wrappers=wrappers)
     dovecot.configure(
-        "push_notification_driver = ox:url=" + endpoint.url,
+        Driver(endpoint.url),
         # valgrind is slow
         "http_notify_handoff_timeout = 60s", extra=CONFIG)
     dovecot.start()
@@ -108,6 +110,7 @@ def run(directory, stage, endpoint):
 
 
 def main():
+    install(sys.argv[1])
     endpoint = Endpoint()
     with tempfile.TemporaryDirectory(prefix="hn-") as name:
         directory = pathlib.Path(name)

@@ -5,8 +5,10 @@ import sys
 import tempfile
 import time
 
+from harness.config import Driver
 from harness.dovecot import METADATA_ENTRY, Dovecot, message
 from harness.endpoint import Endpoint
+from harness.install import install
 
 TIMEOUT = 20  # seconds to wait for an endpoint's answer
 
@@ -45,10 +47,10 @@ def wait_for_real_one(dovecot, url, replied):
 
 
 def show(dovecot, endpoint, url, registration):
-    dovecot.configure("push_notification_driver = ox:url=" + url)
+    dovecot.configure(Driver(url))
     dovecot.start()
-    step("Dovecot runs in %s, with conf.d/90-http-notify.conf and one line "
-         "for the endpoint" % dovecot.dir)
+    step("Dovecot runs in %s, with conf.d/90-http-notify.conf and the "
+         "endpoint" % dovecot.dir)
 
     value = "user=" + registration
     dovecot.setmetadata("bob", value)
@@ -67,13 +69,12 @@ def show(dovecot, endpoint, url, registration):
 
 
 def main(stage, url=None, registration="3@1"):
+    install(stage)
     endpoint = None
     if url is None:
         endpoint = Endpoint()
         url = endpoint.url
         step("A stand-in for an OX node listens on %s" % endpoint.authority)
-    else:
-        url = url.replace("%", "%%")  # as dovecot.conf wants it
     with tempfile.TemporaryDirectory(prefix="dovecot-") as directory:
         dovecot = Dovecot(directory, stage)
         try:

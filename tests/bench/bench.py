@@ -18,8 +18,10 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from harness.config import Driver, config  # noqa: E402
 from harness.dovecot import Dovecot, free_port, message, wait_for  # noqa: E402
 from harness.endpoint import Endpoint  # noqa: E402
+from harness.install import install  # noqa: E402
 from harness.nginx import nginx  # noqa: E402
 
 CONNECTIONS = 4
@@ -155,14 +157,13 @@ class Systems:
         directory = self.stack.enter_context(
             tempfile.TemporaryDirectory(prefix="d-"))
         dovecot = Dovecot(directory, self.stage, builtin=push != "this")
-        plugins = extra = ""
+        drivers, extra = [], ""
         if url is not None:
-            plugins = "push_notification_driver = ox:url=%s%s" % (
-                url, " user_from_metadata" if push == "builtin" else "")
+            drivers = [Driver(url, user_from_metadata=True)]
         if push == "builtin":
-            extra = ("protocol lmtp {\n"
-                     "  mail_plugins = notify push_notification\n}\n")
-        dovecot.configure(plugins, extra=extra)
+            extra = config.plugins("notify", "push_notification",
+                                   protocol="lmtp")
+        dovecot.configure(*drivers, extra=extra)
         dovecot.start()
         self.stack.callback(dovecot.stop)
         for user in USERS:
@@ -527,6 +528,7 @@ def bench_million(stage, rounds, queued=1000000, users=200000, turn=5000):
 
 
 def main(stage, bare_loop, rounds):
+    install(stage)
     rounds = int(rounds)
     port = free_port()
     with endpoint_nginx(port):

@@ -1,8 +1,8 @@
 """A throwaway Dovecot under a temporary directory.
 
-Nothing of it is outside of that directory: Dovecot's executables and modules
-are linked there beside the ones under test, as an installation would have
-them, and the shipped conf.d/90-http-notify.conf is included as it is.
+Nothing of it is outside of that directory. Executables and modules are linked
+there, for a test to replace; what is under test is there by install.py. The
+shipped conf.d/90-http-notify.conf is included as it is.
 """
 
 import concurrent.futures
@@ -18,66 +18,19 @@ import sqlite3
 import subprocess
 import time
 
+from harness.config import Driver, config
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 MAIL_UID = 20000  # no such user is needed
 PASSWORD = "secret"
+HOME_DICTIONARY = config.dictionary_in_file(config.HOME + "/dovecot-attributes")
+MAILDIR = ("maildir", "~/Maildir")
+LIBEXEC = pathlib.Path("/usr/lib/dovecot")
 METADATA_ENTRY = "/private/vendor/vendor.dovecot/http-notify"
 # For sanitizers: a directory with executables to run instead of those of the
 # same names, and one for what these find.
 WRAPPERS = os.environ.get("HTTP_NOTIFY_WRAPPERS")
 FINDINGS = os.environ.get("HTTP_NOTIFY_FINDINGS")
-
-CONFIG = """
-base_dir = {dir}/run
-state_dir = {dir}/state
-libexec_dir = {dir}/libexec
-mail_plugin_dir = {dir}/modules
-log_path = {dir}/dovecot.log
-log_timestamp = "%Y-%m-%d %H:%M:%S.%{{usecs}} "
-instance_name = {name}
-protocols = imap lmtp
-ssl = no
-disable_plaintext_auth = no
-auth_mechanisms = plain
-mail_location = {mail_location}
-mail_uid = {uid}
-mail_gid = {uid}
-first_valid_uid = {uid}
-mail_attribute_dict = file:%h/dovecot-attributes
-protocol imap {{
-  imap_metadata = yes
-}}
-namespace inbox {{
-  inbox = yes
-}}
-passdb {{
-  driver = static
-  args = password={password}
-}}
-{userdb}
-userdb {{
-  driver = static
-  args = uid={uid} gid={uid} home={dir}/home/%u
-}}
-service imap-login {{
-  inet_listener imap {{
-    address = 127.0.0.1
-    port = {imap_port}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-service lmtp {{
-  unix_listener lmtp {{
-    mode = 0666
-  }}
-}}
-protocol lda {{
-  log_path = {dir}/lda.log
-}}
-"""
-
 
 def free_port():
     with socket.socket() as sock:
@@ -101,15 +54,15 @@ def link_all(source, target):
 
 
 class Dovecot:
-    def __init__(self, directory, stage, mail_location="maildir:~/Maildir",
-                 builtin=False, wrappers=WRAPPERS):
-        """stage: what "make install DESTDIR=stage" made. builtin: without
-        this project, with Dovecot's own plugins only. wrappers: as WRAPPERS
-        above."""
+    def __init__(self, directory, stage, mail=MAILDIR, builtin=False,
+                 wrappers=WRAPPERS):
+        """stage: what was installed. mail: arguments of
+        config.mail_location(). builtin: without this project, with Dovecot's
+        own plugins only. wrappers: as WRAPPERS above."""
         self.dir = pathlib.Path(directory)
         self.stage = pathlib.Path(stage)
         self.imap_port = free_port()
-        self.mail_location = mail_location
+        self.mail = mail
         self.builtin = builtin
         self.wrappers = wrappers
         self.process = None
@@ -131,50 +84,38 @@ class Dovecot:
         if self.wrappers is not None:
             link_all(pathlib.Path(self.wrappers), libexec)
         if not self.builtin:
-            link_all(self.stage / "usr/lib/dovecot", libexec)
-            link_all(self.stage / "usr/lib/dovecot/modules", modules)
             queue = self.dir / "state/http-notify"
             queue.mkdir(mode=0o700)
             shutil.chown(queue, "dovecot")
-            self._lay_out_doveadm(libexec, modules)
-        link_all(pathlib.Path("/usr/lib/dovecot/modules"), modules)
-        link_all(pathlib.Path("/usr/lib/dovecot"), libexec)
+        link_all(LIBEXEC / "modules", modules)
+        link_all(LIBEXEC, libexec)
 
-    def _lay_out_doveadm(self, libexec, modules):
-        """Where doveadm's own modules are is compiled into it. Copies look for
-        them in the directory they run in."""
-        (modules / "doveadm").unlink()
-        for source in (self.stage / "usr/lib/dovecot/modules/doveadm",
-                       pathlib.Path("/usr/lib/dovecot/modules/doveadm")):
-            link_all(source, modules / "doveadm")
-        (self.dir / "run/modules").symlink_to(modules)
-        compiled_in = b"/usr/lib/dovecot/modules/doveadm"
-        relative = b"modules/doveadm".ljust(len(compiled_in), b"\0")
-        for source, copy in (
-                ("/usr/bin/doveadm", self.dir / "doveadm"),
-                ("/usr/lib/dovecot/doveadm-server",
-                 libexec / "doveadm-server")):
-            program = pathlib.Path(source).read_bytes()
-            assert compiled_in in program
-            copy.write_bytes(program.replace(compiled_in, relative))
-            # not to be read, as a test looks into all that may be
-            copy.chmod(0o711)
-
-    def configure(self, *plugin_lines, extra="", userdb=""):
-        """plugin_lines go into plugin { }, extra to the end, userdb before
-        the one that knows every user."""
-        text = CONFIG.format(
-            dir=self.dir, name=self.dir.name, uid=MAIL_UID,
-            imap_port=self.imap_port, password=PASSWORD,
-            mail_location=self.mail_location, userdb=userdb)
+    def configure(self, *lines, before="", extra="", auth="", any_user=True,
+                  dictionary=HOME_DICTIONARY,
+                  imap_metadata=config.imap_metadata()):
+        """lines: Drivers and settings of plugins. before: what comes before
+        the shipped file, and extra at the end. auth: what comes before the
+        passdb that knows any user, and the userdb that does, if there is
+        one."""
+        parts = [
+            config.main(dir=self.dir, name=self.dir.name, uid=MAIL_UID,
+                        imap_port=self.imap_port),
+            config.mail_location(*self.mail), dictionary, imap_metadata,
+            auth, config.any_login(PASSWORD)]
+        if any_user:
+            parts.append(config.any_user(MAIL_UID, self.dir / "home"))
+        parts.append(before)
         if not self.builtin:
-            text += "!include %s\n" % (
-                self.stage / "etc/dovecot/conf.d/90-http-notify.conf")
+            parts.append("!include %s" % (
+                self.stage / "etc/dovecot/conf.d/90-http-notify.conf"))
         if self.wrappers is not None:
             # what they do takes memory
-            text += "default_vsz_limit = 0\n"
-        text += "plugin {\n%s\n}\n%s\n" % ("\n".join(plugin_lines), extra)
-        self.main.write_text(text)
+            parts.append("default_vsz_limit = 0")
+        parts.append(config.drivers(*(
+            line for line in lines if isinstance(line, Driver))))
+        parts.append(config.plugin_settings(*(
+            line for line in lines if not isinstance(line, Driver))))
+        self.main.write_text("\n".join([*parts, extra, ""]))
 
     def wrap_service(self, prefix="", **environment):
         """Have the service started by a shell, as root, with a command before
@@ -184,18 +125,19 @@ class Dovecot:
         executable.write_text("#!/bin/sh\n%sexec %s %s \"$@\"\n" % (
             "".join("export %s='%s'\n" % item
                     for item in environment.items()),
-            prefix, self.stage / "usr/lib/dovecot/http-notify"))
+            prefix, LIBEXEC / "http-notify"))
         executable.chmod(0o755)
 
     def start(self, **environment):
-        self.process = subprocess.Popen(
-            ["dovecot", "-F", "-c", str(self.main)],
-            env=dict(os.environ, **environment),
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.STDOUT)
+        with open(self.dir / "start.log", "w") as said:
+            self.process = subprocess.Popen(
+                ["dovecot", "-F", "-c", str(self.main)],
+                env=dict(os.environ, **environment),
+                stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         wait_for(lambda: self._answers() or self.process.poll() is not None,
                  what="Dovecot's start")
-        assert self.process.poll() is None, self.log()
+        assert self.process.poll() is None, (
+            self.log() + (self.dir / "start.log").read_text())
 
     def _answers(self):
         try:
@@ -361,7 +303,7 @@ class Dovecot:
     def doveadm_start(self, *args):
         """doveadm ...; returns the process."""
         return subprocess.Popen(
-            [self.dir / "doveadm", "-c", str(self.main), *args],
+            ["doveadm", "-c", str(self.main), *args],
             cwd=self.dir, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, universal_newlines=True)
 

@@ -9,25 +9,29 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from harness.dovecot import FINDINGS, Dovecot  # noqa: E402
+from harness.config import Driver  # noqa: E402
+from harness.dovecot import FINDINGS, MAILDIR, Dovecot  # noqa: E402
 from harness.endpoint import Endpoint  # noqa: E402
+from harness.install import install  # noqa: E402
 
 STAGE = os.environ.get("HTTP_NOTIFY_STAGE")
 # Sanitizers take memory of their own.
 SANITIZED = FINDINGS is not None
 if not STAGE:
     pytest.exit("HTTP_NOTIFY_STAGE is not set: run tests/run.sh", 2)
+install(STAGE)
 
 
 @contextlib.contextmanager
-def running_dovecot(*plugin_lines, extra="", userdb="", start=True, parent=None,
-                    **kwargs):
+def running_dovecot(*lines, start=True, parent=None, mail=MAILDIR,
+                    builtin=False, **kwargs):
+    """As Dovecot's and configure()'s arguments say."""
     # not pytest's own directories: their path is too long for UNIX sockets,
     # and mail users can't get at them
     with tempfile.TemporaryDirectory(prefix="hn-",
                                      dir=parent) as directory:
-        dovecot = Dovecot(directory, STAGE, **kwargs)
-        dovecot.configure(*plugin_lines, extra=extra, userdb=userdb)
+        dovecot = Dovecot(directory, STAGE, mail=mail, builtin=builtin)
+        dovecot.configure(*lines, **kwargs)
         try:
             if start:
                 dovecot.start()
@@ -40,10 +44,9 @@ def running_dovecot(*plugin_lines, extra="", userdb="", start=True, parent=None,
             dovecot.assert_no_findings()
 
 
-def driver(endpoint, options="", number=""):
-    """A push_notification_driver line for an endpoint."""
-    return "push_notification_driver%s = ox:url=%s %s" % (
-        number, endpoint.url, options)
+def driver(endpoint, **options):
+    """A Driver for an endpoint, or for a URL."""
+    return Driver(getattr(endpoint, "url", endpoint), **options)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ import warnings
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.config import config
 from harness.dovecot import message, wait_for
 from harness.endpoint import PATH, Endpoint
 from harness.faults import (Deaf, faketime, network_namespace, says,
@@ -302,14 +303,6 @@ def make_cases(certificates, hosts):
             yield RetryAfter(name, status, value, wait)
 
 
-USERDB = """
-userdb {
-  driver = passwd-file
-  args = %s
-}
-"""
-
-
 @contextlib.contextmanager
 def dovecot_with(cases, directory, **kwargs):
     """Where each case's users have its endpoint."""
@@ -327,10 +320,9 @@ def dovecot_with(cases, directory, **kwargs):
     os.chmod(directory, 0o755)
     os.chmod(directory + "/home", 0o777)
     with running_dovecot(
-            "push_notification_driver = ox:url=%%{userdb:scheme}://%s@"
-            "%%{userdb:authority}%s timeout_msecs=%%{userdb:timeout}" % (
-                credentials, PATH),
-            userdb=USERDB % users, start=False, **kwargs) as dovecot:
+            driver("%%{userdb:scheme}://%s@%%{userdb:authority}%s" % (
+                credentials, PATH), timeout_msecs="%{userdb:timeout}"),
+            auth=config.users_of(users), start=False, **kwargs) as dovecot:
         yield dovecot
 
 
@@ -466,7 +458,7 @@ def test_endless_body_is_not_read(other_endpoint):
     endpoint.fault = says_forever(
         b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999999\r\n\r\n",
         b"x" * 4000)
-    with running_dovecot(driver(endpoint, "timeout_msecs=60000")) as dovecot:
+    with running_dovecot(driver(endpoint, timeout_msecs=60000)) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         for count in (1, 2):
             dovecot.deliver("bob", message())
@@ -493,7 +485,7 @@ def check_black_hole(dovecot, endpoint, heal):
 def test_connections_that_get_no_room_are_tried_again(other_endpoint):
     """The endpoint's backlog is full, so that its kernel drops what comes."""
     endpoint = other_endpoint
-    with running_dovecot(driver(endpoint, "timeout_msecs=500")) as dovecot:
+    with running_dovecot(driver(endpoint, timeout_msecs=500)) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         endpoint.stop()
         deaf = Deaf(endpoint.port, full=True)
@@ -518,7 +510,7 @@ def test_connections_into_a_black_hole_are_tried_again():
                 "-j", "DROP"]
         network.iptables("-A", *rule)
         dovecot = stack.enter_context(running_dovecot(
-            driver(endpoint, "timeout_msecs=500"), start=False))
+            driver(endpoint, timeout_msecs=500), start=False))
         dovecot.wrap_service(network.prefix)
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
@@ -548,7 +540,7 @@ def test_retry_after_is_believed_up_to_ten_minutes(other_endpoint, value):
         503 if len(endpoint.attempts) == 1 else None)
     endpoint.answer_headers = [("Retry-After", value)]
     with faketime() as environment, running_dovecot(
-            driver(endpoint, "timeout_msecs=600000 max_age=1d"),
+            driver(endpoint, timeout_msecs=600000, max_age="1d"),
             start=False) as dovecot:
         dovecot.wrap_service(FAKETIME="+0 x%d" % speed, **environment)
         dovecot.start()

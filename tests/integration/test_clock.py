@@ -12,6 +12,7 @@ import time
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.config import config
 from harness.dovecot import message, wait_for
 from harness.faults import WallClock, faketime
 
@@ -20,11 +21,11 @@ JUMPS = [2 * HOUR, -3 * HOUR]
 
 
 @contextlib.contextmanager
-def dovecot_with_clock(endpoint, options=""):
+def dovecot_with_clock(endpoint, **options):
     """Only the service's clock is set: what Dovecot's master process does when
     time moves is not what this is about."""
     with faketime() as environment, running_dovecot(
-            driver(endpoint, options), start=False) as dovecot:
+            driver(endpoint, **options), start=False) as dovecot:
         clock = WallClock(dovecot.dir / "clock")
         dovecot.wrap_service(**clock.environment(environment))
         dovecot.start()
@@ -43,7 +44,7 @@ def let_it_notice():
 def test_jumps_neither_expire_nor_stall(other_endpoint, jumps):
     endpoint = other_endpoint
     endpoint.stop()
-    with dovecot_with_clock(endpoint, "max_age=1h") as (dovecot, clock):
+    with dovecot_with_clock(endpoint, max_age="1h") as (dovecot, clock):
         for _ in range(3):
             dovecot.deliver("bob", message())
         sent = 3
@@ -65,7 +66,7 @@ def test_service_that_starts_after_a_jump(other_endpoint, offset):
     """... neither expires nor stalls what the one before has left."""
     endpoint = other_endpoint
     endpoint.stop()
-    with dovecot_with_clock(endpoint, "max_age=1h") as (dovecot, clock):
+    with dovecot_with_clock(endpoint, max_age="1h") as (dovecot, clock):
         for _ in range(3):
             dovecot.deliver("bob", message())
         pid = dovecot.service_pid()
@@ -86,7 +87,7 @@ def test_max_age_counts_the_time_that_passes(other_endpoint, offset):
     """... whatever the wall clock says meanwhile."""
     endpoint = other_endpoint
     endpoint.stop()
-    with dovecot_with_clock(endpoint, "max_age=15s") as (dovecot, clock):
+    with dovecot_with_clock(endpoint, max_age="15s") as (dovecot, clock):
         begin = time.monotonic()
         dovecot.deliver("bob", message())
         clock.set(offset)
@@ -99,7 +100,7 @@ def test_a_retry_comes_when_it_should(other_endpoint, offset):
     """Retries, probes and timeouts of a service that the jump meets while it
     waits for each of them."""
     endpoint = other_endpoint
-    with dovecot_with_clock(endpoint, "timeout_msecs=1000") as (
+    with dovecot_with_clock(endpoint, timeout_msecs=1000) as (
             dovecot, clock):
         for trouble in ("busy", "silent", "gone"):
             if trouble == "busy":
@@ -152,8 +153,8 @@ def test_all_of_dovecot_sees_the_jump(other_endpoint, offset):
             start=False) as dovecot:
         clock = WallClock(dovecot.dir / "clock")
         environment = clock.environment(environment)
-        dovecot.configure(driver(endpoint), extra="import_environment = "
-                          "$import_environment " + " ".join(environment))
+        dovecot.configure(driver(endpoint), extra=config.environment(
+            *environment))
         dovecot.start(**environment)
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())

@@ -162,8 +162,8 @@ def test_nothing_is_lost_and_order_holds_over_crashes():
     print("HTTP_NOTIFY_CAMPAIGN_SEED=%d" % SEED)
     # not Maildir: a killed process leaves its lock file there, for which all
     # others wait two minutes
-    with running_dovecot(driver(endpoint, "timeout_msecs=500"),
-                         mail_location="sdbox:~/sdbox") as dovecot:
+    with running_dovecot(driver(endpoint, timeout_msecs=500),
+                         mail=("sdbox", "~/sdbox")) as dovecot:
         dovecot.register({user: "user=%d@1" % n
                           for n, user in enumerate(USERS)})
         stop = threading.Event()

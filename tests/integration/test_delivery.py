@@ -4,6 +4,7 @@ import grp
 import time
 
 from conftest import driver, running_dovecot
+from harness.config import VERSION, config
 from harness.dovecot import message
 from harness.endpoint import Endpoint
 
@@ -125,9 +126,8 @@ def test_imap_append_makes_no_notification(dovecot, endpoint):
 
 def test_imap_loads_the_plugin_as_well(endpoint):
     """An admin may add it to mail_plugins of all protocols."""
-    with running_dovecot(
-            driver(endpoint), extra="mail_plugins = notify push_notification"
-            " http_notify") as dovecot:
+    with running_dovecot(driver(endpoint), extra=config.plugins(
+            "notify", "push_notification", "http_notify")) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         with dovecot.imap("bob") as imap:
             imap.append("INBOX", None, None, message("appended").encode())
@@ -152,9 +152,8 @@ def test_sieve_fileinto_makes_no_notification_and_inbox_does(endpoint):
     if header :contains "Subject" "read" { fileinto :flags "\\\\Seen" "INBOX"; }
     """
     with running_dovecot(
-            driver(endpoint), "sieve = ~/.dovecot.sieve",
-            extra="protocol lmtp {\n mail_plugins = $mail_plugins sieve\n}",
-            ) as dovecot:
+            driver(endpoint), extra=config.sieve("~/.dovecot.sieve") +
+            config.more_plugins("sieve", protocol="lmtp")) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         (dovecot.dir / "home/bob/.dovecot.sieve").write_text(sieve)
         dovecot.deliver("bob", message("list mail"))
@@ -164,26 +163,20 @@ def test_sieve_fileinto_makes_no_notification_and_inbox_does(endpoint):
         assert request.body["subject"] == "read already"
         # only "last" is unseen
         assert request.body["unseen"] == 1
-        assert dovecot.log_lines("sieve", "stored mail into mailbox")
+        dovecot.wait_log("sieve", "stored mail into mailbox")
 
 
 def test_sieve_configured_before_stays_loaded(endpoint):
     """The shipped file adds to mail_plugins, it replaces nothing."""
-    with running_dovecot(driver(endpoint), "sieve = ~/.dovecot.sieve",
-                         start=False) as dovecot:
-        text = dovecot.main.read_text()
-        include = next(line for line in text.splitlines()
-                       if line.startswith("!include"))
-        dovecot.main.write_text(text.replace(
-            include, "protocol lmtp {\n mail_plugins = $mail_plugins sieve\n"
-            "}\n" + include))
-        dovecot.start()
+    with running_dovecot(
+            driver(endpoint), before=config.sieve("~/.dovecot.sieve") +
+            config.more_plugins("sieve", protocol="lmtp")) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         (dovecot.dir / "home/bob/.dovecot.sieve").write_text(
             'require "fileinto"; fileinto "INBOX";')
         dovecot.deliver("bob", message())
         endpoint.wait(1)
-        assert dovecot.log_lines("sieve:", "stored mail into mailbox")
+        dovecot.wait_log("sieve:", "stored mail into mailbox")
 
 
 def test_dovecot_lda(endpoint):
@@ -216,8 +209,8 @@ def test_dovecot_lda_without_access_says_what_to_set(dovecot, endpoint):
 def test_two_drivers_make_two_notifications(endpoint, other_endpoint):
     third = Endpoint()
     with running_dovecot(
-            driver(endpoint), driver(other_endpoint, number="2"),
-            driver(third, "user_from_metadata=no", number="3")) as dovecot:
+            driver(endpoint), driver(other_endpoint),
+            driver(third, user_from_metadata=False)) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         for count in (1, 2):
             dovecot.deliver("bob", message("copied"))
@@ -228,21 +221,25 @@ def test_two_drivers_make_two_notifications(endpoint, other_endpoint):
     third.stop()
 
 
-def test_seed_configuration_line_verbatim(tmp_path):
+SEED = ("push_notification_driver = ox:url=http://login:pass@node1.domain.tld:"
+        "8009/preliminary/http-notify/v1/notify") if VERSION < (2, 4) else """
+push_notification ox {
+  push_notification_ox_url = http://login:pass@node1.domain.tld:8009/\
+preliminary/http-notify/v1/notify
+}"""
+
+
+def test_seed_configuration_line_verbatim():
     """CONTRACT: "this line, unchanged, has to work"."""
     endpoint = Endpoint(port=8009)
     endpoint.status = 200
-    hosts = tmp_path / "hosts"
-    hosts.write_text("127.0.0.1 node1.domain.tld localhost\n")
-    for directory in [hosts, *hosts.parents][:4]:
-        directory.chmod(0o755)
-    seed = ("push_notification_driver = ox:url=http://login:pass@"
-            "node1.domain.tld:8009/preliminary/http-notify/v1/notify")
     try:
-        with running_dovecot(seed, extra="import_environment = "
-                             "$import_environment "
-                             "LD_PRELOAD=libnss_wrapper.so "
-                             "NSS_WRAPPER_HOSTS=%s" % hosts) as dovecot:
+        with running_dovecot(start=False) as dovecot:
+            hosts = dovecot.dir / "hosts"
+            hosts.write_text("127.0.0.1 node1.domain.tld localhost\n")
+            dovecot.configure(SEED, extra=config.environment(
+                LD_PRELOAD="libnss_wrapper.so", NSS_WRAPPER_HOSTS=hosts))
+            dovecot.start()
             dovecot.setmetadata("bob", "user=3@1")
             dovecot.deliver("bob", message())
             request, = endpoint.wait(1)
@@ -278,7 +275,7 @@ def test_a_registration_of_no_use_is_logged_and_repeats_nothing(dovecot,
 
 def test_a_user_without_registration_costs_one_lookup_and_no_line(endpoint):
     with running_dovecot(
-            driver(endpoint), driver(endpoint, number="2"),
+            driver(endpoint), driver(endpoint),
             extra="log_debug = category=storage") as dovecot:
         dovecot.deliver("nobody-registered", message())
         assert len(dovecot.log_lines("lmtp(", "Looking up 'priv/")) == 1
@@ -288,10 +285,10 @@ def test_a_user_without_registration_costs_one_lookup_and_no_line(endpoint):
 
 def test_builtin_driver_is_back_when_the_word_is_removed(endpoint):
     """A site goes back by removing one word from mail_plugins."""
-    with running_dovecot(driver(endpoint, "user_from_metadata"),
-                         builtin=True,
-                         extra="protocol lmtp {\n mail_plugins = notify "
-                         "push_notification\n}") as dovecot:
+    with running_dovecot(
+            driver(endpoint, user_from_metadata=True), builtin=True,
+            extra=config.plugins("notify", "push_notification",
+                                 protocol="lmtp")) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         request, = endpoint.wait(1)
@@ -300,16 +297,15 @@ def test_builtin_driver_is_back_when_the_word_is_removed(endpoint):
 
 
 def test_the_mailbox_formats_agree_on_uid_and_unseen(endpoint):
-    for location in ("sdbox:~/sdbox", "mdbox:~/mdbox",
-                     "mbox:~/mail:INBOX=~/inbox"):
+    for mail in (("sdbox", "~/sdbox"), ("mdbox", "~/mdbox"),
+                 ("mbox", "~/mail", "~/inbox")):
         endpoint.clear()
-        with running_dovecot(driver(endpoint),
-                             mail_location=location) as dovecot:
+        with running_dovecot(driver(endpoint), mail=mail) as dovecot:
             dovecot.setmetadata("bob", "user=3@1")
             for _ in range(3):
                 dovecot.deliver("bob", message())
             assert [(r.uid, r.body["unseen"]) for r in endpoint.wait(3)] == [
-                (1, 1), (2, 2), (3, 3)], location
+                (1, 1), (2, 2), (3, 3)], mail
             with dovecot.imap("bob") as imap:
                 assert imap.status("INBOX", "(UNSEEN UIDNEXT)")[1][0] \
                     .endswith(b"(UIDNEXT 4 UNSEEN 3)")

@@ -15,6 +15,7 @@ import urllib.parse
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.config import config
 from harness.dovecot import (METADATA_ENTRY, free_port, message,
                              wait_for)
 from harness.endpoint import LOGIN, PASSWORD, Endpoint
@@ -61,19 +62,19 @@ def total(dovecot):
 
 
 def users(dovecot, *names):
-    """Add a userdb that can be iterated; returns the setting."""
+    """A userdb that can be iterated, for configure()."""
     path = dovecot.dir / "users"
     path.write_text("".join("%s:::::%s/home/%s\n" % (
         name, dovecot.dir, name) for name in names))
     path.chmod(0o644)
-    return "userdb {\n driver = passwd-file\n args = %s\n}\n" % path
+    return config.users_of(path)
 
 
 @contextlib.contextmanager
 def many_users(endpoint, *names, extra=""):
     with running_dovecot(start=False) as dovecot:
-        dovecot.configure(driver(endpoint), extra=users(dovecot, *names) +
-                          extra)
+        dovecot.configure(driver(endpoint), auth=users(dovecot, *names),
+                          extra=extra)
         dovecot.start()
         yield dovecot
 
@@ -89,7 +90,6 @@ def connect(dovecot, name):
 
 def enqueue(dovecot, url, count, user_count=1000, first=1):
     """Hand off many notifications at once, as a mail process would."""
-    url = url.replace("%%", "%")
     with connect(dovecot, "http-notify") as sock:
         sock.sendall(b"VERSION\thttp-notify-handoff\t1\t0\nSESSION\t" +
                      os.urandom(16).hex().encode() + b"\n")
@@ -213,11 +213,8 @@ def test_list_prints_no_control_characters(dovecot):
 
 def test_unknown_user(endpoint):
     with running_dovecot(start=False) as dovecot:
-        dovecot.configure(driver(endpoint), extra=users(dovecot, "alice"))
-        text = dovecot.main.read_text()
-        static = text.index("userdb {\n  driver = static")
-        dovecot.main.write_text(
-            text[:static] + text[text.index("}", static) + 2:])
+        dovecot.configure(driver(endpoint), auth=users(dovecot, "alice"),
+                          any_user=False)
         dovecot.start()
         for command in (("register", "3@1"), ("list",), ("check",),
                         ("test",)):
@@ -306,14 +303,7 @@ REMOTE = """
 doveadm_password = letmein
 doveadm_api_key = apikey
 service doveadm {
-  inet_listener {
-    address = 127.0.0.1
-    port = %d
-  }
-  inet_listener http {
-    address = 127.0.0.1
-    port = %d
-  }
+%s%s
 }
 """
 
@@ -323,7 +313,9 @@ def remote(shared_endpoint):
     """A Dovecot whose doveadm-server takes TCP and HTTP."""
     tcp, api = free_port(), free_port()
     with many_users(shared_endpoint, "alice", "bob", "carol",
-                    extra=REMOTE % (tcp, api)) as dovecot:
+                    extra=REMOTE % (config.tcp_listener("tcp", tcp),
+                                    config.tcp_listener("http", api))
+                    ) as dovecot:
         dovecot.tcp, dovecot.api = "127.0.0.1:%d" % tcp, api
         yield dovecot
 
@@ -423,7 +415,7 @@ def test_http_api_takes_a_password_and_wants_a_key(remote):
 
 ALL_LINKS = ["plugins of lmtp", "plugins of lda", "METADATA dictionary",
              "IMAP METADATA", "METADATA readable", "METADATA writable",
-             "registration", "service", "push_notification_driver"]
+             "registration", "service", config.name(1)]
 
 
 def test_check_of_a_chain_that_is_well(dovecot, endpoint):
@@ -451,15 +443,15 @@ def registered(endpoint, *lines, **kwargs):
 
 @pytest.mark.parametrize("protocol", ["lmtp", "lda"])
 def test_check_plugin_missing(endpoint, protocol):
-    with registered(endpoint, extra="protocol %s {\n mail_plugins = notify "
-                    "push_notification\n}" % protocol) as dovecot:
+    with registered(endpoint, extra=config.plugins(
+            "notify", "push_notification", protocol=protocol)) as dovecot:
         assert failed_check(dovecot) == {
             "plugins of " + protocol: "mail_plugins lacks http_notify: add it "
             "in protocol %s { }" % protocol}
 
 
 def test_check_all_plugins_missing(endpoint):
-    with registered(endpoint, extra="protocol lda {\n mail_plugins = quota\n}"
+    with registered(endpoint, extra=config.plugins("quota", protocol="lda")
                     ) as dovecot:
         assert failed_check(dovecot) == {
             "plugins of lda": "mail_plugins lacks notify push_notification "
@@ -478,8 +470,7 @@ def test_check_plugin_not_installed(endpoint):
 
 
 def test_check_dictionary_not_set(endpoint):
-    with running_dovecot(driver(endpoint),
-                         extra="mail_attribute_dict =") as dovecot:
+    with running_dovecot(driver(endpoint), dictionary="") as dovecot:
         failed = failed_check(dovecot)
         assert failed["METADATA dictionary"].startswith(
             "mail_attribute_dict is not set: set it, for example to file:%h")
@@ -527,17 +518,12 @@ def test_check_imap_metadata_off(endpoint):
 
 
 def test_check_imap_metadata_on_for_ox_only(endpoint):
-    with running_dovecot(start=False) as dovecot:
-        dovecot.configure(driver(endpoint), extra="""
+    with running_dovecot(driver(endpoint), imap_metadata="""
             remote 10.1.2.0/24 {
               protocol imap {
                 imap_metadata = yes
               }
-            }""")
-        text = dovecot.main.read_text()
-        dovecot.main.write_text(
-            text.replace("protocol imap {\n  imap_metadata = yes\n}", ""))
-        dovecot.start()
+            }""") as dovecot:
         doveadm(dovecot, "register", "-u", "bob", "3@1")
         assert "IMAP METADATA" in failed_check(dovecot)
         assert "IMAP METADATA" in failed_check(dovecot, "-r", "10.1.3.3")
@@ -581,25 +567,25 @@ def test_check_no_driver_line():
     with running_dovecot() as dovecot:
         doveadm(dovecot, "register", "-u", "bob", "3@1")
         assert failed_check(dovecot) == {
-            "push_notification_driver": "not set for this driver: set it to "
+            config.name(1): "not set for this driver: set it to "
             "ox:url=<endpoint> in plugin { }"}
 
 
 def test_check_invalid_driver_line_without_secrets(endpoint):
-    lines = [driver(endpoint, "timeout_msec=5"),
-             driver(endpoint, "max_age=never", "2"),
-             "push_notification_driver3 = dlog",
-             driver(endpoint, number="4"),
-             "push_notification_driver5 = ox:url=ftp://login:%s@host/" %
-             urllib.parse.quote(PASSWORD, safe="").replace("%", "%%")]
+    lines = [driver(endpoint, timeout_msec=5),
+             driver(endpoint, max_age="never"),
+             driver(endpoint),
+             driver("ftp://login:%s@host/" %
+                    urllib.parse.quote(PASSWORD, safe="")),
+             "push_notification_driver5 = dlog"]
     with registered(endpoint, *lines) as dovecot:
         details = check(dovecot, status=EX_DATAERR)
         assert "timeout_msec" in details["push_notification_driver"]
         assert "max_age=never" in details["push_notification_driver2"]
-        assert "push_notification_driver3" not in details
-        assert details["push_notification_driver4"] == ""
+        assert details["push_notification_driver3"] == ""
         assert details["endpoint " + endpoint.authority] == ""
-        assert "ftp://" in details["push_notification_driver5"]
+        assert "ftp://" in details["push_notification_driver4"]
+        assert "push_notification_driver5" not in details
 
 
 def test_check_service_not_configured(endpoint):
@@ -660,21 +646,19 @@ def endpoint_failure(line, **kwargs):
 
 
 def test_check_endpoint_name_does_not_resolve():
-    assert "esolv" in endpoint_failure(
-        "push_notification_driver = ox:url=http://host.invalid/")
+    assert "esolv" in endpoint_failure(driver("http://host.invalid/"))
 
 
 def test_check_endpoint_refuses():
     assert "Connection refused" in endpoint_failure(
-        "push_notification_driver = ox:url=http://127.0.0.1:%d/" %
-        free_port())
+        driver("http://127.0.0.1:%d/" % free_port()))
 
 
 def test_check_endpoint_hangs(other_endpoint):
     other_endpoint.hang = True
     begin = time.monotonic()
     assert "timed out after 5" in endpoint_failure(
-        driver(other_endpoint, "timeout_msecs=500"))
+        driver(other_endpoint, timeout_msecs=500))
     assert time.monotonic() - begin < 10
 
 
@@ -691,13 +675,15 @@ def test_check_endpoint_certificate_does_not_verify(certificates):
 
 
 def test_check_endpoint_refuses_credentials(endpoint):
-    detail = endpoint_failure(driver(endpoint).replace("login:", "other:"))
+    detail = endpoint_failure(driver(
+        endpoint.url.replace("login:", "other:")))
     assert detail.startswith("credentials refused: 401")
     assert detail.endswith("(mend login and password in url=)")
 
 
 def test_check_endpoint_knows_no_such_path(endpoint):
-    detail = endpoint_failure(driver(endpoint).replace("/notify ", "/else "))
+    detail = endpoint_failure(driver(
+        endpoint.url.replace("/v1/notify", "/v1/else")))
     assert detail.startswith("no such path: 404")
     assert detail.endswith("(mend url=)")
 
@@ -711,7 +697,7 @@ def test_check_of_the_standby_too(endpoint, other_endpoint):
     standby = other_endpoint.url
     other_endpoint.stop()
     with registered(endpoint, driver(
-            endpoint, "standby_url=" + standby)) as dovecot:
+            endpoint, standby_url=standby)) as dovecot:
         details = check(dovecot, status=EX_DATAERR)
         assert details["endpoint " + endpoint.authority] == ""
         assert "refused" in details["endpoint " + other_endpoint.authority]
@@ -723,7 +709,7 @@ def test_check_needs_root_for_the_configuration(endpoint):
     """The mail user can't read it: one row, and no crash."""
     with registered(endpoint) as dovecot:
         result = subprocess.run(
-            [dovecot.dir / "doveadm", "-c", str(dovecot.main), "-f", "json",
+            ["doveadm", "-c", str(dovecot.main), "-f", "json",
              "http-notify", "check"], user=20000, group=20000,
             extra_groups=[], cwd=dovecot.dir, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -754,7 +740,7 @@ def test_test_sends_the_newest_message(dovecot, endpoint):
 
 def test_test_of_several_lines(endpoint, other_endpoint):
     with registered(endpoint, driver(endpoint),
-                    driver(other_endpoint, number="2")) as dovecot:
+                    driver(other_endpoint)) as dovecot:
         dovecot.deliver("bob", message())
         other_endpoint.wait(1)
         assert [row["endpoint"] for row in
@@ -768,7 +754,7 @@ def test_test_refused(dovecot, endpoint):
     endpoint.status = 422
     output = doveadm(dovecot, "test", "-u", "bob", status=EX_TEMPFAIL)
     assert " 422 " in output
-    assert "push_notification_driver: refused: 422" in output
+    assert config.name(1) + ": refused: 422" in output
     wait_for(lambda: dovecot.queued() == 0, what="an empty queue")
 
 
@@ -795,8 +781,8 @@ def test_test_prints_no_control_characters():
         conn.close()
 
     threading.Thread(target=answer, daemon=True).start()
-    with registered(None, "push_notification_driver = ox:url=http://127.0.0.1:"
-                    "%d/" % raw.getsockname()[1]) as evil:
+    with registered(None, driver("http://127.0.0.1:%d/" %
+                                 raw.getsockname()[1])) as evil:
         evil.deliver("carol", message())
         doveadm(evil, "register", "-u", "carol", "3@1")
         output = doveadm(evil, "test", "-u", "carol", status=EX_TEMPFAIL)
@@ -856,7 +842,7 @@ def test_test_that_is_killed_leaves_the_notification(other_endpoint):
 
 def test_status_counts(other_endpoint):
     endpoint = other_endpoint
-    with registered(endpoint, driver(endpoint, "max_age=3s")) as dovecot:
+    with registered(endpoint, driver(endpoint, max_age="3s")) as dovecot:
         assert [row["endpoint"] for row in rows(dovecot, "status")] == [
             "total"]
         for _ in range(3):
@@ -893,8 +879,8 @@ def test_status_counts(other_endpoint):
 def test_status_of_outages(endpoint, other_endpoint):
     other_endpoint.stop()
     with registered(endpoint, driver(endpoint),
-                    driver(other_endpoint, "standby_url=" + other_endpoint.url,
-                           number="2")) as dovecot:
+                    driver(other_endpoint, standby_url=other_endpoint.url)
+                    ) as dovecot:
         endpoint.status = 401
         dovecot.deliver("bob", message())
         dovecot.wait_log("takes no notifications")
@@ -975,7 +961,7 @@ def test_purge_without_a_filter_is_refused(backlog):
 
 def test_purge_leaves_what_is_under_way(other_endpoint):
     endpoint = other_endpoint
-    with registered(endpoint, driver(endpoint, "timeout_msecs=60000")
+    with registered(endpoint, driver(endpoint, timeout_msecs=60000)
                     ) as dovecot:
         endpoint.hang = True
         for _ in range(3):
@@ -1034,8 +1020,8 @@ def test_flush_of_one_user(other_endpoint):
 def test_queue_of_what_is_over_age(other_endpoint):
     """It is under way, so it is not given up yet."""
     endpoint = other_endpoint
-    with registered(endpoint, driver(endpoint, "timeout_msecs=60000 max_age=1s"
-                                     )) as dovecot:
+    with registered(endpoint, driver(endpoint, timeout_msecs=60000,
+                                     max_age="1s")) as dovecot:
         endpoint.hang = True
         dovecot.deliver("bob", message())
         endpoint.wait_attempts(1)

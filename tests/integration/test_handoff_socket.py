@@ -150,7 +150,7 @@ class HandoffClient:
         self.send("NOTIFY\t%d\tmallory\tINBOX\t%d\t%s\turl=%s\n" % (
             seq, uid, '{"event":"messageNew","folder":"INBOX","from":"a@b",'
             '"user":"3@1","imap-uid":%d}' % uid,
-            endpoint.url.replace("%%", "%")))
+            endpoint.url))
 
     def reply(self):
         return self.file.readline().decode()
@@ -305,7 +305,7 @@ def notify_line(seq, endpoint, user="mallory", folder="INBOX", uid=1,
         body = '{"event":"messageNew","folder":"INBOX","from":"a@b",' \
             '"user":"3@1","imap-uid":%d}' % uid
     fields = ["NOTIFY", str(seq), user, folder, str(uid), body,
-              "url=" + endpoint.url.replace("%%", "%"), *options]
+              "url=" + endpoint.url, *options]
     return b"\t".join(
         field if isinstance(field, bytes) else field.encode()
         for field in fields) + b"\n"

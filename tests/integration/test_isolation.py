@@ -41,14 +41,13 @@ def trouble_of(endpoint, name):
 @pytest.mark.parametrize("trouble", [
     "hangs", "is slow", "babbles", "is refused", "takes nothing",
     "refuses all", "takes one user's only"])
-@pytest.mark.parametrize("number", ["", "2"])
-def test_an_endpoint_that(endpoint, other_endpoint, trouble, number):
+@pytest.mark.parametrize("bad_first", [True, False])
+def test_an_endpoint_that(endpoint, other_endpoint, trouble, bad_first):
     """... costs the other one nothing, whichever is configured first."""
     good, bad = endpoint, other_endpoint
     trouble_of(bad, trouble)
-    with running_dovecot(
-            driver(bad, number=number),
-            driver(good, number="" if number else "2")) as dovecot:
+    drivers = [driver(bad), driver(good)]
+    with running_dovecot(*drivers[::1 if bad_first else -1]) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.setmetadata("carol", "user=4@1")
         pid = dovecot.service_pid()
@@ -121,8 +120,8 @@ def test_a_name_server_that_never_answers(endpoint):
             file.write("mount --bind %s /etc/resolv.conf || exit 1\n"
                        "exec \"$@\"\n" % resolv)
         with running_dovecot(
-                "push_notification_driver = ox:url=http://node.example.org/",
-                driver(endpoint, number="2"), start=False) as dovecot:
+                driver("http://node.example.org/"), driver(endpoint),
+                start=False) as dovecot:
             dovecot.wrap_service("unshare --mount sh %s" % script)
             dovecot.start()
             dovecot.setmetadata("bob", "user=3@1")
@@ -137,6 +136,8 @@ def test_a_name_server_that_never_answers(endpoint):
                 endpoint.wait(n)
             assert in_order(endpoint.delivered)
             assert len(endpoint.attempts) == MESSAGES + 10
-            assert dovecot.queued() == MESSAGES + 10
+            # what was delivered leaves it with the next commit
+            wait_for(lambda: dovecot.queued() == MESSAGES + 10,
+                     what="the rest of the queue")
             dovecot.stop()
             assert not dovecot.log_lines("killed with signal 9")

@@ -17,6 +17,7 @@ import time
 import pytest
 
 from conftest import running_dovecot
+from harness.config import config
 from harness.dovecot import (MAIL_UID, METADATA_ENTRY, PASSWORD, free_port,
                              wait_for)
 from harness.imap import ENTRY, Hangup, ImapServer
@@ -154,19 +155,14 @@ def test_login_refused_by_dovecot(plain_dovecot):
 
 def test_all_that_is_in_it_with_starttls_and_imaps(certificates):
     imaps_port = free_port()
-    tls = """
-ssl = required
-ssl_cert = <%s
-ssl_key = <%s
-disable_plaintext_auth = yes
+    tls = config.tls(*certificates["good"]) + """
 service imap-login {
   inet_listener imaps {
-    address = 127.0.0.1
-    port = %d
     ssl = yes
   }
+%s
 }
-""" % (*certificates["good"], imaps_port)
+""" % config.tcp_listener("imaps", imaps_port)
     with imap_dovecot(tls) as dovecot:
         for url, user in (("imap://localhost:%d" % dovecot.imap_port, "bob"),
                           ("imaps://localhost:%d" % imaps_port, "carol")):
@@ -191,17 +187,6 @@ def test_without_starttls_nothing_is_sent(plain_dovecot):
     assert not plain_dovecot.log_lines("nobody-at-all")
 
 
-MASTER = """
-auth_master_user_separator = *
-passdb {
-  driver = passwd-file
-  args = %s
-  master = yes
-  pass = yes
-}
-"""
-
-
 @pytest.fixture(scope="module")
 def master_dovecot(tmp_path_factory):
     path = tmp_path_factory.mktemp("master") / "users"
@@ -211,10 +196,7 @@ def master_dovecot(tmp_path_factory):
         users = dovecot.dir / "master-users"
         users.write_text(path.read_text())
         users.chmod(0o644)
-        # before the static passdb, which would take any name
-        text = dovecot.main.read_text()
-        dovecot.main.write_text(text.replace(
-            "passdb {", MASTER % users + "passdb {", 1))
+        dovecot.configure(auth=config.masters_of(users))
         dovecot.start()
         dovecot.url = "imap://127.0.0.1:%d" % dovecot.imap_port
         yield dovecot
@@ -237,11 +219,7 @@ def test_master_user(master_dovecot, options, tmp_path):
     assert "--master-separator" in said
 
 
-SQL = """
-mail_attribute_dict = proxy::metadata
-dict {
-  metadata = sqlite:%s/dict.conf
-}
+DICT_SERVICE = """
 service dict {
   unix_listener dict {
     mode = 0666
@@ -249,33 +227,19 @@ service dict {
 }
 """
 
-# as in Dovecot's documentation of METADATA in SQL
-SQL_DICT = """
-connect = %s/metadata.sqlite
-map {
-  pattern = priv/$key
-  table = metadata
-  username_field = username
-  value_field = value
-  fields {
-    name = $key
-  }
-}
-"""
-
-
 def test_sql_dictionary():
     with running_dovecot(start=False) as dovecot:
         db = dovecot.dir / "sql"
         db.mkdir()
         db.chmod(0o777)
-        (dovecot.dir / "dict.conf").write_text(SQL_DICT % db)
         with sqlite3.connect(db / "metadata.sqlite") as connection:
             connection.execute(
                 "CREATE TABLE metadata (username TEXT, name TEXT, "
                 "value TEXT, PRIMARY KEY (username, name))")
         (db / "metadata.sqlite").chmod(0o666)
-        dovecot.configure(extra=SQL % dovecot.dir)
+        dovecot.configure(
+            dictionary=config.dictionary_in_sqlite(
+                dovecot, db / "metadata.sqlite"), extra=DICT_SERVICE)
         dovecot.start()
         dovecot.url = "imap://127.0.0.1:%d" % dovecot.imap_port
         done = run(dovecot, "register", "bob", "3@1")
@@ -299,13 +263,14 @@ def test_dovecot_without_imap_metadata():
 
 
 def test_dovecot_without_dictionary():
-    with imap_dovecot("mail_attribute_dict =\n") as dovecot:
+    with imap_dovecot(dictionary="") as dovecot:
         said = failure(dovecot, "register", "bob", "3@1")
         assert "mail_attribute_dict" in said
 
 
 def test_dictionary_that_cannot_be_written():
-    with imap_dovecot("mail_attribute_dict = file:/proc/none\n") as dovecot:
+    with imap_dovecot(
+            dictionary=config.dictionary_in_file("/proc/none")) as dovecot:
         said = failure(dovecot, "register", "bob", "3@1")
         assert "METADATA entry can't be" in said
         assert "mail_attribute_dict" in said
@@ -314,13 +279,13 @@ def test_dictionary_that_cannot_be_written():
 def test_sync_of_5000_users_twice(tmp_path):
     fast = """
 service imap-login {
-  service_count = 0
+  %s = 0
 }
 service imap {
-  service_count = 1000
+  %s = 1000
   process_min_avail = 2
 }
-"""
+""" % (2 * (config.CLIENTS_OF_A_PROCESS,))
     users = tmp_path / "users.csv"
     users.write_text(register_users(5000))
     # tens of thousands of small files

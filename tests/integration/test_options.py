@@ -25,8 +25,8 @@ from harness.dovecot import message
 ])
 def test_bad_option_is_named_and_disables_that_driver_only(endpoint, line,
                                                            said):
-    with running_dovecot("push_notification_driver = " + line,
-                         driver(endpoint, number="2")) as dovecot:
+    with running_dovecot(driver(endpoint),
+                         "push_notification_driver2 = " + line) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         endpoint.wait(1)
@@ -49,9 +49,9 @@ def test_bad_option_is_said_once_per_delivery():
 
 def test_all_options_are_taken(endpoint):
     with running_dovecot(driver(
-            endpoint, "standby_url=http://127.0.0.1:1/ timeout_msecs=1000 "
-            "max_age=1h max_retries=5 user_from_metadata=yes "
-            "cache_lifetime=60s")) as dovecot:
+            endpoint, standby_url="http://127.0.0.1:1/", timeout_msecs=1000,
+            max_age="1h", max_retries=5, user_from_metadata=True,
+            cache_lifetime="60s")) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         endpoint.wait(1)
@@ -68,12 +68,7 @@ def test_nothing_configured_changes_nothing(endpoint):
 
 
 def test_missing_attribute_dictionary_says_what_to_set(endpoint):
-    with running_dovecot(driver(endpoint), start=False) as dovecot:
-        text = dovecot.main.read_text()
-        dovecot.main.write_text("".join(
-            line for line in text.splitlines(True)
-            if not line.startswith("mail_attribute_dict")))
-        dovecot.start()
+    with running_dovecot(driver(endpoint), dictionary="") as dovecot:
         dovecot.deliver("bob", message())
         error, = dovecot.wait_log("Error:")
         assert "METADATA" in error and "mail_attribute_dict" in error

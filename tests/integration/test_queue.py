@@ -113,9 +113,9 @@ def test_reload_applies_new_settings_and_loses_nothing(other_endpoint):
 
 def test_many_names_can_be_looked_up_at_once(endpoint):
     """Each takes a thread, and address space for it."""
-    lines = ["push_notification_driver%s = ox:url=http://host%d.invalid/" % (
-        number or "", number) for number in [0] + list(range(2, 40))]
-    with running_dovecot(*lines) as dovecot:
+    drivers = [driver("http://host%d.invalid/" % number)
+               for number in range(39)]
+    with running_dovecot(*drivers) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         lines = dovecot.wait_log("is down", count=39, timeout=30)

@@ -17,19 +17,9 @@ import urllib.parse
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.config import config
 from harness.dovecot import free_port, message
 from harness.endpoint import LOGIN, PASSWORD, PATH, Endpoint
-
-# Everything that Dovecot can be told to log.
-DEBUG = """
-mail_debug = yes
-auth_debug = yes
-auth_debug_passwords = yes
-auth_verbose = yes
-verbose_ssl = yes
-log_debug = event=* OR category=push-notification OR category=service:lmtp \
-OR category=connection OR category=storage OR category=mail-index
-"""
 
 # A URL's special characters, JSON's and HTML's, and what is not ASCII.
 AWKWARD = ["pa:ss/wörd", "p@ss?w#rd", 'qu"o\'te\\', "50%25%", "a b\tc",
@@ -55,9 +45,9 @@ def test_no_log_has_credentials_at_any_level(other_endpoint, trouble):
     endpoint, standby = other_endpoint, Endpoint()
     standby.status = 503
     with running_dovecot(
-            driver(endpoint, "standby_url=" +
-                   standby.url_with("stand", "by/the:gate")),
-            extra=DEBUG) as dovecot:
+            driver(endpoint, standby_url=standby.url_with(
+                "stand", "by/the:gate")),
+            extra=config.DEBUG) as dovecot:
         users = ["bob"] + ["user%d" % n for n in range(5)]
         for user in users:
             dovecot.setmetadata(user, "user=3@1")
@@ -114,7 +104,7 @@ def test_an_answer_that_repeats_credentials_is_not_logged(dovecot, endpoint,
 def test_a_kept_notifications_answer_is_not_logged_either(endpoint, status):
     endpoint.status = status
     endpoint.answer_body = REPEATED["all headers"]
-    with running_dovecot(driver(endpoint), extra=DEBUG) as dovecot:
+    with running_dovecot(driver(endpoint), extra=config.DEBUG) as dovecot:
         users = ["user%d" % n for n in range(5)]
         for user in users:
             dovecot.setmetadata(user, "user=3@1")
@@ -140,12 +130,9 @@ def test_passwords_with_special_characters(endpoint):
     endpoint.status = 400
     endpoint.answer_body = lambda request: request.headers[
         "Authorization"].encode() + AWKWARD[-1].encode()
-    lines = [
-        "push_notification_driver%s = ox:url=%s" % (
-            "" if number == 0 else number + 1,
-            endpoint.url_with("user%d" % number, password))
-        for number, password in enumerate(AWKWARD)]
-    with running_dovecot(*lines) as dovecot:
+    drivers = [driver(endpoint.url_with("user%d" % number, password))
+               for number, password in enumerate(AWKWARD)]
+    with running_dovecot(*drivers) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         dovecot.wait_log("Notification lost", count=len(AWKWARD))
@@ -230,9 +217,9 @@ def test_an_answer_that_is_broken_is_not_repeated(reply):
     """Nor is it in one of libcurl's errors."""
     listener = raw_server(reply)
     with running_dovecot(
-            "push_notification_driver = ox:url=http://%s:%s@127.0.0.1:%d/ "
-            "max_retries=0" % (LOGIN, "s3cretpa55", listener.getsockname()[1]),
-            extra=DEBUG) as dovecot:
+            driver("http://%s:%s@127.0.0.1:%d/" % (
+                LOGIN, "s3cretpa55", listener.getsockname()[1]), max_retries=0),
+            extra=config.DEBUG) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         dovecot.wait_log("Notification lost")
@@ -244,9 +231,7 @@ def test_an_endpoint_that_is_not_there_is_named_without_credentials():
     urls = ["http://login:s3cret@127.0.0.1:%d/" % free_port(),
             "http://login:s3cret@no-such-host.invalid/",
             "https://login:s3cret@127.0.0.1:%d/" % free_port()]
-    lines = ["push_notification_driver%s = ox:url=%s" % (number, url)
-             for number, url in zip(("", "2", "3"), urls)]
-    with running_dovecot(*lines, extra=DEBUG) as dovecot:
+    with running_dovecot(*map(driver, urls), extra=config.DEBUG) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         lines = dovecot.wait_log("Error: Endpoint", "is down", count=3)
@@ -260,8 +245,8 @@ def test_redirects_get_no_credentials(endpoint, other_endpoint):
     """Neither ours nor those that they have in their Location."""
     endpoint.status = 307
     endpoint.answer_headers = [("Location", other_endpoint.url_with(
-        "other", "s3cret").replace("%%", "%"))]
-    with running_dovecot(driver(endpoint), extra=DEBUG) as dovecot:
+        "other", "s3cret"))]
+    with running_dovecot(driver(endpoint), extra=config.DEBUG) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         dovecot.wait_log("Error:", "Endpoint", "307")
@@ -275,21 +260,21 @@ def own_by_service(path):
     os.chown(path, *pwd.getpwnam("dovecot")[2:4])
 
 
-def netrc_line(endpoint, netrc, options="", number=""):
-    return "push_notification_driver%s = ox:url=http://%s%s " \
-        "netrc_file=%s %s" % (number, endpoint.authority, PATH, netrc, options)
+def driver_with_netrc(endpoint, netrc):
+    return driver("http://%s%s" % (endpoint.authority, PATH),
+                  netrc_file=netrc)
 
 
 NETRC = "machine %s login %s password %s\n"
 
 
 def test_netrc_file_has_the_credentials(endpoint):
-    with running_dovecot(start=False, extra=DEBUG) as dovecot:
+    with running_dovecot(start=False, extra=config.DEBUG) as dovecot:
         netrc = dovecot.queue_path.parent / "netrc"
         netrc.write_text(NETRC % ("other.example", "other", "s3cret") +
                          NETRC % ("127.0.0.1", LOGIN, PASSWORD))
         own_by_service(netrc)
-        dovecot.configure(netrc_line(endpoint, netrc), extra=DEBUG)
+        dovecot.configure(driver_with_netrc(endpoint, netrc), extra=config.DEBUG)
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
@@ -335,7 +320,7 @@ def test_netrc_file_of_no_use_is_named_and_keeps_the_notifications(
             netrc.chmod(0o600)
             if trouble != "unreadable":
                 own_by_service(netrc)
-        dovecot.configure(netrc_line(endpoint, netrc))
+        dovecot.configure(driver_with_netrc(endpoint, netrc))
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         for _ in range(2):
@@ -369,8 +354,7 @@ def test_credentials_go_to_no_other_endpoint(endpoint):
         own_by_service(netrc)
         bare = "http://%s/bare" % endpoint.authority
         dovecot.configure(
-            driver(endpoint), netrc_line(endpoint, netrc, number="2"),
-            "push_notification_driver3 = ox:url=" + bare)
+            driver(endpoint), driver_with_netrc(endpoint, netrc), driver(bare))
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         for count in range(1, 11):
@@ -424,7 +408,7 @@ def test_environment_of_the_service_has_no_credentials(dovecot, endpoint):
 
 
 @pytest.mark.parametrize("settings", [
-    "", "import_environment = $import_environment PR_SET_DUMPABLE=1",
+    "", config.environment(PR_SET_DUMPABLE="1"),
 ])
 def test_service_can_not_be_dumped(endpoint, settings):
     """A core would have the credentials in it; and so would its memory, which

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.config import config
 from harness.dovecot import free_port, message, wait_for
 
 # A delivery of this long has waited for something. Far above what it takes,
@@ -139,7 +140,7 @@ def test_refused_users_do_not_make_the_endpoint_unusable(other_endpoint,
 
 def test_next_one_is_sent_when_the_one_before_is_too_old(endpoint):
     endpoint.status = lambda request: 500 if request.uid == 1 else None
-    with running_dovecot(driver(endpoint, "max_age=4s")) as dovecot:
+    with running_dovecot(driver(endpoint, max_age="4s")) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         time.sleep(3.5)
@@ -150,7 +151,7 @@ def test_next_one_is_sent_when_the_one_before_is_too_old(endpoint):
 
 def test_max_age_ends_it_and_says_what_was_lost(endpoint):
     endpoint.status = 503
-    with running_dovecot(driver(endpoint, "max_age=2s")) as dovecot:
+    with running_dovecot(driver(endpoint, max_age="2s")) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         line, = dovecot.wait_log("Notification lost", timeout=20)
@@ -166,7 +167,7 @@ def test_max_age_ends_it_and_says_what_was_lost(endpoint):
 def test_max_age_also_ends_what_is_never_tried(endpoint):
     endpoint.stop()
     try:
-        with running_dovecot(driver(endpoint, "max_age=2s")) as dovecot:
+        with running_dovecot(driver(endpoint, max_age="2s")) as dovecot:
             dovecot.setmetadata("bob", "user=3@1")
             for _ in range(3):
                 dovecot.deliver("bob", message())
@@ -180,7 +181,7 @@ def test_max_age_also_ends_what_is_never_tried(endpoint):
 
 def test_max_retries(endpoint):
     endpoint.status = 503
-    with running_dovecot(driver(endpoint, "max_retries=1")) as dovecot:
+    with running_dovecot(driver(endpoint, max_retries=1)) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         dovecot.wait_log("Notification lost", "max_retries=1", "503")
@@ -198,8 +199,8 @@ def test_refused_notification_is_dropped_and_named(dovecot, endpoint):
 
 
 def test_wrong_password_keeps_and_the_right_one_sends(endpoint):
-    with running_dovecot(driver(endpoint).replace(
-            "login:", "login:wr0ng"), start=True) as dovecot:
+    with running_dovecot(driver(endpoint.url.replace(
+            "login:", "login:wr0ng"))) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         line, = dovecot.wait_log("Error:", "credentials", "401")
@@ -275,7 +276,7 @@ def test_restart_of_dovecot_sends_what_was_queued(other_endpoint):
 def test_stopping_waits_for_nothing_and_loses_nothing(other_endpoint):
     endpoint = other_endpoint
     endpoint.hang = True
-    with running_dovecot(driver(endpoint, "timeout_msecs=60000")) as dovecot:
+    with running_dovecot(driver(endpoint, timeout_msecs=60000)) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         endpoint.wait_attempts(1)
@@ -317,8 +318,8 @@ def test_socket_that_has_no_owner_yet_is_waited_for(endpoint):
     """As it is for a moment when Dovecot is reloaded."""
     with running_dovecot(driver(endpoint), extra="""
             service lmtp {
-              service_count = 1
-            }""") as dovecot:
+              %s = 1
+            }""" % config.CLIENTS_OF_A_PROCESS) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         path = dovecot.dir / "run/http-notify"
         uid, gid = path.stat().st_uid, path.stat().st_gid
@@ -453,8 +454,7 @@ def test_sync_full_flushes_each_delivery_and_normal_does_not(endpoint, sync):
 
 def test_endpoint_on_another_port_is_another_endpoint(endpoint):
     """A dead one does not hold up the other."""
-    dead = "push_notification_driver2 = ox:url=http://127.0.0.1:%d/" % (
-        free_port())
+    dead = driver("http://127.0.0.1:%d/" % free_port())
     with running_dovecot(driver(endpoint), dead) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         for _ in range(10):

@@ -22,9 +22,9 @@ def standby():
 
 
 @contextlib.contextmanager
-def dovecot_with(first, standby, options="", **kwargs):
-    with running_dovecot(driver(first, "standby_url=%s %s" % (
-            standby.url, options)), **kwargs) as dovecot:
+def dovecot_with(first, standby, start=True, **options):
+    with running_dovecot(driver(first, standby_url=standby.url, **options),
+                         start=start) as dovecot:
         if dovecot.process is not None:
             register(dovecot)
         yield dovecot
@@ -74,7 +74,7 @@ def test_takes_over_and_hands_back(other_endpoint, standby, trouble):
     """In order, and once, for each user, over both changes."""
     first = other_endpoint
     outage = Outage(first, trouble)
-    with dovecot_with(first, standby, "timeout_msecs=500") as dovecot:
+    with dovecot_with(first, standby, timeout_msecs=500) as dovecot:
         dovecot.deliver(USERS, message())
         first.wait(len(USERS))
         outage.begin()
@@ -179,7 +179,7 @@ def test_first_is_tried_every_minute_also_after_an_hour(other_endpoint,
     outage = Outage(first, trouble)
     speed = 300
     with faketime() as environment, dovecot_with(
-            first, standby, "timeout_msecs=600000 max_age=1w",
+            first, standby, timeout_msecs=600000, max_age="1w",
             start=False) as dovecot:
         dovecot.wrap_service(FAKETIME="+0 x%d" % speed, **environment)
         dovecot.start()

@@ -50,7 +50,7 @@ def test_certificate_that_does_not_verify(certificates, name, reason):
 
 def test_certificate_of_another_name(certificates):
     with tls_endpoint(certificates["good"]) as endpoint, running_dovecot(
-            driver(endpoint).replace("localhost", "127.0.0.1"),
+            driver(endpoint.url.replace("localhost", "127.0.0.1")),
             extra=ssl_settings(certificates)) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
@@ -85,8 +85,8 @@ def test_http2_where_the_server_offers_it(certificates):
     port = free_port()
     with nginx(HTTP2 % (port, *certificates["good"])) as directory, \
             running_dovecot(
-                "push_notification_driver = ox:url=https://localhost:%d/" %
-                port, extra=ssl_settings(certificates)) as dovecot:
+                driver("https://localhost:%d/" % port),
+                extra=ssl_settings(certificates)) as dovecot:
         def seen():
             return (directory / "seen.log").read_text().splitlines()
 

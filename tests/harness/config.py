@@ -1,0 +1,280 @@
+"""The one place that knows how dovecot.conf is written, for Dovecot 2.3 and
+2.4: tests say what they mean, by config's methods, and get it in the words of
+the Dovecot that is installed."""
+
+import re
+import subprocess
+
+# such as (2, 4, 1)
+VERSION = tuple(map(int, re.match(r"(\d+)\.(\d+)\.(\d+)", subprocess.run(
+    ["dovecot", "--version"], stdout=subprocess.PIPE, check=True,
+    encoding="ascii").stdout).groups()))
+
+# what both have in the same words
+COMMON = """
+base_dir = {dir}/run
+state_dir = {dir}/state
+libexec_dir = {dir}/libexec
+mail_plugin_dir = {dir}/modules
+log_path = {dir}/dovecot.log
+log_timestamp = "%Y-%m-%d %H:%M:%S.%{{usecs}} "
+instance_name = {name}
+ssl = no
+mail_uid = {uid}
+mail_gid = {uid}
+first_valid_uid = {uid}
+namespace inbox {{
+  inbox = yes
+}}
+service imap-login {{
+{imap}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service lmtp {{
+  unix_listener lmtp {{
+    mode = 0666
+  }}
+}}
+protocol lda {{
+  log_path = {dir}/lda.log
+}}
+"""
+
+
+class Driver:
+    """A push_notification driver "ox" for a URL, which is written as it is.
+    Options: standby_url, timeout_msecs, max_age, max_retries, netrc_file,
+    cache_lifetime, user_from_metadata."""
+
+    def __init__(self, url, **options):
+        self.url = url
+        self.options = options
+
+
+def block(head, *lines):
+    return "%s {\n%s\n}\n" % (head, "\n".join(lines))
+
+
+def yes_or_no(value):
+    return ("no", "yes")[value] if isinstance(value, bool) else value
+
+
+class Config:
+    # everything that Dovecot can be told to log
+    DEBUG = """
+mail_debug = yes
+auth_debug = yes
+auth_debug_passwords = yes
+auth_verbose = yes
+log_debug = event=* OR category=push-notification OR category=service:lmtp \
+OR category=connection OR category=storage OR category=mail-index \
+OR category=ssl
+"""
+
+    def main(self, imap_port, **values):
+        return self.MAIN.format(
+            imap=self.tcp_listener("imap", imap_port), **values)
+
+    def imap_metadata(self):
+        return block("protocol imap", "imap_metadata = yes")
+
+    def plugins(self, *names, protocol=None):
+        """mail_plugins: these and no others."""
+        line = "mail_plugins = " + " ".join(names)
+        return block("protocol " + protocol, line) if protocol else line
+
+
+class Config23(Config):
+    HOME = "%h"
+    # of a service: after so many clients its process ends
+    CLIENTS_OF_A_PROCESS = "service_count"
+
+    DEBUG = Config.DEBUG + "verbose_ssl = yes\n"
+
+    MAIN = """
+protocols = imap lmtp
+disable_plaintext_auth = no
+auth_mechanisms = plain
+""" + COMMON
+
+    def name(self, number):
+        """Of a driver in messages; the first is number 1."""
+        return "push_notification_driver%s" % (number if number > 1 else "")
+
+    def drivers(self, *drivers):
+        return self.plugin_settings(*(
+            "%s = ox:url=%s %s" % (
+                self.name(number), self._quote(driver.url), " ".join(
+                    "%s=%s" % (option, self._quote(yes_or_no(value)))
+                    for option, value in driver.options.items()))
+            for number, driver in enumerate(drivers, 1)))
+
+    @staticmethod
+    def _quote(value):
+        # but for a variable
+        return re.sub("%(?!{)", "%%", str(value))
+
+    def plugin_settings(self, *lines):
+        return block("plugin", *lines)
+
+    def mail_location(self, driver, path, inbox=None):
+        return "mail_location = %s:%s%s\n" % (
+            driver, path, ":INBOX=" + inbox if inbox else "")
+
+    def dictionary_in_file(self, path):
+        return "mail_attribute_dict = file:%s\n" % path
+
+    def dictionary_in_sqlite(self, dovecot, database):
+        """As in Dovecot's documentation of METADATA in SQL."""
+        file = dovecot.dir / "dict.conf"
+        file.write_text("connect = %s\n" % database + block(
+            "map", "pattern = priv/$key", "table = metadata",
+            "username_field = username", "value_field = value",
+            block("fields", "name = $key")))
+        return "mail_attribute_dict = proxy::metadata\n" + block(
+            "dict", "metadata = sqlite:%s" % file)
+
+    def any_login(self, password):
+        """A passdb."""
+        return block("passdb", "driver = static", "args = password=" + password)
+
+    def any_user(self, uid, home):
+        """A userdb; homes are below one directory."""
+        return block("userdb", "driver = static",
+                     "args = uid=%d gid=%d home=%s/%%u" % (uid, uid, home))
+
+    def users_of(self, path):
+        """A userdb from a passwd-file."""
+        return block("userdb", "driver = passwd-file", "args = %s" % path)
+
+    def masters_of(self, path):
+        """A passdb of master users, who log in as user*master."""
+        return "auth_master_user_separator = *\n" + block(
+            "passdb", "driver = passwd-file", "args = %s" % path,
+            "master = yes", "pass = yes")
+
+    def tls(self, certificate, key):
+        """Nobody logs in without."""
+        return ("ssl = required\nssl_cert = <%s\nssl_key = <%s\n"
+                "disable_plaintext_auth = yes\n" % (certificate, key))
+
+    def more_plugins(self, *names, protocol):
+        return self.plugins("$mail_plugins", *names, protocol=protocol)
+
+    def sieve(self, path):
+        return self.plugin_settings("sieve = " + path)
+
+    def environment(self, *names, **values):
+        """Of all processes: what is in the master's, and more."""
+        return "import_environment = $import_environment %s\n" % " ".join(
+            [*names, *("%s=%s" % item for item in values.items())])
+
+    def tcp_listener(self, name, port):
+        """On the loopback interface; for service { }."""
+        return block("inet_listener " + name, "address = 127.0.0.1",
+                     "port = %d" % port)
+
+
+class Config24(Config):
+    HOME = "%{home}"
+    CLIENTS_OF_A_PROCESS = "restart_request_count"
+
+    # its defaults are those of the first version that had these names
+    MAIN = """
+dovecot_config_version = 2.4.0
+dovecot_storage_version = 2.4.0
+protocols {{
+  imap = yes
+  lmtp = yes
+}}
+auth_allow_cleartext = yes
+auth_mechanisms {{
+  plain = yes
+}}
+""" + COMMON
+
+    OPTIONS = {
+        "timeout_msecs": "http_client_request_timeout = %sms",
+        "cache_lifetime": "push_notification_ox_cache_ttl = %s",
+        "user_from_metadata": "push_notification_ox_user_from_metadata = %s",
+        "standby_url": "http_notify_standby_url = %s",
+        "max_age": "http_notify_max_age = %s",
+        "max_retries": "http_notify_max_retries = %s",
+        "netrc_file": "http_notify_netrc_file = %s",
+    }
+
+    def name(self, number):
+        return "push_notification ox%s" % (number if number > 1 else "")
+
+    def drivers(self, *drivers):
+        return "".join(
+            block(self.name(number),
+                  "push_notification_driver = ox",
+                  "push_notification_ox_url = %s" % driver.url,
+                  *(self.OPTIONS[option] % yes_or_no(value)
+                    for option, value in driver.options.items()))
+            for number, driver in enumerate(drivers, 1))
+
+    def plugin_settings(self, *lines):
+        return "\n".join(lines) + "\n"
+
+    def mail_location(self, driver, path, inbox=None):
+        return "mail_driver = %s\nmail_path = %s\n%s" % (
+            driver, path, "mail_inbox_path = %s\n" % inbox if inbox else "")
+
+    def dictionary_in_file(self, path):
+        return block("mail_attribute", block("dict file", "path = " + path))
+
+    def dictionary_in_sqlite(self, dovecot, database):
+        return block("mail_attribute", block(
+            "dict proxy", "name = metadata")) + block(
+            "dict_server", block(
+                "dict metadata", "driver = sql", "sql_driver = sqlite",
+                "sqlite_path = %s" % database, block(
+                    "dict_map priv/$key", "sql_table = metadata",
+                    "username_field = username",
+                    block("value_field value"),
+                    block("key_field name", "value = $key"))))
+
+    def any_login(self, password):
+        return block("passdb static", "password = " + password)
+
+    def any_user(self, uid, home):
+        return block("userdb static", block(
+            "fields", "uid = %d" % uid, "gid = %d" % uid,
+            "home = %s/%%{user}" % home))
+
+    def users_of(self, path):
+        return block("userdb passwd-file", "passwd_file_path = %s" % path)
+
+    def masters_of(self, path):
+        return "auth_master_user_separator = *\n" + block(
+            "passdb passwd-file", "passwd_file_path = %s" % path,
+            "master = yes", "result_success = continue")
+
+    def tls(self, certificate, key):
+        return ("ssl = required\nssl_server_cert_file = %s\n"
+                "ssl_server_key_file = %s\nauth_allow_cleartext = no\n" % (
+                    certificate, key))
+
+    def more_plugins(self, *names, protocol):
+        return block("protocol " + protocol, block(
+            "mail_plugins", *("%s = yes" % name for name in names)))
+
+    def sieve(self, path):
+        return block("sieve_script personal", "path = " + path)
+
+    def environment(self, *names, **values):
+        return block(
+            "import_environment",
+            *("%s = %%{env:%s}" % (name, name) for name in names),
+            *("%s = %s" % item for item in values.items()))
+
+    def tcp_listener(self, name, port):
+        return block("inet_listener " + name, "listen = 127.0.0.1",
+                     "port = %d" % port)
+
+
+config = Config23() if VERSION < (2, 4) else Config24()
