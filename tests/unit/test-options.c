@@ -483,6 +483,74 @@ static void test_export_is_for_the_service_only(void **state ATTR_UNUSED)
 	assert_null(strstr(words, "cache_lifetime"));
 }
 
+/* As settings of Dovecot 2.4, which are not words */
+
+static const struct http_notify_option_names names = {
+	.url = "the_url",
+	.standby_url = "the_standby_url",
+	.timeout = "the_timeout",
+	.max_age = "the_max_age",
+	.netrc_file = "the_netrc_file",
+};
+
+static const char *check_error(const struct http_notify_options *options)
+{
+	const char *error = NULL;
+
+	if (http_notify_options_check(options, &names, &error) == 0)
+		fail_msg("accepted");
+	assert_non_null(error);
+	if (strstr(error, LOGIN) != NULL || strstr(error, SECRET) != NULL)
+		fail_msg("credentials: %s", error);
+	return error;
+}
+
+static void test_good_values_pass(void **state ATTR_UNUSED)
+{
+	struct http_notify_options options = parse(WORDS(
+		URL, "standby_url=https://node2/", "timeout_msecs=1",
+		"max_age=1s", "max_retries=0"));
+	const char *error;
+
+	assert_int_equal(http_notify_options_check(&options, &names, &error),
+			 0);
+	/* not known before %{variables} are expanded */
+	options.url = NULL;
+	assert_int_equal(http_notify_options_check(&options, &names, &error),
+			 0);
+}
+
+static void test_bad_value_is_said_by_its_name(void **state ATTR_UNUSED)
+{
+	const struct http_notify_options good = parse(WORDS(URL));
+	struct http_notify_options options;
+
+	options = good;
+	options.url = "http://"LOGIN":"SECRET"@@/";
+	assert_contains(check_error(&options), "the_url=http://***@/: ");
+	options = good;
+	options.standby_url = "node2";
+	assert_contains(check_error(&options), "the_standby_url=node2: must");
+	options = good;
+	options.standby_url = word_of_size("http://node2/?x=",
+					   HTTP_NOTIFY_OPTION_MAX);
+	assert_contains(check_error(&options), ": is longer than 2048 bytes");
+	options = good;
+	options.timeout_msecs = 0;
+	assert_contains(check_error(&options), "the_timeout=0 ms: must");
+	options.timeout_msecs = 10*60*1000 + 1;
+	assert_contains(check_error(&options), "the_timeout=600001 ms: must");
+	options = good;
+	options.max_age_secs = 0;
+	assert_contains(check_error(&options), "the_max_age=0: must");
+	options = good;
+	options.netrc_file = "netrc";
+	assert_contains(check_error(&options), "the_netrc_file=netrc: must");
+	options.netrc_file = "/netrc";
+	assert_contains(check_error(&options),
+			"the_netrc_file=/netrc: the URL has credentials");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -519,6 +587,8 @@ int main(void)
 		cmocka_unit_test(test_url_parse_takes_accepted_urls),
 		cmocka_unit_test(test_exported_options_are_the_same),
 		cmocka_unit_test(test_export_is_for_the_service_only),
+		cmocka_unit_test(test_good_values_pass),
+		cmocka_unit_test(test_bad_value_is_said_by_its_name),
 	};
 	int ret;
 
