@@ -1,7 +1,6 @@
 #include "lib.h"
 #include "mail-user.h"
 #include "settings.h"
-#include "push-notification-settings.h"
 
 #include "driver-settings.h"
 #include "endpoint-settings.h"
