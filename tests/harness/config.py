@@ -75,6 +75,7 @@ OR category=ssl
 
     def main(self, imap_port, **values):
         return self.MAIN.format(
+            version="%d.%d.%d" % VERSION,
             imap=self.tcp_listener("imap", imap_port), **values)
 
     def imap_metadata(self):
@@ -88,8 +89,8 @@ OR category=ssl
 
 class Config23(Config):
     HOME = "%h"
-    # of a service: after so many clients its process ends
-    CLIENTS_OF_A_PROCESS = "service_count"
+    # doveadm's arguments for the user whose process it is
+    THIS_USER = []
 
     DEBUG = Config.DEBUG + "verbose_ssl = yes\n"
 
@@ -115,6 +116,24 @@ auth_mechanisms = plain
     def _quote(value):
         # but for a variable
         return re.sub("%(?!{)", "%%", str(value))
+
+    def option(self, name):
+        """Of a driver, in messages."""
+        return name + "="
+
+    def drivers_of_users(self, users):
+        """Each its own, from the userdb: users has their Drivers, all with the
+        same credentials and options. Returns a Driver and the fields."""
+        def parts(driver):
+            return re.fullmatch("(https?)(://.*@)(.*)", driver.url).groups()
+
+        first = next(iter(users.values()))
+        # Dovecot expands what is in a field once more
+        return Driver("%%{userdb:scheme}%s%%{userdb:rest}" % parts(first)[1], **{
+            name: "%%{userdb:%s}" % name for name in first.options}), {
+            user: dict(driver.options, scheme=parts(driver)[0],
+                       rest=parts(driver)[2])
+            for user, driver in users.items()}
 
     def plugin_settings(self, *lines):
         return block("plugin", *lines)
@@ -149,6 +168,10 @@ auth_mechanisms = plain
         """A userdb from a passwd-file."""
         return block("userdb", "driver = passwd-file", "args = %s" % path)
 
+    def clients_of_a_process(self, number):
+        """For service { }: when its process ends. 0: never."""
+        return "service_count = %d" % number
+
     def masters_of(self, path):
         """A passdb of master users, who log in as user*master."""
         return "auth_master_user_separator = *\n" + block(
@@ -179,12 +202,11 @@ auth_mechanisms = plain
 
 class Config24(Config):
     HOME = "%{home}"
-    CLIENTS_OF_A_PROCESS = "restart_request_count"
+    THIS_USER = ["--no-userdb-lookup"]
 
-    # its defaults are those of the first version that had these names
     MAIN = """
-dovecot_config_version = 2.4.0
-dovecot_storage_version = 2.4.0
+dovecot_config_version = {version}
+dovecot_storage_version = {version}
 protocols {{
   imap = yes
   lmtp = yes
@@ -196,13 +218,14 @@ auth_mechanisms {{
 """ + COMMON
 
     OPTIONS = {
-        "timeout_msecs": "http_client_request_timeout = %sms",
-        "cache_lifetime": "push_notification_ox_cache_ttl = %s",
-        "user_from_metadata": "push_notification_ox_user_from_metadata = %s",
-        "standby_url": "http_notify_standby_url = %s",
-        "max_age": "http_notify_max_age = %s",
-        "max_retries": "http_notify_max_retries = %s",
-        "netrc_file": "http_notify_netrc_file = %s",
+        "url": "push_notification_ox_url",
+        "timeout_msecs": "http_client_request_timeout",
+        "cache_lifetime": "push_notification_ox_cache_ttl",
+        "user_from_metadata": "push_notification_ox_user_from_metadata",
+        "standby_url": "http_notify_standby_url",
+        "max_age": "http_notify_max_age",
+        "max_retries": "http_notify_max_retries",
+        "netrc_file": "http_notify_netrc_file",
     }
 
     def name(self, number):
@@ -210,12 +233,25 @@ auth_mechanisms {{
 
     def drivers(self, *drivers):
         return "".join(
-            block(self.name(number),
-                  "push_notification_driver = ox",
-                  "push_notification_ox_url = %s" % driver.url,
-                  *(self.OPTIONS[option] % yes_or_no(value)
-                    for option, value in driver.options.items()))
+            block(self.name(number), "push_notification_driver = ox",
+                  *map("%s = %s".__mod__, self._settings(driver)))
             for number, driver in enumerate(drivers, 1))
+
+    def _settings(self, driver):
+        yield self.OPTIONS["url"], driver.url
+        for name, value in driver.options.items():
+            if name == "timeout_msecs":
+                value = "%sms" % value
+            yield self.OPTIONS[name], yes_or_no(value)
+
+    def option(self, name):
+        return self.OPTIONS[name]
+
+    def drivers_of_users(self, users):
+        return next(iter(users.values())), {
+            user: {"%s/%s" % (self.name(1).replace(" ", "/"), name): value
+                   for name, value in self._settings(driver)}
+            for user, driver in users.items()}
 
     def plugin_settings(self, *lines):
         return "\n".join(lines) + "\n"
@@ -248,6 +284,9 @@ auth_mechanisms {{
 
     def users_of(self, path):
         return block("userdb passwd-file", "passwd_file_path = %s" % path)
+
+    def clients_of_a_process(self, number):
+        return "restart_request_count = %s" % (number or "unlimited")
 
     def masters_of(self, path):
         return "auth_master_user_separator = *\n" + block(

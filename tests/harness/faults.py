@@ -200,8 +200,9 @@ def faketime():
                            struct.pack("qq", 0, -1) * 255)
         memory.chmod(0o666)
         semaphore.chmod(0o666)
+        # not a blank, at which Dovecot 2.4 cuts a value off
         yield {"LD_PRELOAD": FAKETIME,
-               "FAKETIME_SHARED": "/%s /%s" % (name, name)}
+               "FAKETIME_SHARED": "/%s\t/%s" % (name, name)}
     finally:
         memory.unlink(missing_ok=True)
         semaphore.unlink()

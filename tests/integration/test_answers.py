@@ -306,23 +306,26 @@ def make_cases(certificates, hosts):
 @contextlib.contextmanager
 def dovecot_with(cases, directory, **kwargs):
     """Where each case's users have its endpoint."""
+    credentials = cases[0].endpoint.url.split("//")[1].split("@")[0]
+    every_users, fields = config.drivers_of_users({
+        user: driver("%s://%s@%s%s" % (
+            "https" if case.tls else "http", credentials, case.authority,
+            PATH), timeout_msecs=case.timeout_msecs)
+        for case in cases for user in case.users})
     users = directory + "/users"
     with open(users, "w") as file:
         for case in cases:
             for user in case.users:
                 file.write(
-                    "%s::20000:20000::%s/home/%s::userdb_scheme=%s "
-                    "userdb_authority=%s userdb_timeout=%d\n" % (
-                        user, directory, user, "https" if case.tls else "http",
-                        case.authority, case.timeout_msecs))
-    credentials = cases[0].endpoint.url.split("//")[1].split("@")[0]
+                    "%s::20000:20000::%s/home/%s::%s\n" % (
+                        user, directory, user, " ".join(
+                            "userdb_%s=%s" % item
+                            for item in fields[user].items())))
     os.mkdir(directory + "/home")
     os.chmod(directory, 0o755)
     os.chmod(directory + "/home", 0o777)
     with running_dovecot(
-            driver("%%{userdb:scheme}://%s@%%{userdb:authority}%s" % (
-                credentials, PATH), timeout_msecs="%{userdb:timeout}"),
-            auth=config.users_of(users), start=False, **kwargs) as dovecot:
+            every_users, auth=config.users_of(users), start=False, **kwargs) as dovecot:
         yield dovecot
 
 

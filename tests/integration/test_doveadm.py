@@ -678,14 +678,15 @@ def test_check_endpoint_refuses_credentials(endpoint):
     detail = endpoint_failure(driver(
         endpoint.url.replace("login:", "other:")))
     assert detail.startswith("credentials refused: 401")
-    assert detail.endswith("(mend login and password in url=)")
+    assert detail.endswith("(mend login and password in %s)" %
+                           config.option("url"))
 
 
 def test_check_endpoint_knows_no_such_path(endpoint):
     detail = endpoint_failure(driver(
         endpoint.url.replace("/v1/notify", "/v1/else")))
     assert detail.startswith("no such path: 404")
-    assert detail.endswith("(mend url=)")
+    assert detail.endswith("(mend %s)" % config.option("url"))
 
 
 def test_check_endpoint_fails(endpoint):
@@ -710,7 +711,7 @@ def test_check_needs_root_for_the_configuration(endpoint):
     with registered(endpoint) as dovecot:
         result = subprocess.run(
             ["doveadm", "-c", str(dovecot.main), "-f", "json",
-             "http-notify", "check"], user=20000, group=20000,
+             "http-notify", "check", *config.THIS_USER], user=20000, group=20000,
             extra_groups=[], cwd=dovecot.dir, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             universal_newlines=True, env=dict(

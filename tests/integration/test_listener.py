@@ -171,7 +171,7 @@ service imap-login {
             assert (done.returncode, done.stderr) == (0, "")
             assert listener(*args, "show", user).stdout == "user=3@1\n"
             # TLS it was
-            assert dovecot.wait_log("Login: user=<%s>" % user, "TLS")
+            assert dovecot.wait_log("user=<%s>, method=" % user, "TLS")
             # the system knows nothing of this CA
             done = listener("--server", url, "show", user)
             assert done.returncode == 1
@@ -279,13 +279,13 @@ def test_dictionary_that_cannot_be_written():
 def test_sync_of_5000_users_twice(tmp_path):
     fast = """
 service imap-login {
-  %s = 0
+  %s
 }
 service imap {
-  %s = 1000
+  %s
   process_min_avail = 2
 }
-""" % (2 * (config.CLIENTS_OF_A_PROCESS,))
+""" % (config.clients_of_a_process(0), config.clients_of_a_process(1000))
     users = tmp_path / "users.csv"
     users.write_text(register_users(5000))
     # tens of thousands of small files

@@ -318,8 +318,8 @@ def test_socket_that_has_no_owner_yet_is_waited_for(endpoint):
     """As it is for a moment when Dovecot is reloaded."""
     with running_dovecot(driver(endpoint), extra="""
             service lmtp {
-              %s = 1
-            }""" % config.CLIENTS_OF_A_PROCESS) as dovecot:
+              %s
+            }""" % config.clients_of_a_process(1)) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         path = dovecot.dir / "run/http-notify"
         uid, gid = path.stat().st_uid, path.stat().st_gid
