@@ -89,6 +89,8 @@ OR category=ssl
 
 class Config23(Config):
     HOME = "%h"
+    # its name in messages
+    DICTIONARY = "mail_attribute_dict"
     # doveadm's arguments for the user whose process it is
     THIS_USER = []
 
@@ -202,6 +204,7 @@ auth_mechanisms = plain
 
 class Config24(Config):
     HOME = "%{home}"
+    DICTIONARY = "mail_attribute { dict }"
     THIS_USER = ["--no-userdb-lookup"]
 
     MAIN = """
@@ -234,23 +237,28 @@ auth_mechanisms {{
     def drivers(self, *drivers):
         return "".join(
             block(self.name(number), "push_notification_driver = ox",
-                  *map("%s = %s".__mod__, self._settings(driver)))
+                  *("%s = %s" % (self.OPTIONS[option], yes_or_no(value))
+                    for option, value in self._values(driver).items()))
             for number, driver in enumerate(drivers, 1))
 
-    def _settings(self, driver):
-        yield self.OPTIONS["url"], driver.url
-        for name, value in driver.options.items():
-            if name == "timeout_msecs":
-                value = "%sms" % value
-            yield self.OPTIONS[name], yes_or_no(value)
+    @staticmethod
+    def _values(driver):
+        values = {"url": driver.url, **driver.options}
+        if "timeout_msecs" in values:
+            values["timeout_msecs"] = "%sms" % values["timeout_msecs"]
+        return values
 
     def option(self, name):
         return self.OPTIONS[name]
 
+    def field(self, option):
+        """Of a userdb, for the first driver."""
+        return self.name(1).replace(" ", "/") + "/" + self.OPTIONS[option]
+
     def drivers_of_users(self, users):
         return next(iter(users.values())), {
-            user: {"%s/%s" % (self.name(1).replace(" ", "/"), name): value
-                   for name, value in self._settings(driver)}
+            user: {self.field(option): value
+                   for option, value in self._values(driver).items()}
             for user, driver in users.items()}
 
     def plugin_settings(self, *lines):

@@ -37,12 +37,6 @@ def test_full_queue_refuses_the_newest_and_recovers(other_endpoint):
         assert dovecot.service_pid() == pid
 
 
-def test_bad_queue_limit_says_so(endpoint):
-    with running_dovecot(driver(endpoint),
-                         "http_notify_queue_limit = many") as dovecot:
-        dovecot.wait_log("Fatal", "http_notify_queue_limit=many", "number")
-
-
 def test_corrupt_queue_is_moved_aside_at_the_start(endpoint):
     with running_dovecot(driver(endpoint), start=False) as dovecot:
         dovecot.queue_path.write_bytes(b"this is no database at all")

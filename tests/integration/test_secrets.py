@@ -145,46 +145,6 @@ def test_passwords_with_special_characters(endpoint):
                 assert_not_in(dovecot.log(), "user%d" % number, password)
 
 
-GOOD_URL = "http://login:s3cret@127.0.0.1/"
-BAD_URLS = [
-    "http://login:s3/cret@127.0.0.1/", "https://login:s3 cret@127.0.0.1/",
-    "ftp://login:s3cret@127.0.0.1/", "login:s3cret@127.0.0.1",
-    "http://login:s3@cret@127.0.0.1/", "http://login:s3cret@127.0.0.1:99999/",
-    # the beginning of these passwords looks like a port
-    "http://login:12/s3cret@127.0.0.1/", "http://login:12?s3cret@127.0.0.1/",
-]
-
-
-@pytest.mark.parametrize("line", [
-    template.replace("{}", GOOD_URL) for template in (
-        "url={} max_age=soon", "url={} standby_url=http://",
-        "url=http://127.0.0.1/ standby_url={}x timeout_msecs=0",
-        "url=http://127.0.0.1/ standby_url={} verbose=yes",
-        "url={} netrc_file=/etc/netrc", "{}", "ur1={}", "url= {}",
-        "netrc_file={}", "url=%s max_age={}" % GOOD_URL)
-] + [
-    name + url for name in (
-        "url=", "", "url=http://127.0.0.1/ standby_url=") for url in BAD_URLS
-])
-def test_a_refused_line_says_why_without_the_credentials(dovecot, endpoint,
-                                                         line):
-    dovecot.main.write_text(dovecot.main.read_text() + """
-        protocol lda {
-          plugin {
-            push_notification_driver = ox:%s
-          }
-        }""" % line)
-    try:
-        dovecot.lda("bob", message())
-    finally:
-        dovecot.configure(driver(endpoint))
-    error, = dovecot.log_lines("Error:")
-    _, _, said = error.partition("push_notification_driver is ")
-    assert said.startswith("invalid")
-    for word in ("s3", "cret@", "12/", "12?"):
-        assert word not in said
-
-
 def raw_server(reply):
     """Answers each connection's request by reply(request), then closes it."""
     listener = socket.create_server(("127.0.0.1", 0))

@@ -417,13 +417,6 @@ def test_queue_directory_trouble_says_what_to_do(endpoint, trouble):
         endpoint.wait(1)
 
 
-def test_bad_sync_setting_says_so(endpoint):
-    with running_dovecot(driver(endpoint), "http_notify_sync = fulll",
-                         "http_notify_sink = 1") as dovecot:
-        dovecot.wait_log("http-notify: Fatal:", "http_notify_sync=fulll",
-                         "must be normal or full")
-
-
 def fsyncs_of_deliveries(dovecot, count):
     trace = dovecot.dir / "trace"
     strace = subprocess.Popen(

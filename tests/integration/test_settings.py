@@ -1,0 +1,166 @@
+"""Dovecot 2.4: settings that doveconf knows. Its mistakes are found before
+anything is started; those in a user's own settings when the user is."""
+
+import json
+import subprocess
+
+import pytest
+
+from conftest import driver, running_dovecot
+from harness.config import config
+from harness.dovecot import message
+
+
+def doveconf(dovecot, *args):
+    return subprocess.run(
+        ["doveconf", "-c", dovecot.main, *args], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8")
+
+
+def doveconf_of(extra):
+    with running_dovecot(start=False, extra=extra) as dovecot:
+        return doveconf(dovecot, "-n")
+
+
+OX = """
+push_notification ox {
+  push_notification_ox_url = http://host/
+  %s
+}
+"""
+
+
+def test_doveconf_shows_what_is_set_and_the_defaults():
+    with running_dovecot(start=False, extra=OX % "http_notify_max_age = 2h" +
+                         "http_notify_sync = full\n") as dovecot:
+        said = doveconf(dovecot, "-n")
+        assert (said.returncode, said.stderr) == (0, "")
+        assert "  http_notify_max_age = 2h\n" in said.stdout
+        assert "http_notify_sync = full\n" in said.stdout
+        assert "http_notify_queue_limit" not in said.stdout
+        assert "http-notify version " in said.stdout
+        said = doveconf(dovecot, "-h", "http_notify_queue_limit")
+        assert said.stdout == "1000000\n"
+
+
+def test_doveconf_hides_credentials():
+    said = doveconf_of("""
+        push_notification ox {
+          push_notification_ox_url = http://login:s3cret@host/
+          http_notify_standby_url = http://login:s3cret@standby/
+        }""")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "@host/" in said.stdout and "@standby/" in said.stdout
+    assert "s3cret" not in said.stdout
+
+
+@pytest.mark.parametrize("settings, said", [
+    ("http_notify_max_age = soon", "http_notify_max_age: Invalid time"),
+    ("http_notify_max_age = 0", "http_notify_max_age=0: must be longer"),
+    ("http_notify_max_retries = -1", "http_notify_max_retries: Invalid"),
+    ("http_client_request_timeout = 20 min",
+     "http_client_request_timeout=1200000 ms: must be from 1 to 600000 ms"),
+    ("http_notify_standby_url = x",
+     "http_notify_standby_url=x: must begin with http"),
+    ("http_notify_netrc_file = relative",
+     "http_notify_netrc_file=relative: must be an absolute path"),
+    ("http_notify_max_retrys = 3",
+     "Unknown setting: http_notify_max_retrys"),
+    ("push_notification_ox_user_from_metadata = maybe",
+     "push_notification_ox_user_from_metadata: Invalid boolean"),
+])
+def test_bad_setting_of_an_endpoint_is_named(settings, said):
+    done = doveconf_of(OX % settings)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("setting, said", [
+    ("http_notify_sync = fulll", "http_notify_sync: Invalid value: fulll"),
+    ("http_notify_sink = 1", "Unknown setting: http_notify_sink"),
+    ("http_notify_queue_limit = many",
+     "http_notify_queue_limit: Invalid number many"),
+    ("http_notify_queue_limit = 0", "http_notify_queue_limit must be"),
+    ("http_notify_handoff_timeout = soon",
+     "http_notify_handoff_timeout: Invalid time"),
+])
+def test_bad_setting_is_named(setting, said):
+    done = doveconf_of(setting)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_dovecot_does_not_start_with_a_bad_setting():
+    with running_dovecot(start=False, extra=OX %
+                         "http_notify_max_age = soon") as dovecot:
+        with pytest.raises(AssertionError, match="http_notify_max_age"):
+            dovecot.start()
+
+
+def test_no_url_is_said_once_per_delivery_and_concerns_that_driver_only(
+        endpoint):
+    with running_dovecot(driver(endpoint), extra="""
+            push_notification empty {
+              push_notification_driver = ox
+            }""") as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for count in (1, 2):
+            dovecot.deliver("bob", message())
+            endpoint.wait(count)
+            error = dovecot.wait_log("Error:", count=count)[-1]
+            assert "lmtp(bob)" in error
+            assert ("push_notification_ox_url is not set in "
+                    "push_notification empty { }") in error
+        assert len(dovecot.log_lines("Error:")) == 2
+
+
+# -- in the userdb --
+
+BAD_URLS = [
+    "http://login:s3/cret@127.0.0.1/", "ftp://login:s3cret@127.0.0.1/",
+    "login:s3cret@127.0.0.1", "http://login:s3@cret@127.0.0.1/",
+    "http://login:s3cret@127.0.0.1:99999/",
+    # the beginning of these passwords looks like a port
+    "http://login:12/s3cret@127.0.0.1/", "http://login:12?s3cret@127.0.0.1/",
+]
+BAD_FIELDS = [(option, url) for option in ("url", "standby_url")
+              for url in BAD_URLS]
+
+
+@pytest.fixture(scope="module")
+def dovecot_with_bad_fields(shared_endpoint):
+    """Where user0, user1 ... each have one of them."""
+    with running_dovecot(start=False) as dovecot:
+        path = dovecot.dir / "users"
+        path.write_text("".join(
+            "user%d::20000:20000::%s/home/user%d::userdb_%s=%s\n" % (
+                number, dovecot.dir, number, config.field(option), value)
+            for number, (option, value) in enumerate(BAD_FIELDS)))
+        path.chmod(0o644)
+        dovecot.configure(driver(shared_endpoint), auth=config.users_of(path))
+        dovecot.start()
+        yield dovecot
+
+
+@pytest.mark.parametrize("number", range(len(BAD_FIELDS)), ids=[
+    "%s=%s" % field for field in BAD_FIELDS])
+def test_a_refused_field_says_why_without_the_credentials(
+        dovecot_with_bad_fields, number):
+    dovecot = dovecot_with_bad_fields
+    dovecot.clear_log()
+    dovecot.setmetadata("user%d" % number, "user=3@1")
+    dovecot.deliver("user%d" % number, message())
+    error, = dovecot.wait_log("lmtp(user%d)" % number, "Error:")
+    _, _, said = error.partition("push_notification { } is ")
+    assert said.startswith("invalid")
+    assert config.option(BAD_FIELDS[number][0]) in said
+    output = dovecot.doveadm("-f", "json", "http-notify", "check", "-u",
+                             "user%d" % number, status=65)
+    row, = (row for row in json.JSONDecoder().raw_decode(output)[0]
+            if row["result"] == "fail")
+    assert row["link"] == config.name(1)
+    assert config.option(BAD_FIELDS[number][0]) in row["detail"]
+    for word in ("s3", "cret@", "12/", "12?"):
+        assert word not in said
+        assert word not in row["detail"]
+    assert "s3cret" not in dovecot.log()
