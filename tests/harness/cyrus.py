@@ -2,11 +2,12 @@
 
 Debian's cyrus-imapd and dovecot-imapd can't be installed side by side, and to
 install it would remove the latter. So the packages are only downloaded and
-unpacked into a temporary directory, together with the libraries it needs.
+unpacked into a temporary directory, together with what they need.
 """
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -14,9 +15,8 @@ import subprocess
 
 from harness.dovecot import free_port, wait_for
 
-PACKAGES = ["cyrus-imapd", "cyrus-common", "sasl2-bin", "libsasl2-modules",
-            "libsasl2-modules-db", "libical3", "libxapian30", "libpcre3",
-            "libpq5"]
+PACKAGES = ["cyrus-imapd", "sasl2-bin", "libsasl2-modules",
+            "libsasl2-modules-db"]
 # not a user of its own: there is none without the package
 USER = "nobody"
 
@@ -55,9 +55,18 @@ def unpack(directory):
     directory = pathlib.Path(directory)
     if shutil.which("apt-get") is None:
         return "no apt-get"
+    # as if neither Cyrus nor what is in its way were installed
+    installed = pathlib.Path("/var/lib/dpkg/status").read_text().split("\n\n")
+    (directory / "status").write_text("\n\n".join(
+        package for package in installed
+        if not re.match("Package: (cyrus|dovecot)-", package)))
+    (directory / "partial").mkdir()
     done = subprocess.run(
-        ["apt-get", "-o", "APT::Sandbox::User=root", "download", *PACKAGES],
-        cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        ["apt-get", "-y", "--download-only", "--no-install-recommends",
+         "--reinstall", "-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1",
+         "-o", "Dir::State::status=%s/status" % directory,
+         "-o", "Dir::Cache::archives=%s" % directory, "install", *PACKAGES],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, encoding="utf-8")
     if done.returncode != 0:
         return "can't be downloaded: " + done.stdout[-300:]
