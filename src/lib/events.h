@@ -6,7 +6,9 @@
    dovecot-http-notify(7) has the list.
 
    http_notify_queued            stored; duration: since it was handed over
-   http_notify_attempt_finished  an attempt has ended; duration: its own
+   http_notify_attempt_finished  an attempt has ended; duration: its own;
+                                 status_code: 0 = no answer came, so that
+                                 metrics can be grouped by it
    http_notify_delivered         the endpoint has it; age
    http_notify_retried           the attempt failed, there will be another
    http_notify_refused           lost: the endpoint refused it

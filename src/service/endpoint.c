@@ -339,8 +339,7 @@ lane_attempt_finished(struct lane *lane, struct event *event,
 	const char *label = lane->target->sender_target.label;
 
 	event_set_name(event, "http_notify_attempt_finished");
-	if (answer->status != 0)
-		event_add_int(event, "status_code", answer->status);
+	event_add_int(event, "status_code", answer->status);
 	if (error != NULL)
 		event_add_str(event, "error", error);
 	e_debug(event, "Attempt %u at %s for user=%s: %s (%u ms)",
