@@ -131,9 +131,15 @@ http_notify_driver_process_msg(struct push_notification_driver_txn *dtxn,
 	if (message == NULL)
 		return;
 	if (msg->uid == 0) {
-		e_error(duser->event, "Notification lost: user=%s folder=%s: "
-			"the storage assigned no UID",
-			user->username, msg->mailbox);
+		const char *error = "the storage assigned no UID";
+		struct event_passthrough *e =
+			event_create_passthrough(duser->event)->
+			set_name("http_notify_handoff_failed")->
+			add_str("folder", msg->mailbox)->
+			add_str("error", error);
+
+		e_error(e->event(), "Notification lost: user=%s folder=%s: %s",
+			user->username, msg->mailbox, error);
 		return;
 	}
 
