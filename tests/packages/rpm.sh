@@ -1,0 +1,169 @@
+#!/bin/sh
+# Builds the RPM packages from the tarball that "make dist" makes, and tries
+# them: on Debian, as root, since it is Debian's Dovecot that they run with:
+#
+#   sh tests/packages/rpm.sh
+#
+# The last line says how many checks passed and failed.
+. "$(dirname "$0")/checks.sh"
+start_checks http-notify-rpm rpm rpm2cpio cpio rpmlint file libcmocka-dev \
+	python3 python3-pytest util-linux iproute2
+
+# For EL and Fedora the spec needs none of these: there Dovecot is in lib64 and
+# libexec, its modules have no directory of their own, and /var/lib is
+# _sharedstatedir already. brp-compress is written for bash.
+# --nodeps: rpm does not know what dpkg has installed.
+debian_rpmbuild() {
+	rpmbuild "$@" --nodeps \
+		--define '_libdir /usr/lib' \
+		--define '_libexecdir /usr/lib' \
+		--define 'dovecot_moduledir /usr/lib/dovecot/modules' \
+		--define '_sharedstatedir /var/lib' \
+		--define '__brp_compress bash /usr/lib/rpm/brp-compress /usr' \
+		--define "_topdir $work/rpmbuild" \
+		--define '_smp_mflags -j2'
+}
+
+make_dist() {
+	mkdir "$work/dist" &&
+	cd "$work/dist" &&
+	"$top/configure" &&
+	make dist &&
+	tarball=$(echo "$work"/dist/dovecot-http-notify-*.tar.xz) &&
+	test -f "$tarball"
+}
+
+# With its %check, the unit tests. A second release is to upgrade to.
+build() {
+	debian_rpmbuild -ta "$tarball" >"$work/rpmbuild.log" 2>&1 ||
+		{ cat "$work/rpmbuild.log"; return 1; }
+	sed -n 's/^# \(PASS\|FAIL\|ERROR\)/&/p' "$work/rpmbuild.log"
+	grep -q '^# PASS: *[1-9]' "$work/rpmbuild.log" &&
+	debian_rpmbuild -tb "$tarball" --without tests --define 'dist .2'
+}
+
+rpm_file() {
+	echo "$work"/rpmbuild/RPMS/*/$1.$(uname -m).rpm
+}
+
+same() {
+	diff -u "$work/expected" "$work/found"
+}
+
+# What is in the packages, who it belongs to, and what is configuration.
+files() {
+	cat >"$work/expected" <<-END
+	-rw-r--r-- root root cn /etc/dovecot/conf.d/90-http-notify.conf
+	-rwxr-xr-x root root  /usr/lib/dovecot/http-notify
+	-rwxr-xr-x root root  /usr/lib/dovecot/modules/doveadm/lib22_doveadm_http_notify_plugin.so
+	-rwxr-xr-x root root  /usr/lib/dovecot/modules/lib22_http_notify_plugin.so
+	-rw-r--r-- root root d /usr/share/man/man1/doveadm-http-notify.1.gz
+	drwx------ dovecot dovecot  /var/lib/dovecot/http-notify
+	-rwxr-xr-x root root  /usr/bin/http-notify-listener
+	-rw-r--r-- root root  /usr/share/bash-completion/completions/http-notify-listener
+	-rw-r--r-- root root d /usr/share/man/man1/http-notify-listener.1.gz
+	END
+	rpm -qp --qf '[%{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME} %{FILEFLAGS:fflags} %{FILENAMES}\n]' \
+		"$main" "$listener" |
+		grep -v '/\.build-id\|/usr/share/doc/\|/usr/share/licenses/' \
+		>"$work/found"
+	same
+}
+
+# The ABI of the Dovecot that it was built with, which doveconf knows too.
+dependencies() {
+	version=$(dovecot --version | sed 's/^\([0-9]*\.[0-9]*\.[0-9]*\).*/\1/')
+	cat >"$work/expected" <<-END
+	dovecot
+	dovecot($(uname -m | tr _ -)) < 1:${version%.*}.$((${version##*.} + 1))
+	dovecot($(uname -m | tr _ -)) >= 1:$version
+	END
+	rpm -qp --requires "$main" | grep '^dovecot' | sort >"$work/found"
+	same
+}
+
+listener_has_no_dovecot() {
+	rpm -qp --requires "$listener" >"$work/found" &&
+	grep libcurl "$work/found" &&
+	! grep dovecot "$work/found"
+}
+
+# As an EL or a Fedora expands it.
+el_paths() {
+	cat >"$work/expected" <<-END
+	%config(noreplace) /etc/dovecot/conf.d/90-http-notify.conf
+	/usr/libexec/dovecot/http-notify
+	/usr/lib64/dovecot/lib22_http_notify_plugin.so
+	/usr/lib64/dovecot/*/lib*http_notify*.so
+	%dir %attr(0700,dovecot,dovecot) /var/lib/dovecot/http-notify
+	END
+	rpmspec -P --define '_sharedstatedir /var/lib' \
+		--define '_libdir /usr/lib64' \
+		"$top/rpm/dovecot-http-notify.spec" |
+		sed -n '/^%files$/,/^%files listener/p' |
+		grep '/.*dovecot/' >"$work/found"
+	same
+}
+
+lint() {
+	rpmlint -c "$top/tests/packages/rpmlint.toml" \
+		-r "$top/rpm/dovecot-http-notify.rpmlintrc" \
+		"$top/rpm/dovecot-http-notify.spec" \
+		"$work"/rpmbuild/SRPMS/*.src.rpm "$main" "$listener" \
+		>"$work/found" 2>&1
+	status=$?
+	cat "$work/found"
+	test $status = 0 && grep -q ' 0 errors, 0 warnings' "$work/found"
+}
+
+python_tests() {
+	TMPDIR=$work PYTHONDONTWRITEBYTECODE=1 HTTP_NOTIFY_STAGE=$work/unpacked \
+		/usr/bin/python3 -m pytest -p no:cacheprovider -q "$@"
+}
+
+unpacked_runs() {
+	mkdir "$work/unpacked" &&
+	cd "$work/unpacked" &&
+	for rpm in "$main" "$listener"; do
+		rpm2cpio "$rpm" | cpio -id --quiet || return 1
+	done
+	python_tests "$top/tests/integration/test_delivery.py" &&
+	usr/bin/http-notify-listener --version
+}
+
+# Installs them for real, where nothing of it lasts: in namespaces in which
+# what rpm and Dovecot write to is a layer over the system's files.
+installed_runs() {
+	mkdir "$work/layers" &&
+	unshare --mount --net --ipc --pid --fork --kill-child sh -e -c '
+		mount -t proc proc /proc
+		ip link set lo up
+		mount -t tmpfs tmpfs "$1"
+		for directory in etc usr var; do
+			mkdir "$1/$directory" "$1/$directory-work"
+			mount -t overlay overlay -o "lowerdir=/$directory,\
+upperdir=$1/$directory,workdir=$1/$directory-work" /$directory
+		done
+		mount -t tmpfs tmpfs /run
+		shift
+		exec "$@"
+	' sh "$work/layers" \
+		env HTTP_NOTIFY_RPM="$main" HTTP_NOTIFY_RPM_UPGRADE="$upgrade" \
+		TMPDIR="$work" PYTHONDONTWRITEBYTECODE=1 \
+		/usr/bin/python3 -m pytest -p no:cacheprovider -q \
+		"$top/tests/packages/test_rpm.py"
+}
+
+check "make dist" make_dist
+check "rpmbuild -ta, with the unit tests" build
+main=$(rpm_file 'dovecot-http-notify-[0-9]*-1')
+listener=$(rpm_file 'dovecot-http-notify-listener-[0-9]*-1')
+upgrade=$(rpm_file 'dovecot-http-notify-[0-9]*-1.2')
+check "their files, owners and modes" files
+check "the main package is for one ABI of Dovecot's" dependencies
+check "the listener's package has nothing of Dovecot's" listener_has_no_dovecot
+check "where the spec puts things on EL and Fedora" el_paths
+check "rpmlint" lint
+check "unpacked: integration/test_delivery.py" unpacked_runs
+check "installed, upgraded and removed by rpm" installed_runs
+end_checks

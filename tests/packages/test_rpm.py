@@ -1,0 +1,229 @@
+"""The installed RPM package, with the Dovecot of the system.
+
+rpm.sh runs this where nothing of it lasts, and where nothing else runs. rpm
+knows nothing of what dpkg has installed, so that it is told to look away.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import smtplib
+import stat
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from harness.dovecot import message, wait_for  # noqa: E402
+from harness.endpoint import Endpoint  # noqa: E402
+
+PACKAGE = os.environ["HTTP_NOTIFY_RPM"]
+UPGRADE = os.environ["HTTP_NOTIFY_RPM_UPGRADE"]
+CONFIG = pathlib.Path("/etc/dovecot/conf.d/90-http-notify.conf")
+SAVED = CONFIG.with_name(CONFIG.name + ".rpmsave")
+QUEUE = pathlib.Path("/var/lib/dovecot/http-notify")
+LOG = pathlib.Path("/var/log/dovecot.log")
+RELOADS = pathlib.Path("/run/reloads")
+
+SITE = """
+protocols = imap lmtp
+ssl = no
+log_path = %s
+mail_location = maildir:~/Maildir
+mail_attribute_dict = file:%%h/dovecot-attributes
+passdb {
+  driver = static
+  args = nopassword=y
+}
+userdb {
+  driver = static
+  args = uid=mail gid=mail home=/var/vmail/%%u
+}
+first_valid_uid = 1
+first_valid_gid = 1
+service lmtp {
+  unix_listener lmtp {
+    mode = 0666
+  }
+}
+""" % LOG
+
+# There is no systemd here. This does what it is asked for: what dovecot.service
+# says to a Dovecot that runs, nothing otherwise.
+SYSTEMCTL = """#!/bin/sh
+test "$*" = "try-reload-or-restart dovecot.service" || exit 1
+test -e /run/dovecot/master.pid || exit 0
+echo reload >>%s
+exec $(sed -n s/^ExecReload=//p /lib/systemd/system/dovecot.service)
+""" % RELOADS
+
+
+
+
+def run(*command, input=""):
+    return subprocess.run(command, check=True, input=input,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          universal_newlines=True).stdout
+
+
+def rpm(*args):
+    return run("rpm", "--force-debian", "--nodeps", *args)
+
+
+def is_installed():
+    return not subprocess.call(["rpm", "-q", "--quiet", "dovecot-http-notify"])
+
+
+@pytest.fixture(autouse=True)
+def system():
+    """A mail server without the package, not started."""
+    systemctl = pathlib.Path("/usr/bin/systemctl")
+    systemctl.unlink(missing_ok=True)
+    systemctl.write_text(SYSTEMCTL)
+    systemctl.chmod(0o755)
+    (CONFIG.parent / "99-site.conf").write_text(SITE)
+    # names a certificate that not every machine has
+    (CONFIG.parent / "10-ssl.conf").write_text("")
+    pathlib.Path("/var/vmail").mkdir(exist_ok=True)
+    shutil.chown("/var/vmail", "mail", "mail")
+    yield
+    if is_installed():
+        rpm("-e", "dovecot-http-notify")
+    for path in (SAVED, LOG, RELOADS):
+        path.unlink(missing_ok=True)
+    for path in (QUEUE, "/var/vmail"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def dovecot():
+    """It runs."""
+    with subprocess.Popen(["dovecot", "-F"]) as process:
+        try:
+            wait_for(pathlib.Path("/run/dovecot/lmtp").exists)
+            yield
+            print(LOG.read_text())
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+@pytest.fixture
+def endpoint():
+    endpoint = Endpoint()
+    yield endpoint
+    endpoint.stop()
+
+
+def reloads():
+    return len(RELOADS.read_text().splitlines()) if RELOADS.exists() else 0
+
+
+def add_endpoint(endpoint):
+    """What the admin has to do, and registers a user."""
+    text, count = re.subn("#(push_notification_driver = ox:url=).*",
+                          lambda match: match[1] + endpoint.url,
+                          CONFIG.read_text())
+    assert count == 1
+    CONFIG.write_text(text)
+    run("doveadm", "reload")
+    run("doveadm", "http-notify", "register", "-u", "bob", "3@1")
+
+
+def deliver(*subjects):
+    with smtplib.LMTP("/run/dovecot/lmtp", timeout=60) as lmtp:
+        for subject in subjects:
+            lmtp.sendmail("alice@example.org", "bob", message(subject))
+
+
+def delivered():
+    """What is in the user's mailbox."""
+    return run("doveadm", "-f", "flow", "fetch", "-u", "bob",
+               "hdr.subject", "all").split()
+
+
+def subjects(requests):
+    return [request.body["subject"] for request in requests]
+
+
+def service_pid():
+    return run("pidof", "http-notify")
+
+
+def test_a_new_install_changes_nothing_until_an_endpoint_is_named(
+        dovecot, endpoint):
+    rpm("-i", PACKAGE)
+    assert reloads() == 1
+    deliver("before")
+    assert endpoint.attempts == []
+
+    add_endpoint(endpoint)
+    deliver("after")
+    assert subjects(endpoint.wait(1)) == ["after"]
+    assert not re.search("Error|Fatal|Panic", LOG.read_text())
+
+
+def test_the_queue_is_the_services_alone(dovecot):
+    rpm("-i", PACKAGE)
+    status = QUEUE.stat()
+    assert QUEUE.owner() == QUEUE.group() == "dovecot"
+    assert stat.S_IMODE(status.st_mode) == 0o700
+    wait_for((QUEUE / "queue.sqlite").exists)
+
+
+def test_an_upgrade_keeps_the_queue_and_the_configuration(dovecot, endpoint):
+    rpm("-i", PACKAGE)
+    add_endpoint(endpoint)
+    endpoint.stop()
+    sent = ["message%d" % number for number in range(50)]
+    deliver(*sent)
+    configuration, service = CONFIG.read_text(), service_pid()
+
+    rpm("-U", UPGRADE)
+    assert reloads() == 2
+    assert CONFIG.read_text() == configuration
+    assert list(CONFIG.parent.glob("*.rpm*")) == []
+    wait_for(lambda: service_pid() != service)
+
+    endpoint.start()
+    run("doveadm", "http-notify", "flush")
+    assert subjects(endpoint.wait(50)) == sent
+
+
+def test_mail_is_delivered_after_removal(dovecot, endpoint):
+    rpm("-i", PACKAGE)
+    add_endpoint(endpoint)
+    endpoint.stop()
+    deliver("before")
+
+    rpm("-e", "dovecot-http-notify")
+    assert reloads() == 2
+    assert not CONFIG.exists()
+    assert endpoint.url in SAVED.read_text()
+    assert "http_notify" not in run("doveconf")
+    deliver("by-lmtp")
+    run("/usr/lib/dovecot/dovecot-lda", "-d", "bob", input=message("by-lda"))
+    assert delivered() == ["hdr.subject=" + subject for subject in
+                           ("before", "by-lmtp", "by-lda")]
+    assert "Fatal" not in LOG.read_text()
+
+    # What was queued is there when the package is, with its configuration.
+    rpm("-i", PACKAGE)
+    SAVED.rename(CONFIG)
+    endpoint.start()
+    run("doveadm", "reload")
+    assert subjects(endpoint.wait(1)) == ["before"]
+
+
+def test_nothing_is_left_of_a_package_that_was_not_used():
+    """And its scriptlets do without a Dovecot that runs."""
+    rpm("-i", PACKAGE)
+    files = run("rpm", "-ql", "dovecot-http-notify").split()
+    assert all(map(os.path.lexists, files))
+    assert rpm("-e", "dovecot-http-notify") == ""
+    assert not [path for path in files if os.path.lexists(path) and
+                not path.endswith("/.build-id")]
+    assert reloads() == 0
