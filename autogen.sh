@@ -20,6 +20,9 @@ for dir in "$(aclocal --print-ac-dir)" /usr/local/share/aclocal \
 		mkdir -p m4 build-aux
 		# Dovecot's macros of 2.4 want it; nothing runs it.
 		printf '#!/bin/sh\nexec "$@"\n' >build-aux/run-test.sh.in
+		# autoreconf does this too, but only after aclocal, and then runs
+		# that again or not, depending on the time it took.
+		libtoolize --copy --force --quiet
 		exec autoreconf -i "$@"
 	fi
 done
