@@ -64,13 +64,28 @@ exec $(sed -n s/^ExecReload=//p /lib/systemd/system/dovecot.service)
 
 
 def run(*command, input=""):
-    return subprocess.run(command, check=True, input=input,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          universal_newlines=True).stdout
+    result = subprocess.run(command, input=input, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, universal_newlines=True)
+    assert result.returncode == 0, (command, result.stdout)
+    return result.stdout
+
+
+def pids(name):
+    return set(subprocess.run(["pidof", name], stdout=subprocess.PIPE,
+                              universal_newlines=True).stdout.split())
+
+
+def run_reloading(*command):
+    """Until the process that knows the users has gone: it might answer a last
+    question by hanging up."""
+    before = pids("auth")
+    output = run(*command)
+    wait_for(lambda: not before & pids("auth"), what="the reload")
+    return output
 
 
 def rpm(*args):
-    return run("rpm", "--force-debian", "--nodeps", *args)
+    return run_reloading("rpm", "--force-debian", "--nodeps", *args)
 
 
 def is_installed():
@@ -123,13 +138,13 @@ def reloads():
 
 
 def add_endpoint(endpoint):
-    """What the admin has to do, and registers a user."""
+    """What the admin has to do, and a user's registration."""
     text, count = re.subn("#(push_notification_driver = ox:url=).*",
                           lambda match: match[1] + endpoint.url,
                           CONFIG.read_text())
     assert count == 1
     CONFIG.write_text(text)
-    run("doveadm", "reload")
+    run_reloading("doveadm", "reload")
     run("doveadm", "http-notify", "register", "-u", "bob", "3@1")
 
 
@@ -147,10 +162,6 @@ def delivered():
 
 def subjects(requests):
     return [request.body["subject"] for request in requests]
-
-
-def service_pid():
-    return run("pidof", "http-notify")
 
 
 def test_a_new_install_changes_nothing_until_an_endpoint_is_named(
@@ -180,13 +191,13 @@ def test_an_upgrade_keeps_the_queue_and_the_configuration(dovecot, endpoint):
     endpoint.stop()
     sent = ["message%d" % number for number in range(50)]
     deliver(*sent)
-    configuration, service = CONFIG.read_text(), service_pid()
+    configuration, service = CONFIG.read_text(), pids("http-notify")
 
     rpm("-U", UPGRADE)
     assert reloads() == 2
     assert CONFIG.read_text() == configuration
     assert list(CONFIG.parent.glob("*.rpm*")) == []
-    wait_for(lambda: service_pid() != service)
+    wait_for(lambda: pids("http-notify") - service, what="the new service")
 
     endpoint.start()
     run("doveadm", "http-notify", "flush")
@@ -214,7 +225,7 @@ def test_mail_is_delivered_after_removal(dovecot, endpoint):
     rpm("-i", PACKAGE)
     SAVED.rename(CONFIG)
     endpoint.start()
-    run("doveadm", "reload")
+    run_reloading("doveadm", "reload")
     assert subjects(endpoint.wait(1)) == ["before"]
 
 
