@@ -12,6 +12,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* Far more endpoints than can be expected to have names that take long to look
+   up at the same time. */
+#define RESOLVE_THREADS_MAX 1000L
+
 struct curl_ioloop_socket {
 	struct curl_ioloop_socket *prev, *next;
 	struct curl_ioloop *loop;
@@ -197,6 +201,13 @@ struct curl_ioloop *curl_ioloop_init(curl_ioloop_finished_t *finished)
 	(void)curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION,
 				curl_ioloop_timer_callback);
 	(void)curl_multi_setopt(loop->multi, CURLMOPT_TIMERDATA, loop);
+#if LIBCURL_VERSION_NUM >= 0x081400
+	/* Since 8.20 look-ups share threads: one that takes long is not to keep
+	   others waiting, nor the end of the service. */
+	(void)curl_multi_setopt(loop->multi, CURLMOPT_RESOLVE_THREADS_MAX,
+				RESOLVE_THREADS_MAX);
+	(void)curl_multi_setopt(loop->multi, CURLMOPT_QUICK_EXIT, 1L);
+#endif
 	return loop;
 }
 

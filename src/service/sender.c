@@ -19,6 +19,8 @@
 #define ANSWER_BODY_MAX 4096
 /* What is read of it. The status is all that counts. */
 #define ANSWER_BODY_READ_MAX (64*1024)
+/* For how long a name that was looked up is not looked up again. */
+#define DNS_CACHE_SECS 10L
 
 struct sender_request {
 	struct sender_request *prev, *next;
@@ -183,6 +185,9 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	   joining that would stop the ioloop until the resolver gives up. */
 	setopt(easy, QUICK_EXIT, 1L);
 #endif
+	/* Since 8.16 also that a name is not found is believed for half of this
+	   time, which would be 30 seconds. */
+	setopt(easy, DNS_CACHE_TIMEOUT, DNS_CACHE_SECS);
 	/* the body is small and in memory: what curl calls a POST, as PUT */
 	setopt(easy, POST, 1L);
 	setopt(easy, CUSTOMREQUEST, "PUT");
