@@ -1,9 +1,10 @@
 # Sourced by try.sh and run.sh: installs what is missing and builds.
 #
-#   prepare NAME PACKAGE...   sets top, build and stage
+#   begin NAME                sets top and work
+#   prepare NAME PACKAGE...   sets build and stage as well
 #
-# stage is a temporary directory that holds what "make install" installs, next
-# to whatever else a test makes; it is removed at exit.
+# work is a temporary directory, removed at exit; stage is one in it, with what
+# "make install" installs.
 
 # What it takes to build and to run a Dovecot with the project in it.
 BUILD_PACKAGES="gcc make autoconf automake libtool pkg-config libc6-dev
@@ -55,19 +56,22 @@ quietly() {
 	fi
 }
 
-prepare() {
-	name=$1
-	shift
+begin() {
 	test "$(id -u)" = 0 || die "This starts a Dovecot, which needs root: run it as root or with sudo."
 	command -v apt-get >/dev/null || die "This installs what it needs with apt-get: run it on Debian."
 
 	top=$(cd "$(dirname "$0")" && while ! test -f configure.ac; do cd ..; done && pwd)
-	build=$top/build
-	work=$(mktemp -d "${TMPDIR:-/tmp}/$name.XXXXXX")
+	work=$(mktemp -d "${TMPDIR:-/tmp}/$1.XXXXXX")
 	trap 'rm -rf "$work"' EXIT
 	trap 'exit 1' HUP INT TERM
 	# mail users have to get at it
 	chmod 0755 "$work"
+}
+
+prepare() {
+	begin "$1"
+	shift
+	build=$top/build
 	stage=$work/stage
 
 	install_missing $BUILD_PACKAGES $DOVECOT_PACKAGES "$@"

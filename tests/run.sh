@@ -2,14 +2,60 @@
 # Runs every test, on a fresh Debian machine as well, as root:
 #
 #   sh tests/run.sh
+#   sh tests/run.sh --suite trixie
+#
+# on the Dovecot of this machine, or on that of another Debian suite, in a
+# folder that suite.sh makes once a week. There, only what may come out
+# differently is run, as with --short: neither fuzzing, sanitizers, valgrind,
+# clang nor "make distcheck".
 #
 # The last line says how many passed and failed. Each fuzz target runs for
 # HTTP_NOTIFY_FUZZ_SECONDS, 60 by default.
 . "$(dirname "$0")/prepare.sh"
 
-prepare http-notify-run libcmocka-dev clang libclang-rt-dev llvm xz-utils \
-	python3 python3-pytest dovecot-sieve dovecot-sqlite nginx-light openssl \
-	strace libnss-wrapper libfaketime iproute2 iptables mount util-linux valgrind
+TEST_PACKAGES="libcmocka-dev python3 python3-pytest python3-pytest-xdist
+	dovecot-sieve dovecot-sqlite nginx-light openssl ca-certificates strace
+	libnss-wrapper libfaketime iproute2 iptables mount util-linux"
+
+# What git knows, or all there is in a tarball's directory but for its builds.
+copy_tree() {
+	mkdir "$work/tree" &&
+	cd "$top" &&
+	if test -e .git; then
+		git -c safe.directory=* ls-files --cached --others \
+			--exclude-standard -z >"$work/files"
+	else
+		find . -path ./build -prune -o ! -type d -print0 >"$work/files"
+	fi &&
+	tar -c --null -T "$work/files" | tar -x -C "$work/tree"
+}
+
+# Becomes the tests in a folder with a suite.
+in_suite() {
+	begin http-notify-suite
+	install_missing debootstrap util-linux
+	echo "Debian $1"
+	folder=$(sh "$top/tests/suite.sh" folder "$1" tests $BUILD_PACKAGES \
+		$DOVECOT_PACKAGES $TEST_PACKAGES 2>"$work/folder.log") || {
+		tail -20 "$work/folder.log" >&2
+		die "There is no folder with Debian $1"
+	}
+	quietly copy copy_tree
+	sh "$top/tests/suite.sh" run "$folder" "$work" \
+		sh "$work/tree/tests/run.sh" --short
+	exit
+}
+
+short=
+case "$#:$1" in
+0:) ;;
+1:--short) short=yes ;;
+2:--suite) in_suite "$2" ;;
+*) die "usage: sh tests/run.sh [--short | --suite SUITE]" ;;
+esac
+
+prepare http-notify-run $TEST_PACKAGES $(test -n "$short" ||
+	echo clang libclang-rt-dev llvm xz-utils valgrind)
 
 passed=0
 failed=0
@@ -124,50 +170,51 @@ wrap_for_sanitizers() {
 	done
 }
 
-echo "Unit tests"
-quietly unit make -C "$build" check TESTS=
-for program in "$build"/tests/unit/test-*; do
-	test -x "$program" && test ! -d "$program" || continue
-	"$program" </dev/null >"$work/unit.log" 2>&1
-	status=$?
-	ok=$(grep -c '^\[       OK \]' "$work/unit.log")
-	bad=$(grep -c '^\[  FAILED  \] [^0-9]' "$work/unit.log")
-	if test $status != 0; then
-		grep -v '^\[ *\(OK\|RUN\)' "$work/unit.log"
-		# it may have ended before it could count
-		test "$bad" != 0 || bad=1
-	fi
-	echo "$(basename "$program"): $ok passed, $bad failed"
-	passed=$((passed + ok))
-	failed=$((failed + bad))
-done
+unit_tests() {
+	echo "Unit tests"
+	quietly unit make -C "$build" check TESTS=
+	for program in "$build"/tests/unit/test-*; do
+		test -x "$program" && test ! -d "$program" || continue
+		"$program" </dev/null >"$work/unit.log" 2>&1
+		status=$?
+		ok=$(grep -c '^\[       OK \]' "$work/unit.log")
+		bad=$(grep -c '^\[  FAILED  \] [^0-9]' "$work/unit.log")
+		if test $status != 0; then
+			grep -v '^\[ *\(OK\|RUN\)' "$work/unit.log"
+			# it may have ended before it could count
+			test "$bad" != 0 || bad=1
+		fi
+		echo "$(basename "$program"): $ok passed, $bad failed"
+		passed=$((passed + ok))
+		failed=$((failed + bad))
+	done
+}
 
-echo "Builds"
-check "no warnings from gcc" without_warnings gcc
-check "no warnings from clang" without_warnings clang
-check "make distcheck" distcheck
-
-echo "Fuzzing"
-quietly fuzz-build fuzz_build
-trap 'kill $first $second 2>/dev/null; wait; rm -rf "$work"' EXIT
-# two at a time
-for targets in "handoff notification" "options registration" admin; do
-	set -- $targets
-	fuzz "$1" & first=$!
-	test -z "$2" || { fuzz "$2" & second=$!; }
-	fuzz_check "$1" $first
-	test -z "$2" || fuzz_check "$2" $second
-	first= second=
-done
+fuzzing() {
+	echo "Fuzzing"
+	quietly fuzz-build fuzz_build
+	trap 'kill $first $second 2>/dev/null; wait; rm -rf "$work"' EXIT
+	# two at a time
+	for targets in "handoff notification" "options registration" admin; do
+		set -- $targets
+		fuzz "$1" & first=$!
+		test -z "$2" || { fuzz "$2" & second=$!; }
+		fuzz_check "$1" $first
+		test -z "$2" || fuzz_check "$2" $second
+		first= second=
+	done
+}
 
 skipped=0
-# Integration tests: files, and assignments for their environment.
+# Integration tests: files, and assignments for their environment. They wait
+# most of the time, so that some can do so at once.
 integration() {
 	files=$1
 	shift
 	(cd "$top/tests/integration" &&
 	env PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work" "$@" \
 		/usr/bin/python3 -m pytest -p no:cacheprovider -q -rs \
+		--numprocesses=3 --dist=loadfile \
 		--basetemp="$work/pytest" $files </dev/null 2>&1) |
 		tee "$work/pytest.log"
 	# such as "1 failed, 92 passed, 1 error in 124.55s (0:02:04)"
@@ -187,25 +234,39 @@ count() {
 	echo " $summary" | sed -n "s/.* \([0-9][0-9]*\) $1.*/\1/p"
 }
 
-echo "Integration tests"
-integration . HTTP_NOTIFY_STAGE="$stage"
-
-echo "Sanitizers"
-check "a build with address and undefined behaviour sanitizer" \
-	build_with_sanitizers
-check "unit tests in it" make -C "$asan/tests/unit" -j2 check
 # Once more, with the service, and lmtp, imap and dovecot-lda with the plugin,
 # which end by looking for leaks. Not those that take the time of clocks, of
 # kills and of outages: they are about when something happens.
-wrap_for_sanitizers
-integration "test_delivery.py test_handoff_socket.py test_hostile.py \
-test_options.py test_queue.py test_secrets.py test_service.py test_tls.py" \
-	HTTP_NOTIFY_STAGE="$asan/stage" \
-	HTTP_NOTIFY_WRAPPERS="$asan/wrappers" \
-	HTTP_NOTIFY_FINDINGS="$asan/findings"
-check "10000 deliveries by one lmtp process under valgrind" \
-	env PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work" \
-	/usr/bin/python3 "$top/tests/memcheck.py" "$stage"
+sanitizers() {
+	echo "Sanitizers"
+	check "a build with address and undefined behaviour sanitizer" \
+		build_with_sanitizers
+	check "unit tests in it" make -C "$asan/tests/unit" -j2 check
+	wrap_for_sanitizers
+	integration "test_delivery.py test_driver_lines.py \
+test_handoff_socket.py test_hostile.py test_options.py test_queue.py \
+test_secrets.py test_service.py test_tls.py" \
+		HTTP_NOTIFY_STAGE="$asan/stage" \
+		HTTP_NOTIFY_WRAPPERS="$asan/wrappers" \
+		HTTP_NOTIFY_FINDINGS="$asan/findings"
+}
+
+unit_tests
+echo "Builds"
+check "no warnings from gcc" without_warnings gcc
+if test -z "$short"; then
+	check "no warnings from clang" without_warnings clang
+	check "make distcheck" distcheck
+	fuzzing
+fi
+echo "Integration tests"
+integration . HTTP_NOTIFY_STAGE="$stage"
+if test -z "$short"; then
+	sanitizers
+	check "10000 deliveries by one lmtp process under valgrind" \
+		env PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work" \
+		/usr/bin/python3 "$top/tests/memcheck.py" "$stage"
+fi
 
 test $skipped = 0 || echo "$skipped skipped, for the reasons above"
 echo "$passed passed, $failed failed"

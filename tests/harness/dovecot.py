@@ -10,6 +10,7 @@ import contextlib
 import imaplib
 import os
 import pathlib
+import random
 import shutil
 import signal
 import smtplib
@@ -33,9 +34,12 @@ WRAPPERS = os.environ.get("HTTP_NOTIFY_WRAPPERS")
 FINDINGS = os.environ.get("HTTP_NOTIFY_FINDINGS")
 
 def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+    """Below those that the kernel gives to anybody, also to other tests."""
+    while True:
+        port = random.randrange(10000, 32768)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_for(condition, timeout=10, what="condition"):

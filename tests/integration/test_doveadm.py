@@ -274,7 +274,8 @@ def test_check_and_test_of_all_users(endpoint):
 ])
 def test_formats(dovecot, format, expected):
     output = doveadm(dovecot, "list", "-u", "bob", options=("-f", format))
-    assert " ".join(output.split()) == expected
+    # in later versions a table has something in an empty column
+    assert " ".join(output.split()) in (expected, expected + " -")
 
 
 @pytest.mark.parametrize("command", ["status", "queue", "check", "test"])
