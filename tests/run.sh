@@ -33,7 +33,7 @@ copy_tree() {
 # Becomes the tests in a folder with a suite.
 in_suite() {
 	begin http-notify-suite
-	install_missing debootstrap util-linux
+	install_missing debootstrap util-linux $(test ! -e "$top/.git" || echo git)
 	echo "Debian $1"
 	folder=$(sh "$top/tests/suite.sh" folder "$1" tests $BUILD_PACKAGES \
 		$DOVECOT_PACKAGES $TEST_PACKAGES 2>"$work/folder.log") || {
