@@ -131,8 +131,10 @@ auth_mechanisms = plain
 
         first = next(iter(users.values()))
         # Dovecot expands what is in a field once more
-        return Driver("%%{userdb:scheme}%s%%{userdb:rest}" % parts(first)[1], **{
-            name: "%%{userdb:%s}" % name for name in first.options}), {
+        every = Driver(
+            "%%{userdb:scheme}%s%%{userdb:rest}" % parts(first)[1],
+            **{name: "%%{userdb:%s}" % name for name in first.options})
+        return every, {
             user: dict(driver.options, scheme=parts(driver)[0],
                        rest=parts(driver)[2])
             for user, driver in users.items()}

@@ -56,14 +56,15 @@ def unpack(directory):
     if shutil.which("apt-get") is None:
         return "no apt-get"
     # as if neither Cyrus nor what is in its way were installed
-    installed = pathlib.Path("/var/lib/dpkg/status").read_text().split("\n\n")
+    installed = pathlib.Path("/var/lib/dpkg/status").read_text()
     (directory / "status").write_text("\n\n".join(
-        package for package in installed
+        package for package in installed.split("\n\n")
         if not re.match("Package: (cyrus|dovecot)-", package)))
     (directory / "partial").mkdir()
     done = subprocess.run(
         ["apt-get", "-y", "--download-only", "--no-install-recommends",
-         "--reinstall", "-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1",
+         "--reinstall", "-o", "APT::Sandbox::User=root",
+         "-o", "Debug::NoLocking=1",
          "-o", "Dir::State::status=%s/status" % directory,
          "-o", "Dir::Cache::archives=%s" % directory, "install", *PACKAGES],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

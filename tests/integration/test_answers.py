@@ -324,8 +324,8 @@ def dovecot_with(cases, directory, **kwargs):
     os.mkdir(directory + "/home")
     os.chmod(directory, 0o755)
     os.chmod(directory + "/home", 0o777)
-    with running_dovecot(
-            every_users, auth=config.users_of(users), start=False, **kwargs) as dovecot:
+    with running_dovecot(every_users, auth=config.users_of(users),
+                         start=False, **kwargs) as dovecot:
         yield dovecot
 
 

@@ -235,7 +235,8 @@ def test_netrc_file_has_the_credentials(endpoint):
         netrc.write_text(NETRC % ("other.example", "other", "s3cret") +
                          NETRC % ("127.0.0.1", LOGIN, PASSWORD))
         own_by_service(netrc)
-        dovecot.configure(driver_with_netrc(endpoint, netrc), extra=config.DEBUG)
+        dovecot.configure(driver_with_netrc(endpoint, netrc),
+                          extra=config.DEBUG)
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
