@@ -3,12 +3,10 @@ what no real one answers."""
 
 import contextlib
 import csv
-import json
 import os
 import pty
 import pathlib
 import signal
-import socket
 import sqlite3
 import subprocess
 import threading
@@ -18,8 +16,7 @@ import pytest
 
 from conftest import running_dovecot
 from harness.config import config
-from harness.dovecot import (MAIL_UID, METADATA_ENTRY, PASSWORD, free_port,
-                             wait_for)
+from harness.dovecot import METADATA_ENTRY, free_port, wait_for
 from harness.imap import ENTRY, Hangup, ImapServer
 from harness.listener import (environment, executable, listener,
                               register_users)
