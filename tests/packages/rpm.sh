@@ -6,7 +6,8 @@
 #
 # The last line says how many checks passed and failed.
 . "$(dirname "$0")/checks.sh"
-start_checks http-notify-rpm rpm rpm2cpio cpio rpmlint file libcmocka-dev \
+start_checks http-notify-rpm rpm rpm2cpio cpio rpmlint file xz-utils \
+	libcmocka-dev \
 	python3 python3-pytest util-linux iproute2
 
 # For EL and Fedora the spec needs none of these: there Dovecot is in lib64 and
@@ -57,6 +58,7 @@ files() {
 	-rwxr-xr-x root root  /usr/lib/dovecot/http-notify
 	-rwxr-xr-x root root  /usr/lib/dovecot/modules/doveadm/lib22_doveadm_http_notify_plugin.so
 	-rwxr-xr-x root root  /usr/lib/dovecot/modules/lib22_http_notify_plugin.so
+	$(test "$line" = 2.3 || echo "-rwxr-xr-x root root  /usr/lib/dovecot/modules/settings/libhttp_notify_settings.so")
 	-rw-r--r-- root root d /usr/share/man/man1/doveadm-http-notify.1.gz
 	drwx------ dovecot dovecot  /var/lib/dovecot/http-notify
 	-rwxr-xr-x root root  /usr/bin/http-notify-listener
@@ -67,16 +69,17 @@ files() {
 		"$main" "$listener" |
 		grep -v '/\.build-id\|/usr/share/doc/\|/usr/share/licenses/' \
 		>"$work/found"
+	sed -i '/^$/d' "$work/expected"
 	same
 }
 
 # The ABI of the Dovecot that it was built with, which doveconf knows too.
 dependencies() {
-	version=$(dovecot --version | sed 's/^\([0-9]*\.[0-9]*\.[0-9]*\).*/\1/')
+	micro=$(echo "$version" | sed 's/^[0-9]*\.[0-9]*\.\([0-9]*\).*/\1/')
 	cat >"$work/expected" <<-END
 	dovecot
-	dovecot($(uname -m | tr _ -)) < 1:${version%.*}.$((${version##*.} + 1))
-	dovecot($(uname -m | tr _ -)) >= 1:$version
+	dovecot($(uname -m | tr _ -)) < 1:$line.$((micro + 1))
+	dovecot($(uname -m | tr _ -)) >= 1:$line.$micro
 	END
 	rpm -qp --requires "$main" | grep '^dovecot' | sort >"$work/found"
 	same
@@ -153,6 +156,9 @@ upperdir=$1/$directory,workdir=$1/$directory-work" /$directory
 		/usr/bin/python3 -m pytest -p no:cacheprovider -q \
 		"$top/tests/packages/test_rpm.py"
 }
+
+version=$(dovecot --version)
+line=${version%"${version#?.?}"}
 
 check "make dist" make_dist
 check "rpmbuild -ta, with the unit tests" build

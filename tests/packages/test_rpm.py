@@ -29,19 +29,8 @@ LOG = pathlib.Path("/var/log/dovecot.log")
 RELOADS = pathlib.Path("/run/reloads")
 
 SITE = """
-protocols = imap lmtp
 ssl = no
 log_path = %s
-mail_location = maildir:~/Maildir
-mail_attribute_dict = file:%%h/dovecot-attributes
-passdb {
-  driver = static
-  args = nopassword=y
-}
-userdb {
-  driver = static
-  args = uid=mail gid=mail home=/var/vmail/%%u
-}
 first_valid_uid = 1
 first_valid_gid = 1
 service lmtp {
@@ -50,6 +39,38 @@ service lmtp {
   }
 }
 """ % LOG
+# What the lines of Dovecot have different words for: the site's configuration,
+# and what an admin adds to the package's.
+SITE_OF = {
+    "2.3": """
+mail_location = maildir:~/Maildir
+mail_attribute_dict = file:%h/dovecot-attributes
+userdb {
+  driver = static
+  args = uid=mail gid=mail home=/var/vmail/%u allow_all_users=yes
+}
+""",
+    "2.4": """
+mail_driver = maildir
+mail_path = ~/Maildir
+mail_inbox_path =
+mail_attribute {
+  dict file {
+    path = %{home}/dovecot-attributes
+  }
+}
+userdb static {
+  userdb_static_allow_all_users = yes
+  fields {
+    uid = mail
+    gid = mail
+    home = /var/vmail/%{user}
+  }
+}
+"""}
+ENDPOINT = {
+    "2.3": "plugin {\n  push_notification_driver = ox:url=%s\n}\n",
+    "2.4": "push_notification ox {\n  push_notification_ox_url = %s\n}\n"}
 
 # There is no systemd here. This does what it is asked for: what dovecot.service
 # says to a Dovecot that runs, nothing otherwise.
@@ -85,7 +106,12 @@ def run_reloading(*command):
 
 
 def rpm(*args):
-    return run_reloading("rpm", "--force-debian", "--nodeps", *args)
+    return run_reloading("rpm", "--nodeps", *args)
+
+
+def line():
+    """2.3 or 2.4"""
+    return run("dovecot", "--version")[:3]
 
 
 def is_installed():
@@ -99,7 +125,7 @@ def system():
     systemctl.unlink(missing_ok=True)
     systemctl.write_text(SYSTEMCTL)
     systemctl.chmod(0o755)
-    (CONFIG.parent / "99-site.conf").write_text(SITE)
+    (CONFIG.parent / "99-site.conf").write_text(SITE + SITE_OF[line()])
     # names a certificate that not every machine has
     (CONFIG.parent / "10-ssl.conf").write_text("")
     pathlib.Path("/var/vmail").mkdir(exist_ok=True)
@@ -116,14 +142,18 @@ def system():
 @pytest.fixture
 def dovecot():
     """It runs."""
-    with subprocess.Popen(["dovecot", "-F"]) as process:
-        try:
-            wait_for(pathlib.Path("/run/dovecot/lmtp").exists)
-            yield
-            print(LOG.read_text())
-        finally:
-            process.terminate()
-            process.wait(20)
+    process = subprocess.Popen(["dovecot", "-F"])
+    try:
+        # it listens, but until it has written this a signal is lost on it
+        wait_for(lambda: LOG.exists() and "starting up" in LOG.read_text(),
+                 what="Dovecot's start")
+        yield
+        print(LOG.read_text())
+        process.terminate()
+        process.wait(20)
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
@@ -137,13 +167,14 @@ def reloads():
     return len(RELOADS.read_text().splitlines()) if RELOADS.exists() else 0
 
 
+def url(endpoint):
+    """As this line's configuration has it; 2.3 wants a % twice."""
+    return endpoint.url if line() == "2.3" else endpoint.url.replace("%%", "%")
+
+
 def add_endpoint(endpoint):
     """What the admin has to do, and a user's registration."""
-    text, count = re.subn("#(push_notification_driver = ox:url=).*",
-                          lambda match: match[1] + endpoint.url,
-                          CONFIG.read_text())
-    assert count == 1
-    CONFIG.write_text(text)
+    CONFIG.write_text(CONFIG.read_text() + ENDPOINT[line()] % url(endpoint))
     run_reloading("doveadm", "reload")
     run("doveadm", "http-notify", "register", "-u", "bob", "3@1")
 
@@ -213,7 +244,7 @@ def test_mail_is_delivered_after_removal(dovecot, endpoint):
     rpm("-e", "dovecot-http-notify")
     assert reloads() == 2
     assert not CONFIG.exists()
-    assert endpoint.url in SAVED.read_text()
+    assert url(endpoint) in SAVED.read_text()
     assert "http_notify" not in run("doveconf")
     deliver("by-lmtp")
     run("/usr/lib/dovecot/dovecot-lda", "-d", "bob", input=message("by-lda"))
@@ -234,7 +265,7 @@ def test_nothing_is_left_of_a_package_that_was_not_used():
     rpm("-i", PACKAGE)
     files = run("rpm", "-ql", "dovecot-http-notify").split()
     assert all(map(os.path.lexists, files))
-    assert rpm("-e", "dovecot-http-notify") == ""
+    assert not re.search("warning|error|failed", rpm("-e", "dovecot-http-notify"))
     assert not [path for path in files if os.path.lexists(path) and
                 not path.endswith("/.build-id")]
     assert reloads() == 0
