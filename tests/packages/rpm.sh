@@ -7,15 +7,18 @@
 # The last line says how many checks passed and failed.
 . "$(dirname "$0")/checks.sh"
 start_checks http-notify-rpm rpm rpm2cpio cpio rpmlint file xz-utils \
-	libcmocka-dev \
-	python3 python3-pytest util-linux iproute2
+	libcmocka-dev python3 python3-pytest util-linux iproute2
 
 # For EL and Fedora the spec needs none of these: there Dovecot is in lib64 and
 # libexec, its modules have no directory of their own, and /var/lib is
 # _sharedstatedir already. brp-compress is written for bash.
-# --nodeps: rpm does not know what dpkg has installed.
+# --nodeps: rpm does not know what dpkg has installed. The times are as Fedora's
+# macros have them, and the builder has a name.
 debian_rpmbuild() {
 	rpmbuild "$@" --nodeps \
+		--define '_buildhost localhost' \
+		--define 'use_source_date_epoch_as_buildtime 1' \
+		--define 'clamp_mtime_to_source_date_epoch 1' \
 		--define '_libdir /usr/lib' \
 		--define '_libexecdir /usr/lib' \
 		--define 'dovecot_moduledir /usr/lib/dovecot/modules' \
@@ -41,6 +44,14 @@ build() {
 	sed -n 's/^# \(PASS\|FAIL\|ERROR\)/&/p' "$work/rpmbuild.log"
 	grep -q '^# PASS: *[1-9]' "$work/rpmbuild.log" &&
 	debian_rpmbuild -tb "$tarball" --without tests --define 'dist .2'
+}
+
+same_bytes() {
+	cp "$main" "$work/main.rpm" &&
+	cp "$listener" "$work/listener.rpm" &&
+	debian_rpmbuild -tb "$tarball" --without tests &&
+	cmp "$main" "$work/main.rpm" &&
+	cmp "$listener" "$work/listener.rpm"
 }
 
 rpm_file() {
@@ -157,6 +168,8 @@ upperdir=$1/$directory,workdir=$1/$directory-work" /$directory
 		"$top/tests/packages/test_rpm.py"
 }
 
+SOURCE_DATE_EPOCH=$(date -d 2026-01-01 +%s)
+export SOURCE_DATE_EPOCH
 version=$(dovecot --version)
 line=${version%"${version#?.?}"}
 
@@ -165,6 +178,7 @@ check "rpmbuild -ta, with the unit tests" build
 main=$(rpm_file 'dovecot-http-notify-[0-9]*-1')
 listener=$(rpm_file 'dovecot-http-notify-listener-[0-9]*-1')
 upgrade=$(rpm_file 'dovecot-http-notify-[0-9]*-1.2')
+check "a second build makes the same bytes" same_bytes
 check "their files, owners and modes" files
 check "the main package is for one ABI of Dovecot's" dependencies
 check "the listener's package has nothing of Dovecot's" listener_has_no_dovecot

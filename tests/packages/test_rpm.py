@@ -169,7 +169,7 @@ def reloads():
 
 def url(endpoint):
     """As this line's configuration has it; 2.3 wants a % twice."""
-    return endpoint.url if line() == "2.3" else endpoint.url.replace("%%", "%")
+    return endpoint.url.replace("%", "%%" if line() == "2.3" else "%")
 
 
 def add_endpoint(endpoint):
