@@ -4,6 +4,7 @@
 #include "settings-parser.h"
 #include "master-service.h"
 #include "master-service-settings.h"
+#include "mail-storage-settings.h"
 
 #include "protocol-settings.h"
 #include "source.h"
@@ -107,6 +108,15 @@ settings_read_from_socket(struct master_service_settings_input *input,
 	return ret;
 }
 
+/* Dovecot tells only what is in dovecot.conf. */
+static const char *default_mail_plugin_dir(void)
+{
+	const struct mail_user_settings *defaults =
+		mail_user_setting_parser_info.defaults;
+
+	return defaults->mail_plugin_dir;
+}
+
 int protocol_settings_read(const char *base_dir, const char *protocol,
 			   const struct ip_addr *remote_ip, pool_t pool,
 			   struct protocol_settings *set_r,
@@ -141,7 +151,9 @@ int protocol_settings_read(const char *base_dir, const char *protocol,
 	set_r->mail_plugins =
 		(const char *const *)p_strsplit_spaces(pool,
 			mail_set->mail_plugins, ", ");
-	set_r->mail_plugin_dir = p_strdup(pool, mail_set->mail_plugin_dir);
+	set_r->mail_plugin_dir = p_strdup(pool,
+		mail_set->mail_plugin_dir[0] != '\0' ?
+		mail_set->mail_plugin_dir : default_mail_plugin_dir());
 	set_r->have_attribute_dict = mail_set->mail_attribute_dict[0] != '\0';
 	set_r->imap_metadata = imap_set->imap_metadata;
 	set_r->source = source;
