@@ -1,0 +1,308 @@
+"""Installs, upgrades, removes and purges dovecot-http-notify as an admin does
+while mail comes in: trial.py PREVIOUS.deb CURRENT.deb
+
+The host is thrown away afterwards; see run.sh.
+"""
+
+import pathlib
+import smtplib
+import sys
+import threading
+import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from harness.config import config  # noqa: E402
+from harness.endpoint import Endpoint  # noqa: E402
+from packages import host  # noqa: E402
+from packages.host import CONF, QUEUE, run, wait_for  # noqa: E402
+
+NAME = "dovecot-http-notify"
+ASIDE = CONF.with_name(CONF.name + ".dpkg-bak")
+# mail users, and who they are in OX
+USERS = {"alice": "3@1", "bob": "4@1"}
+SIEVE = 'require "fileinto";\nif header "subject" "list" { fileinto "Lists"; }\n'
+
+
+def apt(*arguments):
+    run("apt-get", "--yes", "--no-install-recommends", *arguments)
+
+
+def version(deb):
+    return run("dpkg-deb", "--field", deb, "Version").strip()
+
+
+def state():
+    return run("dpkg-query", "--show", "--showformat",
+               "${db:Status-Status} ${Version}", NAME)
+
+
+class MailServer(threading.Thread):
+    """Delivers messages, one after the other, and again what is not taken."""
+
+    def __init__(self):
+        super().__init__()
+        self.taken = 0
+        self.ending = threading.Event()
+
+    def run(self):
+        while not self.ending.wait(0.02):
+            try:
+                host.lmtp("bob", "a message")
+                self.taken += 1
+            except (OSError, smtplib.SMTPException):
+                pass
+
+    def __enter__(self):
+        self.start()
+        wait_for(lambda: self.taken > 5, what="deliveries")
+        return self
+
+    def __exit__(self, *exception):
+        self.ending.set()
+        self.join()
+
+
+class Trial:
+    """Its methods are checks, each of which goes on from the one before."""
+
+    def __init__(self, previous, current):
+        self.previous, self.current = previous, current
+        self.log = host.Log("/var/log/dovecot.log")
+        self.endpoint = Endpoint()
+
+    def assert_works(self):
+        """Mail is delivered, and sorted by Sieve, with no word about it."""
+        wait_for(host.is_running, what="Dovecot")
+        run("doveconf", "-n")
+        for user in USERS:
+            before = [len(host.messages(user, box))
+                      for box in ("INBOX", "Lists")]
+            host.lmtp(user, "a message")
+            host.lmtp(user, "list")
+            host.lda(user, "another message")
+            assert [len(host.messages(user, box))
+                    for box in ("INBOX", "Lists")] == [
+                        before[0] + 2, before[1] + 1]
+        self.log.assert_no_trouble()
+
+    def assert_announced(self):
+        """Each message in an INBOX since there is an endpoint: once, and in
+        order."""
+        for user, name in USERS.items():
+            uids = [uid for uid in host.messages(user)
+                    if uid > self.unannounced[user]]
+            wait_for(lambda: self.announced(name) == uids,
+                     what="notifications %s, have %s" % (
+                         uids, self.announced(name)))
+        wait_for(lambda: not host.queue(), what="an empty queue")
+
+    def announced(self, name):
+        return [request.uid for request in list(self.endpoint.delivered)
+                if request.body["user"] == name]
+
+    def queue_some(self):
+        """The endpoint is down from now on."""
+        self.endpoint.stop()
+        before = len(host.queue())
+        for number in range(5):
+            host.lmtp("alice", "queued %d" % number)
+        assert len(host.queue()) == before + 5
+
+    def bring_endpoint_back(self):
+        self.endpoint.start()
+        run("doveadm", "http-notify", "flush")
+
+    # The checks
+
+    def a_host_with_dovecot_that_delivers_mail(self):
+        (host.CONF_D / "20-trial.conf").write_text(
+            "log_path = %s\n" % self.log.path +
+            config.more_plugins("sieve", protocol="lmtp") +
+            config.more_plugins("sieve", protocol="lda"))
+        run("service", "dovecot", "restart")
+        for user in USERS:
+            host.add_user(user)
+            (pathlib.Path("/home") / user / ".dovecot.sieve").write_text(SIEVE)
+            run("doveadm", "mailbox", "create", "-u", user, "Lists")
+        self.assert_works()
+
+    def install_changes_nothing_for_mail(self):
+        apt("install", self.previous)
+        assert state() == "installed " + version(self.previous)
+        self.assert_works()
+
+    def the_service_runs_and_owns_its_queue(self):
+        wait_for(host.service_runs, what="the service")
+        run("doveadm", "http-notify", "status")
+        assert QUEUE.owner() == "dovecot"
+        assert QUEUE.stat().st_mode & 0o7777 == 0o700
+        assert not run("dpkg", "--verify", NAME)
+
+    def an_admin_adds_an_endpoint(self):
+        host.configure_endpoint(self.endpoint.url)
+        # for dovecot-lda
+        host.substitute("mode = 0660", "mode = 0666")
+        host.uncomment("http_notify_sync = normal")
+        self.configured = CONF.read_bytes()
+        self.unannounced = {user: max(host.messages(user)) for user in USERS}
+        run("service", "dovecot", "restart")
+        wait_for(host.service_runs, what="the service")
+        for user, name in USERS.items():
+            run("doveadm", "http-notify", "register", "-u", user, name)
+        self.assert_works()
+        self.assert_announced()
+
+    def upgrade_with_a_queue_while_mail_comes_in(self):
+        self.queue_some()
+        with MailServer() as mails:
+            apt("install", self.current)
+            after = mails.taken
+            wait_for(lambda: mails.taken > after + 5, what="deliveries")
+        assert state() == "installed " + version(self.current)
+        assert CONF.read_bytes() == self.configured
+        assert host.service_runs()
+        waiting = host.queue()
+        assert len(waiting) >= mails.taken + 5, len(waiting)
+        self.log.assert_no_trouble()
+
+    def all_that_was_queued_arrives_from_the_new_version(self):
+        before = len(self.endpoint.delivered)
+        self.bring_endpoint_back()
+        self.assert_announced()
+        agents = {request.headers["User-Agent"]
+                  for request in self.endpoint.delivered[before:]}
+        assert agents == {NAME + "/" + version(self.current).split("-")[0]}
+        self.assert_works()
+        self.assert_announced()
+
+    def a_removal_that_is_given_up_leaves_it_working(self):
+        # dpkg calls these two, whatever it was that failed
+        scripts = "/var/lib/dpkg/info/" + NAME
+        run(scripts + ".prerm", "remove")
+        assert not CONF.exists()
+        wait_for(lambda: not host.service_runs(), what="the service's end")
+        run(scripts + ".postinst", "abort-remove")
+        assert CONF.read_bytes() == self.configured
+        wait_for(host.service_runs, what="the service")
+        self.assert_works()
+        self.assert_announced()
+
+    def remove_leaves_dovecot_working(self):
+        self.queue_some()
+        with MailServer() as mails:
+            apt("remove", NAME)
+            after = mails.taken
+            wait_for(lambda: mails.taken > after + 5, what="deliveries")
+        assert state() == "config-files " + version(self.current)
+        self.assert_works()
+        run("service", "dovecot", "restart")
+        self.assert_works()
+        assert not host.service_runs()
+
+    def remove_leaves_queue_and_configuration(self):
+        assert (QUEUE / "queue.sqlite").stat().st_size > 0
+        assert not CONF.exists()
+        assert ASIDE.read_bytes() == self.configured
+
+    def an_installation_that_fails_changes_nothing(self):
+        other = pathlib.Path("/tmp/other")
+        (other / "DEBIAN").mkdir(parents=True)
+        (other / "DEBIAN/control").write_text(
+            "Package: other\nVersion: 1\nArchitecture: all\n"
+            "Maintainer: nobody\nDescription: has a file of ours\n")
+        path = other / "usr/lib/dovecot/http-notify"
+        path.parent.mkdir(parents=True)
+        path.touch()
+        run("dpkg-deb", "--build", str(other))
+        run("dpkg", "--install", "/tmp/other.deb")
+        try:
+            run("dpkg", "--install", self.current)
+        except AssertionError as error:
+            assert "trying to overwrite" in str(error)
+        else:
+            raise AssertionError("it was installed")
+        run("dpkg", "--purge", "other")
+        assert not CONF.exists()
+        assert ASIDE.read_bytes() == self.configured
+        self.assert_works()
+
+    def installed_again_it_sends_what_was_left(self):
+        before = len(self.announced(USERS["alice"]))
+        apt("install", self.current)
+        assert CONF.read_bytes() == self.configured
+        assert not ASIDE.exists()
+        wait_for(host.service_runs, what="the service")
+        self.bring_endpoint_back()
+        wait_for(lambda: not host.queue(), what="an empty queue")
+        assert len(self.announced(USERS["alice"])) == before + 5
+        self.unannounced = {user: max(host.messages(user)) for user in USERS}
+        self.endpoint.clear()
+        self.assert_works()
+        self.assert_announced()
+
+    def purge_leaves_nothing(self):
+        apt("purge", NAME)
+        self.assert_works()
+        run("service", "dovecot", "restart")
+        self.assert_works()
+        left = run("find", "/", "-xdev", "(", "-path", "/tmp", "-o",
+                   "-path", "/var/cache/apt", ")", "-prune", "-o",
+                   "-name", "*http*notify*", "-print")
+        assert not left, left
+        assert NAME not in run("dpkg-query", "--show")
+
+    def the_queue_belongs_to_whom_the_service_runs_as(self):
+        (host.CONF_D / "95-trial.conf").write_text(
+            "service http-notify {\n user = games\n}\n")
+        apt("install", self.current)
+        assert QUEUE.owner() == "games"
+        wait_for(host.service_runs, what="the service")
+        run("doveadm", "http-notify", "status")
+        self.log.assert_no_trouble()
+        (host.CONF_D / "95-trial.conf").unlink()
+
+    def it_goes_with_the_dovecot_that_it_was_built_for(self):
+        apt("remove", "dovecot-core")
+        assert state().startswith("config-files")
+        run("dpkg", "--purge", "dovecot-core")
+        run("dpkg", "--purge", NAME)
+        assert not QUEUE.exists()
+        assert not ASIDE.exists()
+
+
+CHECKS = (
+    Trial.a_host_with_dovecot_that_delivers_mail,
+    Trial.install_changes_nothing_for_mail,
+    Trial.the_service_runs_and_owns_its_queue,
+    Trial.an_admin_adds_an_endpoint,
+    Trial.upgrade_with_a_queue_while_mail_comes_in,
+    Trial.all_that_was_queued_arrives_from_the_new_version,
+    Trial.a_removal_that_is_given_up_leaves_it_working,
+    Trial.remove_leaves_dovecot_working,
+    Trial.remove_leaves_queue_and_configuration,
+    Trial.an_installation_that_fails_changes_nothing,
+    Trial.installed_again_it_sends_what_was_left,
+    Trial.purge_leaves_nothing,
+    Trial.the_queue_belongs_to_whom_the_service_runs_as,
+    Trial.it_goes_with_the_dovecot_that_it_was_built_for,
+)
+
+
+def main(previous, current):
+    trial = Trial(previous, current)
+    for check in CHECKS:
+        what = check.__name__.replace("_", " ")
+        try:
+            check(trial)
+        except Exception:
+            print(trial.log.path.read_text()[-8000:])
+            traceback.print_exc(file=sys.stdout)
+            print("FAILED  %s; the rest goes on from there" % what)
+            return 1
+        print("ok      " + what, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
