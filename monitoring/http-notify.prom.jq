@@ -1,0 +1,47 @@
+# "doveadm http-notify status" as gauges, for the textfile collector of
+# Prometheus's node_exporter. As root, every minute, for example in cron.d (with
+# the path of this file, and Debian's directory for the collector):
+#
+# * * * * * root cd /var/lib/prometheus/node-exporter && doveadm -f json http-notify status 2>/dev/null | jq -rsf http-notify.prom.jq >http-notify.prom.new; test -s http-notify.prom.new && mv http-notify.prom.new http-notify.prom
+#
+# "endpoint" is the host and port, as in Dovecot's metrics. Several endpoints of
+# the same URL, with different credentials, are one here.
+
+def state: if . == "up" then 1 else 0 end;
+
+def gauge($name; $help; values):
+	"# HELP \($name) \($help)",
+	"# TYPE \($name) gauge",
+	(values | "\($name)\(.labels) \(.value)");
+
+# no answer of the service is no rows
+(.[0] // []) as $rows
+| [$rows[] | select(.endpoint != "total")]
+| group_by(.endpoint)
+| map({
+	labels: (.[0].endpoint |
+		 "{endpoint=\(capture("//(?<host>[^/]+)").host | tojson),url=\(tojson)}"),
+	up: (map(.state | state) | min),
+	standby: (map(.standby | select(. != "") | state) | min),
+	queued: (map(.queued) | add),
+	oldest: (map(.oldest) | max),
+	in_flight: (map(.in_flight) | add)
+  }) as $endpoints
+| gauge("http_notify_service_up";
+	"Whether the service http-notify has answered.";
+	{ labels: "", value: ($rows | length | if . > 0 then 1 else 0 end) }),
+  gauge("http_notify_endpoint_up";
+	"Whether the endpoint takes notifications.";
+	$endpoints[] | { labels, value: .up }),
+  gauge("http_notify_standby_up";
+	"Whether its standby does, or did when it was needed.";
+	$endpoints[] | select(.standby != null) | { labels, value: .standby }),
+  gauge("http_notify_queue_length";
+	"Notifications that are queued for the endpoint.";
+	$endpoints[] | { labels, value: .queued }),
+  gauge("http_notify_oldest_seconds";
+	"How long the oldest one of them has been queued.";
+	$endpoints[] | { labels, value: .oldest }),
+  gauge("http_notify_in_flight";
+	"How many of them are being sent.";
+	$endpoints[] | { labels, value: .in_flight })
