@@ -198,6 +198,11 @@ auth_mechanisms = plain
         return "import_environment = $import_environment %s\n" % " ".join(
             [*names, *("%s=%s" % item for item in values.items())])
 
+    def event_exporter(self, name):
+        """Into the log, as JSON."""
+        return block("event_exporter " + name, "format = json",
+                     "format_args = time-rfc3339", "transport = log")
+
     def tcp_listener(self, name, port):
         """On the loopback interface; for service { }."""
         return block("inet_listener " + name, "address = 127.0.0.1",
@@ -320,6 +325,10 @@ auth_mechanisms {{
             "import_environment",
             *("%s = %%{env:%s}" % (name, name) for name in names),
             *("%s = %s" % item for item in values.items()))
+
+    def event_exporter(self, name):
+        return block("event_exporter " + name, "format = json",
+                     "driver = log")
 
     def tcp_listener(self, name, port):
         return block("inet_listener " + name, "listen = 127.0.0.1",
