@@ -66,10 +66,17 @@ same() {
 files() {
 	cat >"$work/expected" <<-END
 	-rw-r--r-- root root cn /etc/dovecot/conf.d/90-http-notify.conf
+	-rw-r--r-- root root cn /etc/dovecot/conf.d/http-notify-metrics.conf.ext
 	-rwxr-xr-x root root  /usr/lib/dovecot/http-notify
 	-rwxr-xr-x root root  /usr/lib/dovecot/modules/doveadm/lib22_doveadm_http_notify_plugin.so
 	-rwxr-xr-x root root  /usr/lib/dovecot/modules/lib22_http_notify_plugin.so
 	$(test "$line" = 2.3 || echo "-rwxr-xr-x root root  /usr/lib/dovecot/modules/settings/libhttp_notify_settings.so")
+	drwxr-xr-x root root  /usr/share/dovecot-http-notify
+	drwxr-xr-x root root  /usr/share/dovecot-http-notify/monitoring
+	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/http-notify.dashboard.json
+	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/http-notify.prom.jq
+	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/http-notify.rules.yml
+	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/prometheus.yml
 	-rw-r--r-- root root d /usr/share/man/man1/doveadm-http-notify.1.gz
 	drwx------ dovecot dovecot  /var/lib/dovecot/http-notify
 	-rwxr-xr-x root root  /usr/bin/http-notify-listener
@@ -106,6 +113,7 @@ listener_has_no_dovecot() {
 el_paths() {
 	cat >"$work/expected" <<-END
 	%config(noreplace) /etc/dovecot/conf.d/90-http-notify.conf
+	%config(noreplace) /etc/dovecot/conf.d/http-notify-metrics.conf.ext
 	/usr/libexec/dovecot/http-notify
 	/usr/lib64/dovecot/lib22_http_notify_plugin.so
 	/usr/lib64/dovecot/*/lib*http_notify*.so
