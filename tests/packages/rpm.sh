@@ -72,12 +72,20 @@ files() {
 	-rwxr-xr-x root root  /usr/lib/dovecot/modules/lib22_http_notify_plugin.so
 	$(test "$line" = 2.3 || echo "-rwxr-xr-x root root  /usr/lib/dovecot/modules/settings/libhttp_notify_settings.so")
 	drwxr-xr-x root root  /usr/share/dovecot-http-notify
+	drwxr-xr-x root root  /usr/share/dovecot-http-notify/apparmor
+	drwxr-xr-x root root  /usr/share/dovecot-http-notify/apparmor/local
+	-rw-r--r-- root root  /usr/share/dovecot-http-notify/apparmor/local/usr.lib.dovecot.dovecot-lda
+	-rw-r--r-- root root  /usr/share/dovecot-http-notify/apparmor/local/usr.lib.dovecot.imap
+	-rw-r--r-- root root  /usr/share/dovecot-http-notify/apparmor/local/usr.lib.dovecot.lmtp
+	-rw-r--r-- root root  /usr/share/dovecot-http-notify/apparmor/local/usr.sbin.dovecot
+	-rw-r--r-- root root  /usr/share/dovecot-http-notify/apparmor/usr.lib.dovecot.http-notify
 	drwxr-xr-x root root  /usr/share/dovecot-http-notify/monitoring
 	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/http-notify.dashboard.json
 	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/http-notify.prom.jq
 	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/http-notify.rules.yml
 	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/prometheus.yml
 	-rw-r--r-- root root d /usr/share/man/man1/doveadm-http-notify.1.gz
+	-rw-r--r-- root root d /usr/share/man/man7/dovecot-http-notify.7.gz
 	drwx------ dovecot dovecot  /var/lib/dovecot/http-notify
 	-rwxr-xr-x root root  /usr/bin/http-notify-listener
 	-rw-r--r-- root root  /usr/share/bash-completion/completions/http-notify-listener
