@@ -94,18 +94,19 @@ class Dovecot:
         link_all(LIBEXEC / "modules", modules)
         link_all(LIBEXEC, libexec)
 
-    def configure(self, *lines, before="", extra="", auth="", any_user=True,
-                  dictionary=HOME_DICTIONARY,
+    def configure(self, *lines, before="", extra="", auth="", any_login=True,
+                  any_user=True, dictionary=HOME_DICTIONARY,
                   imap_metadata=config.imap_metadata()):
         """lines: Drivers and settings of plugins. before: what comes before
         the shipped file, and extra at the end. auth: what comes before the
-        passdb that knows any user, and the userdb that does, if there is
-        one."""
+        passdb and the userdb that know any user, if there are these."""
         parts = [
             config.main(dir=self.dir, name=self.dir.name, uid=MAIL_UID,
                         imap_port=self.imap_port),
             config.mail_location(*self.mail), dictionary, imap_metadata,
-            auth, config.any_login(PASSWORD)]
+            auth]
+        if any_login:
+            parts.append(config.any_login(PASSWORD))
         if any_user:
             parts.append(config.any_user(MAIL_UID, self.dir / "home"))
         parts.append(before)
@@ -319,17 +320,17 @@ class Dovecot:
             process.returncode, stdout, stderr, self.log())
         return stdout + stderr
 
-    def lda(self, user, message, groups=()):
+    def lda(self, user, message, groups=(), options=(), uid=MAIL_UID):
         """By dovecot-lda as the mail user, as an MTA runs it."""
         home = self.dir / "home" / user
         home.mkdir(exist_ok=True)
-        os.chown(home, MAIL_UID, MAIL_UID)
+        os.chown(home, uid, uid)
         env = dict(os.environ, USER=user, HOME=str(home))
         return subprocess.run(
             [str(self.dir / "libexec/dovecot-lda"), "-c", str(self.main),
-             "-f", "sender@example.org"],
+             "-f", "sender@example.org", *options],
             input=message.encode() if isinstance(message, str) else message,
-            env=env, user=MAIL_UID, group=MAIL_UID, extra_groups=groups,
+            env=env, user=uid, group=uid, extra_groups=groups,
             cwd=str(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 

@@ -28,7 +28,9 @@ class Request:
         self.time = time.monotonic()
         self.method = handler.command
         self.path = handler.path
-        self.headers = dict(handler.headers.items())
+        # a proxy may have made their names lower case
+        self.headers = {name.title(): value
+                        for name, value in handler.headers.items()}
         self.raw = raw
         try:
             self.body = json.loads(raw)
@@ -123,7 +125,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def ox_status(self, request):
         credentials = base64.b64encode(
-            ("%s:%s" % (LOGIN, PASSWORD)).encode()).decode()
+            ("%s:%s" % self.server.endpoint.credentials).encode()).decode()
         if request.path != PATH:
             return 404
         if request.headers.get("Authorization") != "Basic " + credentials:
@@ -141,10 +143,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
         request.pushed = bool(re.fullmatch(r"\d+@\d+", body.get("user", "")))
         return 200
 
+    def do_GET(self):
+        """A balancer's question whether the node is well."""
+        endpoint = self.server.endpoint
+        if self.path != "/health":
+            self.refuse_method()
+        elif endpoint.hang:
+            endpoint.unhang.wait()
+            self.close_connection = True
+        else:
+            self.answer(200, {"status": "UP"})
+
     def refuse_method(self):
         self.answer(405, {"error": "only PUT"})
 
-    do_GET = do_POST = do_DELETE = refuse_method
+    do_POST = do_DELETE = refuse_method
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -156,12 +169,14 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Endpoint:
-    def __init__(self, port=0, tls=None, namespace=None):
+    def __init__(self, port=0, tls=None, namespace=None,
+                 credentials=(LOGIN, PASSWORD)):
         """tls: (certificate file, key file), or an ssl.SSLContext.
         namespace: the NetworkNamespace that it listens in"""
         self.lock = threading.Lock()
         self.tls = tls
         self.namespace = namespace
+        self.credentials = credentials
         self.attempts = []
         self.delivered = []
         self.status = None
@@ -231,7 +246,7 @@ class Endpoint:
 
     @property
     def url(self):
-        return self.url_with(LOGIN, PASSWORD)
+        return self.url_with(*self.credentials)
 
     def url_with(self, login, password):
         """With these credentials."""
