@@ -14,10 +14,10 @@
 . "$(dirname "$0")/prepare.sh"
 
 TEST_PACKAGES="libcmocka-dev python3 python3-pytest python3-pytest-xdist
-	dovecot-sieve dovecot-sqlite nginx-light openssl ca-certificates strace
-	libnss-wrapper libfaketime iproute2 iptables mount util-linux
-	prometheus prometheus-node-exporter jq curl mandoc man-db groff-base
-	apparmor apparmor-profiles"
+	dovecot-sieve dovecot-sqlite haproxy nginx-light openssl
+	ca-certificates strace libnss-wrapper libfaketime iproute2 iptables
+	mount util-linux prometheus prometheus-node-exporter jq curl mandoc
+	man-db groff-base apparmor apparmor-profiles"
 
 # What git knows, or all there is in a tarball's directory but for its builds.
 copy_tree() {
