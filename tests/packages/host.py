@@ -20,10 +20,11 @@ PASSWORD = "secret"
 MESSAGE = ("From: Alice <alice@example.org>\r\nSubject: %s\r\n\r\n"
            "The beginning of the text\r\n")
 # What is no trouble: what Dovecot says when it is restarted or reloaded, also
-# of mail that it is about to take, and our service when a test stops the
-# endpoint.
+# of mail that it is about to take and of processes that have just been started,
+# and our service when a test stops the endpoint.
 EXPECTED = re.compile("Killed with signal 15|SIGHUP received|"
                       "userdb lookup|Failed to lookup user|"
+                      "stats-writer .*Timeout waiting for handshake|"
                       "Endpoint [^ ]* is down")
 
 

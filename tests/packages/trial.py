@@ -97,6 +97,10 @@ class Trial:
                          uids, self.announced(name)))
         wait_for(lambda: not host.queue(), what="an empty queue")
 
+    def assert_queue_is_of(self, user):
+        assert QUEUE.owner() == user
+        assert QUEUE.stat().st_mode & 0o7777 == 0o700
+
     def announced(self, name):
         return [request.uid for request in list(self.endpoint.delivered)
                 if request.body["user"] == name]
@@ -135,8 +139,7 @@ class Trial:
     def the_service_runs_and_owns_its_queue(self):
         wait_for(host.service_runs, what="the service")
         run("doveadm", "http-notify", "status")
-        assert QUEUE.owner() == "dovecot"
-        assert QUEUE.stat().st_mode & 0o7777 == 0o700
+        self.assert_queue_is_of("dovecot")
         assert not run("dpkg", "--verify", NAME)
 
     def an_admin_adds_an_endpoint(self):
@@ -256,7 +259,7 @@ class Trial:
         (host.CONF_D / "95-trial.conf").write_text(
             "service http-notify {\n user = games\n}\n")
         apt("install", self.current)
-        assert QUEUE.owner() == "games"
+        self.assert_queue_is_of("games")
         wait_for(host.service_runs, what="the service")
         run("doveadm", "http-notify", "status")
         self.log.assert_no_trouble()
