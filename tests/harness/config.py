@@ -172,6 +172,14 @@ auth_mechanisms = plain
         """A userdb from a passwd-file."""
         return block("userdb", "driver = passwd-file", "args = %s" % path)
 
+    def logins_of(self, path):
+        """A passdb from a passwd-file."""
+        return block("passdb", "driver = passwd-file", "args = %s" % path)
+
+    def proxied_by(self, path):
+        """A proxy, as path.imap and path.lmtp say, passwd-files."""
+        return self.logins_of("%s.%%s" % path) + "lmtp_proxy = yes\n"
+
     def clients_of_a_process(self, number):
         """For service { }: when its process ends. 0: never."""
         return "service_count = %d" % number
@@ -299,6 +307,12 @@ auth_mechanisms {{
 
     def users_of(self, path):
         return block("userdb passwd-file", "passwd_file_path = %s" % path)
+
+    def logins_of(self, path):
+        return block("passdb passwd-file", "passwd_file_path = %s" % path)
+
+    def proxied_by(self, path):
+        return self.logins_of("%s.%%{protocol}" % path) + "lmtp_proxy = yes\n"
 
     def clients_of_a_process(self, number):
         return "restart_request_count = %s" % (number or "unlimited")
