@@ -418,6 +418,9 @@ def test_queue_directory_trouble_says_what_to_do(endpoint, trouble):
 
 
 def fsyncs_of_deliveries(dovecot, count):
+    # it has made its queue
+    dovecot.deliver("bob", message())
+    dovecot.wait_queue_empty()
     trace = dovecot.dir / "trace"
     strace = subprocess.Popen(
         ["strace", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o",
