@@ -1,7 +1,8 @@
-# Sourced by try.sh and run.sh: installs what is missing and builds.
+# Sourced by the scripts here: installs what is missing and builds.
 #
 #   begin NAME                sets top and work
 #   prepare NAME PACKAGE...   sets build and stage as well
+#   check TEXT COMMAND...     one test, one line; counts passed and failed
 #
 # work is a temporary directory, removed at exit; stage is one in it, with what
 # "make install" installs.
@@ -43,6 +44,22 @@ install_missing() {
 	if test $status != 0; then
 		tail -20 "$work/apt.log" >&2
 		die "Packages could not be installed:$missing"
+	fi
+}
+
+passed=0
+failed=0
+
+check() {
+	what=$1
+	shift
+	if "$@" </dev/null >"$work/check.log" 2>&1; then
+		echo "ok      $what"
+		passed=$((passed + 1))
+	else
+		tail -60 "$work/check.log"
+		echo "FAILED  $what"
+		failed=$((failed + 1))
 	fi
 }
 

@@ -60,23 +60,6 @@ esac
 prepare http-notify-run $TEST_PACKAGES $(test -n "$short" ||
 	echo clang libclang-rt-dev llvm xz-utils valgrind)
 
-passed=0
-failed=0
-
-# One test: a name and a command.
-check() {
-	what=$1
-	shift
-	if "$@" </dev/null >"$work/check.log" 2>&1; then
-		echo "ok      $what"
-		passed=$((passed + 1))
-	else
-		tail -60 "$work/check.log"
-		echo "FAILED  $what"
-		failed=$((failed + 1))
-	fi
-}
-
 # A build in a directory of its own, with configure's -Wall -Wextra and more.
 without_warnings() {
 	mkdir "$work/$1" &&
