@@ -21,6 +21,10 @@ http_notify_event_message_save(struct push_notification_txn *ptxn,
 	struct http_notify_message *message;
 	const char *user;
 
+	if (config == NULL) {
+		/* for the driver "dlog", which asks for all events there are */
+		return;
+	}
 	if (push_notification_txn_msg_get_eventdata(msg, EVENT_NAME) != NULL) {
 		/* another driver of this user was first */
 		return;
