@@ -6,7 +6,7 @@
    directory: dovecot-2.3/ and dovecot-2.4/ each have what these promise, and
    configure chooses. */
 
-#if DOVECOT_PREREQ(2, 4, 0)
+#if DOVECOT_VERSION_MINOR >= 4
 
 /* Settings, as messages name them. */
 #define SETTING_ATTRIBUTE_DICT "mail_attribute { dict }"

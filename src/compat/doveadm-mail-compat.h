@@ -10,7 +10,7 @@
    Dovecot prints a column with the user if there may be several. These commands
    have it in any case, so that what reads the output may rely on it:
    _print_username() is what init() calls before other headers. */
-#if DOVECOT_PREREQ(2, 4, 0)
+#if DOVECOT_VERSION_MINOR >= 4
 
 #define DOVEADM_MAIL_CMD_INIT(name) \
 	name(struct doveadm_mail_cmd_context *_ctx)

@@ -16,7 +16,7 @@ struct http_notify_driver_settings {
 
 /* Dovecot's push_notification_driver_vfuncs.init() with the parameters user,
    pool, context, error_r, and config: what leads to the settings. */
-#if DOVECOT_PREREQ(2, 4, 0)
+#if DOVECOT_VERSION_MINOR >= 4
 /* the name of push_notification name { } */
 typedef const char http_notify_driver_config;
 #define HTTP_NOTIFY_DRIVER_INIT(name) \
