@@ -1,6 +1,5 @@
 #include "lib.h"
 #include "eacces-error.h"
-#include "file-lock.h"
 #include "hex-binary.h"
 #include "read-full.h"
 
@@ -20,6 +19,7 @@
 /* How long a service that was just started waits for its predecessor, which
    Dovecot has told to stop. */
 #define LOCK_TIMEOUT_SECS 10
+#define LOCK_RETRY_USECS (10*1000)
 /* An admin's sqlite3 shell may lock the queue for a moment. */
 #define BUSY_MSECS 200
 
@@ -152,11 +152,10 @@ static int queue_db_open_time(struct queue_db *db, const char **error_r)
 static int queue_db_open_lock(struct queue_db *db, const char *directory,
 			      const char **error_r)
 {
-	struct file_lock_settings set = {
-		.lock_method = FILE_LOCK_METHOD_FCNTL,
-	};
+	const struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	const char *path = t_strconcat(directory, "/"LOCK_FNAME, NULL);
-	int ret;
+	int64_t deadline = http_notify_monotonic_msecs() +
+		LOCK_TIMEOUT_SECS*1000;
 
 	db->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (db->lock_fd == -1) {
@@ -168,13 +167,22 @@ static int queue_db_open_lock(struct queue_db *db, const char *directory,
 			"the service runs as)", reason);
 		return -1;
 	}
-	ret = file_wait_lock(db->lock_fd, path, F_WRLCK, &set,
-			     LOCK_TIMEOUT_SECS, &db->lock, error_r);
-	if (ret == 0) {
-		*error_r = t_strdup_printf("another process has locked %s for "
-			"over %u seconds", path, LOCK_TIMEOUT_SECS);
+	/* Dovecot's own function for this is not the same in 2.3.16. */
+	while (fcntl(db->lock_fd, F_SETLK, &lock) < 0) {
+		if (errno != EAGAIN && errno != EACCES) {
+			*error_r = t_strdup_printf("fcntl(%s) failed: %m",
+						   path);
+			return -1;
+		}
+		if (http_notify_monotonic_msecs() >= deadline) {
+			*error_r = t_strdup_printf("another process has locked "
+				"%s for over %u seconds", path,
+				LOCK_TIMEOUT_SECS);
+			return -1;
+		}
+		usleep(LOCK_RETRY_USECS);
 	}
-	return ret > 0 ? 0 : -1;
+	return 0;
 }
 
 static int queue_db_open_schema(struct queue_db *db, const char **error_r)
@@ -278,8 +286,6 @@ void queue_db_close(struct queue_db *db)
 {
 	(void)sqlite3_close(db->sqlite);
 	db->sqlite = NULL;
-	if (db->lock != NULL)
-		file_unlock(&db->lock);
 	i_close_fd(&db->lock_fd);
 	i_free(db->path);
 }

@@ -9,7 +9,6 @@ struct queue_db {
 	char *path;
 	sqlite3 *sqlite;
 	int lock_fd;
-	struct file_lock *lock;
 	/* what the queue's time is ahead of the monotonic clock, in seconds */
 	int64_t time_offset;
 };
