@@ -8,9 +8,6 @@
 #include "compat.h"
 #include "options.h"
 
-/* An attempt that may take longer than this is not an attempt any more. */
-#define MAX_TIMEOUT_MSECS (10*60*1000)
-
 const char *http_notify_url_mask(const char *url)
 {
 	const char *begin, *end;
@@ -157,7 +154,7 @@ parse_option(const char *name, const char *value, pool_t pool,
 		return check_url(value, error_r);
 	}
 	if (strcmp(name, "timeout_msecs") == 0) {
-		return parse_uint(value, 1, MAX_TIMEOUT_MSECS,
+		return parse_uint(value, 1, HTTP_NOTIFY_MAX_TIMEOUT_MSECS,
 				  &options->timeout_msecs, error_r);
 	}
 	if (strcmp(name, "max_age") == 0) {
@@ -272,11 +269,9 @@ int http_notify_options_check(const struct http_notify_options *options,
 	    check_string(names->netrc_file, options->netrc_file, check_path,
 			 error_r) < 0)
 		return -1;
-	if (options->timeout_msecs == 0 ||
-	    options->timeout_msecs > MAX_TIMEOUT_MSECS) {
-		*error_r = t_strdup_printf("%s=%u ms: must be from 1 to %u ms",
-			names->timeout, options->timeout_msecs,
-			MAX_TIMEOUT_MSECS);
+	if (options->timeout_msecs == 0) {
+		*error_r = t_strdup_printf("%s=0: must be longer than 0",
+					   names->timeout);
 		return -1;
 	}
 	if (check_max_age(options->max_age_secs, &error) < 0) {

@@ -9,6 +9,8 @@ struct http_url;
 #define HTTP_NOTIFY_NO_MAX_RETRIES UINT_MAX
 
 #define HTTP_NOTIFY_DEFAULT_TIMEOUT_MSECS 2000
+/* An attempt that may take longer than this is not an attempt any more. */
+#define HTTP_NOTIFY_MAX_TIMEOUT_MSECS (10*60*1000)
 #define HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS (60*60)
 #define HTTP_NOTIFY_DEFAULT_CACHE_LIFETIME_SECS 60
 

@@ -149,7 +149,10 @@ void http_notify_endpoint_settings_get_options(
 	i_zero(options_r);
 	options_r->url = value_or_null(set->push_notification_ox_url);
 	options_r->standby_url = value_or_null(set->http_notify_standby_url);
-	options_r->timeout_msecs = set->http_client_request_timeout_msecs;
+	/* More is no error: it may be meant for other HTTP clients of Dovecot's,
+	   and doveconf checks it there, too. */
+	options_r->timeout_msecs = I_MIN(set->http_client_request_timeout_msecs,
+					 HTTP_NOTIFY_MAX_TIMEOUT_MSECS);
 	options_r->max_age_secs = set->http_notify_max_age_secs;
 	options_r->max_retries = set->http_notify_max_retries;
 	options_r->netrc_file = value_or_null(set->http_notify_netrc_file);

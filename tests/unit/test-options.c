@@ -537,9 +537,7 @@ static void test_bad_value_is_said_by_its_name(void **state ATTR_UNUSED)
 	assert_contains(check_error(&options), ": is longer than 2048 bytes");
 	options = good;
 	options.timeout_msecs = 0;
-	assert_contains(check_error(&options), "the_timeout=0 ms: must");
-	options.timeout_msecs = 10*60*1000 + 1;
-	assert_contains(check_error(&options), "the_timeout=600001 ms: must");
+	assert_contains(check_error(&options), "the_timeout=0: must");
 	options = good;
 	options.max_age_secs = 0;
 	assert_contains(check_error(&options), "the_max_age=0: must");
