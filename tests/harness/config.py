@@ -114,6 +114,12 @@ auth_mechanisms = plain
                     for option, value in driver.options.items()))
             for number, driver in enumerate(drivers, 1)))
 
+    def dlog_and(self, driver):
+        """Dovecot's own driver dlog before another one."""
+        return self.plugin_settings(
+            "%s = dlog" % self.name(1),
+            "%s = ox:url=%s" % (self.name(2), self._quote(driver.url)))
+
     @staticmethod
     def _quote(value):
         # but for a variable
@@ -275,6 +281,10 @@ auth_mechanisms {{
             user: {self.field(option): value
                    for option, value in self._values(driver).items()}
             for user, driver in users.items()}
+
+    def dlog_and(self, driver):
+        return block("push_notification dlog",
+                     "push_notification_driver = dlog") + self.drivers(driver)
 
     def plugin_settings(self, *lines):
         return "\n".join(lines) + "\n"

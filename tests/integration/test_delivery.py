@@ -319,3 +319,15 @@ def test_the_mailbox_formats_agree_on_uid_and_unseen(endpoint):
                     .endswith(b"(UIDNEXT 4 UNSEEN 3)")
 
 
+def test_driver_that_asks_for_all_events(endpoint):
+    """Dovecot's dlog, with no configuration of theirs."""
+    with running_dovecot(
+            extra=config.dlog_and(driver(endpoint))) as dovecot:
+        dovecot.deliver("bob", message("Not registered"))
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message("Registered"))
+        request, = endpoint.wait(1)
+        assert request.body["subject"] == "Registered"
+        assert not dovecot.log_lines("Error:")
+        assert not dovecot.log_lines("Panic:")
+        assert not dovecot.log_lines("Fatal:")
