@@ -5,6 +5,7 @@
 
 #include "admin.h"
 #include "admin-protocol.h"
+#include "clock-steps.h"
 #include "delivery.h"
 #include "handoff.h"
 #include "intake.h"
@@ -87,6 +88,7 @@ static void main_open_queue(struct http_notify_service_settings *set)
 
 static void main_init(struct http_notify_service_settings *set)
 {
+	clock_steps_init();
 	sender = sender_init(&set->tls,
 			     "dovecot-http-notify/"HTTP_NOTIFY_VERSION);
 	main_open_queue(set);
@@ -99,6 +101,7 @@ static void main_deinit(void)
 	timeout_remove(&to_open);
 	if (intake != NULL)
 		intake_linger(intake, LINGER_MSECS);
+	clock_steps_deinit();
 	sender_deinit(&sender);
 	if (intake != NULL) {
 		admin_deinit(&admin);
