@@ -9,21 +9,35 @@
 /* of the built-in driver, in later versions */
 #define OX_FILTER_NAME "push_notification_ox"
 
+/* A filter for each event, since Dovecot 2.4.0 takes no more. */
+static struct event *
+filter_event_create(struct event *parent, const char *filter_name)
+{
+	struct event *event = event_create(parent);
+
+	event_set_ptr(event, SETTINGS_EVENT_FILTER_NAME,
+		      p_strdup(event_get_pool(event), filter_name));
+	return event;
+}
+
 static int
 endpoint_settings_get(struct event *parent, const char *name,
 		      const struct http_notify_endpoint_settings **set_r,
 		      const char **error_r)
 {
-	struct event *event = event_create(parent);
+	struct event *name_event, *ox_event, *event;
 	int ret;
 
-	settings_event_add_list_filter_name(event,
-		PUSH_NOTIFICATION_SETTINGS_FILTER_NAME, name);
-	settings_event_add_filter_name(event, OX_FILTER_NAME);
-	settings_event_add_filter_name(event, HTTP_NOTIFY_SETTINGS_FILTER_NAME);
+	name_event = filter_event_create(parent, t_strconcat(
+		PUSH_NOTIFICATION_SETTINGS_FILTER_NAME"/",
+		settings_section_escape(name), NULL));
+	ox_event = filter_event_create(name_event, OX_FILTER_NAME);
+	event = filter_event_create(ox_event, HTTP_NOTIFY_SETTINGS_FILTER_NAME);
 	ret = settings_get(event, &http_notify_endpoint_setting_parser_info, 0,
 			   set_r, error_r);
 	event_unref(&event);
+	event_unref(&ox_event);
+	event_unref(&name_event);
 	return ret;
 }
 

@@ -38,7 +38,7 @@ get_dict_settings(struct event *parent, struct protocol_settings *set_r,
 	const struct dict_settings *set;
 	int ret;
 
-	settings_event_add_filter_name(event, "mail_attribute");
+	event_set_ptr(event, SETTINGS_EVENT_FILTER_NAME, "mail_attribute");
 	ret = settings_get(event, &dict_setting_parser_info, GET_FLAGS,
 			   &set, error_r);
 	event_unref(&event);
