@@ -247,8 +247,9 @@ check_lines(struct check_cmd_context *ctx, struct mail_user *user,
 		check_row(ctx, line->setting, line->error);
 		if (line->error != NULL || ctx->client == NULL)
 			continue;
-		if (value == NULL || doveadm_http_notify_get_user(line, user, value,
-				&registered, &error) < 0)
+		if (value == NULL ||
+		    doveadm_http_notify_get_user(line, user, value,
+						 &registered, &error) < 0)
 			registered = "0@0";
 		T_BEGIN {
 			check_endpoint(ctx, line, registered);

@@ -101,7 +101,7 @@ test_send(struct test_cmd_context *ctx, struct mail_user *user,
 		return -1;
 	}
 	if (doveadm_http_notify_get_user(line, user, value, &notification->user,
-			       error_r) < 0)
+					 error_r) < 0)
 		return -1;
 	if (ctx->client == NULL) {
 		*error_r = ctx->client_error;
@@ -131,7 +131,8 @@ test_run(struct test_cmd_context *ctx, struct mail_user *user,
 	int ret;
 
 	t_array_init(&lines, 4);
-	if (user_lines_get(user, ctx->set.source, user->pool, &lines, &error) < 0) {
+	if (user_lines_get(user, ctx->set.source, user->pool, &lines,
+			   &error) < 0) {
 		i_error("%s", error);
 		return -1;
 	}

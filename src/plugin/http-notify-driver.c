@@ -81,7 +81,8 @@ http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 
 	config = p_new(dtxn->ptxn->pool,
 		       struct http_notify_event_message_config, 1);
-	config->registration_lifetime_secs = duser->set.options.cache_lifetime_secs;
+	config->registration_lifetime_secs =
+		duser->set.options.cache_lifetime_secs;
 	config->event = duser->event;
 	push_notification_event_init(dtxn, http_notify_event_message.name,
 				     config, duser->event);

@@ -21,8 +21,9 @@ void delivery_deinit(struct delivery **delivery);
 
 /* Find or make the endpoint that these options name. Options other than the
    URLs, and passwords in these, are taken over from the latest caller.
-   Returns 0 with the endpoint, and how long its notifications may wait, or -1 and error_r, which has no secrets in it: the
-   options are not valid, or there is no room in the queue. */
+   Returns 0 with the endpoint, and how long its notifications may wait, or -1
+   and error_r, which has no secrets in it: the options are not valid, or there
+   is no room in the queue. */
 int delivery_endpoint_get(struct delivery *delivery,
 			  const char *const *option_words,
 			  struct endpoint **ep_r, unsigned int *max_age_secs_r,

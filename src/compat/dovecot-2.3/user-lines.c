@@ -42,7 +42,8 @@ int user_lines_get(struct mail_user *user,
 
 	/* Dovecot stops at the first number that is not there */
 	for (i = 2; (value = setting_get(user, source->plugin_envs,
-					  setting)) != NULL && *value != '\0'; i++) {
+					 setting)) != NULL &&
+	     *value != '\0'; i++) {
 		if (str_begins(value, DRIVER_PREFIX)) {
 			line = array_append_space(lines);
 			line->setting = setting;
