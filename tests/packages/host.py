@@ -24,6 +24,7 @@ MESSAGE = ("From: Alice <alice@example.org>\r\nSubject: %s\r\n\r\n"
 # and our service when a test stops the endpoint.
 EXPECTED = re.compile("Killed with signal 15|SIGHUP received|"
                       "userdb lookup|Failed to lookup user|"
+                      "auth-worker: Aborted USER request|"
                       "stats-writer .*Timeout waiting for handshake|"
                       "Endpoint [^ ]* is down")
 
