@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Makes ./configure from a checkout.
 set -e
 cd "$(dirname "$0")"

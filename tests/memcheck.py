@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """One lmtp process makes 10,000 deliveries under valgrind's memcheck, each of
 which hands off a notification: nothing is found, nothing leaks, and the memory
 in use does not grow from one message to the next.
@@ -14,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from harness.config import Driver
+from harness.config import Driver, block, config
 from harness.dovecot import Dovecot, message
 from harness.endpoint import Endpoint
 from harness.install import install
@@ -32,11 +33,8 @@ GDB=1 exec valgrind --log-file={findings} --suppressions={suppressions} \\
     --vgdb-prefix={findings}.vgdb /usr/lib/dovecot/lmtp "$@"
 """
 
-CONFIG = """
-service lmtp {
-  process_limit = 1
-}
-"""
+CONFIG = block("service lmtp", "process_limit = 1",
+               config.clients_of_a_process(0))
 
 
 def lmtp_pid(dovecot):
@@ -83,10 +81,7 @@ def run(directory, stage, endpoint):
     wrapper.chmod(0o755)
     (directory / "dovecot").mkdir()
     dovecot = Dovecot(directory / "dovecot", stage, wrappers=wrappers)
-    dovecot.configure(
-        Driver(endpoint.url),
-        # valgrind is slow
-        "http_notify_handoff_timeout = 60s", extra=CONFIG)
+    dovecot.configure(Driver(endpoint.url), extra=CONFIG)
     dovecot.start()
     try:
         for number, user in enumerate(USERS):
@@ -105,9 +100,10 @@ def run(directory, stage, endpoint):
         before, WARM_UP, after, DELIVERIES))
     assert "ERROR SUMMARY: 0 errors" in found, found
     assert len(endpoint.attempts) == DELIVERIES
-    # Far less than a pointer per message. With larger mailboxes Dovecot needs
-    # 8 kB more, with the plugin and without it.
-    assert after - before < 2 * (DELIVERIES - WARM_UP)
+    # Half a pointer per message. Dovecot's data stack keeps a block of the
+    # size that some message once needed, with the plugin and without it: 8 kB
+    # more on a quiet machine, 24 kB on a busy one.
+    assert after - before < 4 * (DELIVERIES - WARM_UP)
 
 
 def main():

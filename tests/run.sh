@@ -1,16 +1,23 @@
 #!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Runs every test, on a fresh Debian machine as well, as root:
 #
 #   sh tests/run.sh
-#   sh tests/run.sh --suite trixie
+#   sh tests/run.sh [--suite SUITE] PART...
 #
 # on the Dovecot of this machine, or on that of another Debian suite, in a
-# folder that suite.sh makes once a week. There, only what may come out
-# differently is run, as with --short: neither fuzzing, sanitizers, valgrind,
-# clang nor "make distcheck".
+# folder that suite.sh makes once a week. The parts, of which "--suite SUITE"
+# alone runs what may come out differently there, unit and integration:
 #
-# The last line says how many passed and failed. Each fuzz target runs for
-# HTTP_NOTIFY_FUZZ_SECONDS, 60 by default.
+#   unit         unit tests, and gcc's warnings
+#   clang        clang's warnings
+#   fuzzing      each target for HTTP_NOTIFY_FUZZ_SECONDS, 60 by default
+#   integration  integration tests
+#   dovecot      those of them that are about what Dovecot does
+#   sanitizers   those that are about what the programs are given, with sanitizers
+#   valgrind     10,000 deliveries by one lmtp process under valgrind
+#
+# The last line says how many passed and failed.
 . "$(dirname "$0")/prepare.sh"
 
 TEST_PACKAGES="libcmocka-dev python3 python3-pytest python3-pytest-xdist
@@ -20,72 +27,75 @@ TEST_PACKAGES="libcmocka-dev python3 python3-pytest python3-pytest-xdist
 	mount util-linux prometheus prometheus-node-exporter jq curl mandoc
 	man-db groff-base apparmor apparmor-profiles"
 
-# What git knows, or all there is in a tarball's directory but for its builds.
-copy_tree() {
-	mkdir "$work/tree" &&
-	cd "$top" &&
-	if test -e .git; then
-		git -c safe.directory=* ls-files --cached --others \
-			--exclude-standard -z >"$work/files"
-	else
-		find . -path ./build -prune -o ! -type d -print0 >"$work/files"
-	fi &&
-	tar -c --null -T "$work/files" | tar -x -C "$work/tree"
-}
-
-# Becomes the tests in a folder with a suite.
+# Becomes the parts $2... in a folder with suite $1.
 in_suite() {
 	begin http-notify-suite
-	install_missing debootstrap util-linux $(test ! -e "$top/.git" || echo git)
+	install_missing debootstrap util-linux
 	echo "Debian $1"
 	folder=$(sh "$top/tests/suite.sh" folder "$1" tests $BUILD_PACKAGES \
 		$DOVECOT_PACKAGES $TEST_PACKAGES 2>"$work/folder.log") || {
 		tail -20 "$work/folder.log" >&2
 		die "There is no folder with Debian $1"
 	}
-	quietly copy copy_tree
-	sh "$top/tests/suite.sh" run "$folder" "$work" \
-		sh "$work/tree/tests/run.sh" --short
+	copy_tree
+	shift
+	attend sh "$top/tests/suite.sh" run "$folder" "$work" \
+		sh "$work/tree/tests/run.sh" "$@"
 	exit
 }
 
-short=
-case "$#:$1" in
-0:) ;;
-1:--short) short=yes ;;
-2:--suite) in_suite "$2" ;;
-*) die "usage: sh tests/run.sh [--short | --suite SUITE]" ;;
-esac
-
-prepare http-notify-run $TEST_PACKAGES $(test -n "$short" ||
-	echo clang libclang-rt-dev llvm xz-utils valgrind)
-
-# A build in a directory of its own, with configure's -Wall -Wextra and more.
-without_warnings() {
-	mkdir "$work/$1" &&
-	cd "$work/$1" &&
-	CC=$1 "$top/configure" &&
-	make -j2 2>"$work/warnings" &&
-	make -C tests/unit -j2 check TESTS= 2>>"$work/warnings" || return 1
-	cat "$work/warnings"
-	! grep -q 'warning:' "$work/warnings"
+# Is $1 to be run?
+has_part() {
+	case " $parts " in
+	*" $1 "*) ;;
+	*) return 1 ;;
+	esac
 }
 
-distcheck() {
-	mkdir "$work/dist" &&
-	cd "$work/dist" &&
-	"$top/configure" &&
-	make -j2 distcheck
+suite=
+if test "$1" = --suite && test $# -ge 2; then
+	suite=$2
+	shift 2
+fi
+for part; do
+	case $part in
+	unit|clang|fuzzing|integration|dovecot|sanitizers|valgrind) ;;
+	*) die "usage: sh tests/run.sh [--suite SUITE] [unit|clang|fuzzing|integration|dovecot|sanitizers|valgrind]..." ;;
+	esac
+done
+test -z "$suite" || in_suite "$suite" ${@:-unit integration}
+parts=${*:-unit clang fuzzing integration sanitizers valgrind}
+
+prepare http-notify-run $TEST_PACKAGES \
+	$(! has_part clang || echo clang) \
+	$(! has_part fuzzing || echo clang libclang-rt-dev llvm) \
+	$(! has_part valgrind || echo valgrind)
+
+# What the compiler has said, with configure's -Wall -Wextra and more.
+without_warnings() {
+	! grep -A 4 'warning:' "$@"
+}
+
+# A build in a directory of its own.
+clang_without_warnings() {
+	mkdir "$work/clang" &&
+	cd "$work/clang" &&
+	CC=clang "$top/configure" &&
+	make -j2 2>"$work/clang.log" &&
+	make -C tests/unit -j2 check TESTS= 2>>"$work/clang.log" &&
+	without_warnings "$work/clang.log"
 }
 
 # The fuzz targets, in a build directory of their own.
 fuzz_build() {
-	mkdir "$work/fuzz" &&
-	cd "$work/fuzz" &&
-	"$top/configure" CC=clang CFLAGS="-g -O1 -fno-sanitize-recover=all \
--fsanitize=fuzzer-no-link,address,undefined" &&
-	make -C src/lib -j2 &&
-	make -C tests/fuzz -j2 fuzz
+	mkdir "$work/fuzz"
+	cd "$work/fuzz"
+	quietly fuzz-configure "$top/configure" CC=clang \
+		CFLAGS="-g -O1 -fno-sanitize-recover=all \
+-fsanitize=fuzzer-no-link,address,undefined"
+	quietly fuzz-make make -C src -j2 SUBDIRS='lib settings mail'
+	quietly fuzz-make make -C tests/fuzz -j2 fuzz
+	cd "$top"
 }
 
 # Becomes one of them.
@@ -168,12 +178,12 @@ unit_tests() {
 	quietly unit make -C "$build" check TESTS=
 	for program in "$build"/tests/unit/test-*; do
 		test -x "$program" && test ! -d "$program" || continue
-		"$program" </dev/null >"$work/unit.log" 2>&1
+		"$program" </dev/null >"$work/program.log" 2>&1
 		status=$?
-		ok=$(grep -c '^\[       OK \]' "$work/unit.log")
-		bad=$(grep -c '^\[  FAILED  \] [^0-9]' "$work/unit.log")
+		ok=$(grep -c '^\[       OK \]' "$work/program.log")
+		bad=$(grep -c '^\[  FAILED  \] [^0-9]' "$work/program.log")
 		if test $status != 0; then
-			grep -v '^\[ *\(OK\|RUN\)' "$work/unit.log"
+			grep -v '^\[ *\(OK\|RUN\)' "$work/program.log"
 			# it may have ended before it could count
 			test "$bad" != 0 || bad=1
 		fi
@@ -185,16 +195,17 @@ unit_tests() {
 
 fuzzing() {
 	echo "Fuzzing"
-	quietly fuzz-build fuzz_build
-	trap 'kill $first $second 2>/dev/null; wait; rm -rf "$work"' EXIT
+	fuzz_build
 	# two at a time
 	for targets in "handoff notification" "options registration" admin; do
 		set -- $targets
 		fuzz "$1" & first=$!
-		test -z "$2" || { fuzz "$2" & second=$!; }
+		children=$first
+		test -z "$2" || { fuzz "$2" & children="$first $!"; }
+		second=$!
 		fuzz_check "$1" $first
 		test -z "$2" || fuzz_check "$2" $second
-		first= second=
+		children=
 	done
 }
 
@@ -207,7 +218,7 @@ integration() {
 	(cd "$top/tests/integration" &&
 	env PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work" "$@" \
 		/usr/bin/python3 -m pytest -p no:cacheprovider -q -rs \
-		--numprocesses=3 --dist=loadfile \
+		--numprocesses=4 --dist=loadfile \
 		--basetemp="$work/pytest" $files </dev/null 2>&1) |
 		tee "$work/pytest.log"
 	# such as "1 failed, 92 passed, 1 error in 124.55s (0:02:04)"
@@ -223,39 +234,59 @@ integration() {
 	failed=$((failed + ${bad:-0} + ${errors:-0}))
 }
 
+# What makes pytest leave out all files but those of these names, a|b|c. Named
+# files would be run where they can't, too.
+only() {
+	cd "$top/tests/integration" &&
+		ls test_*.py | grep -vxE "test_($1).py" | sed 's/^/--ignore=/'
+}
+
 count() {
 	echo " $summary" | sed -n "s/.* \([0-9][0-9]*\) $1.*/\1/p"
 }
 
 # Once more, with the service, and lmtp, imap and dovecot-lda with the plugin,
-# which end by looking for leaks. Not those of other programs, nor those that
-# take the time of clocks, of kills and of outages: they are about when
-# something happens.
+# which end by looking for leaks. Other tests are about other programs, or about
+# when something happens.
 sanitizers() {
 	echo "Sanitizers"
 	check "a build with address and undefined behaviour sanitizer" \
 		build_with_sanitizers
 	check "unit tests in it" make -C "$asan/tests/unit" -j2 check
 	wrap_for_sanitizers
-	integration "$(printf ' --ignore=test_%s.py' answers clock crash \
-		disk doveadm isolation listener listener_cyrus standby)" \
+	given="delivery|driver_lines|handoff_socket|hostile|options|tls|upgrade"
+	integration "$(only "$given")" \
 		HTTP_NOTIFY_STAGE="$asan/stage" \
 		HTTP_NOTIFY_WRAPPERS="$asan/wrappers" \
 		HTTP_NOTIFY_FINDINGS="$asan/findings"
 }
 
-unit_tests
-echo "Builds"
-check "no warnings from gcc" without_warnings gcc
-if test -z "$short"; then
-	check "no warnings from clang" without_warnings clang
-	check "make distcheck" distcheck
+if has_part unit; then
+	unit_tests
+	check "no warnings from gcc" \
+		without_warnings "$work/make.log" "$work/unit.log"
+fi
+if has_part clang; then
+	check "no warnings from clang" clang_without_warnings
+fi
+if has_part fuzzing; then
 	fuzzing
 fi
-echo "Integration tests"
-integration . HTTP_NOTIFY_STAGE="$stage"
-if test -z "$short"; then
+if has_part integration; then
+	echo "Integration tests"
+	integration . HTTP_NOTIFY_STAGE="$stage"
+fi
+if has_part dovecot; then
+	echo "Integration tests about Dovecot"
+	about="delivery|deployment_.*|doveadm.*|driver_lines|handoff_socket"
+	about="$about|hostile|listener|loading|manuals|options|secrets|service"
+	integration "$(only "$about|settings|tls|upgrade")" \
+		HTTP_NOTIFY_STAGE="$stage"
+fi
+if has_part sanitizers; then
 	sanitizers
+fi
+if has_part valgrind; then
 	check "10000 deliveries by one lmtp process under valgrind" \
 		env PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work" \
 		/usr/bin/python3 "$top/tests/memcheck.py" "$stage"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "istream.h"
 #include "net.h"
@@ -8,6 +9,7 @@
 
 #include "admin-client.h"
 #include "admin-protocol.h"
+#include "doveadm-http-notify.h"
 #include "monotonic.h"
 #include "version-compat.h"
 
@@ -33,9 +35,11 @@ admin_client_init(const char *base_dir, const char **error_r)
 
 	fd = net_connect_unix(path);
 	if (fd == -1) {
-		*error_r = t_strdup_printf("connect(%s) failed: %m", path);
+		*error_r = t_strdup_printf("connect(%s) failed: %m (%s)", path,
+			doveadm_http_notify_connect_hint());
 		return NULL;
 	}
+	fd_close_on_exec(fd, TRUE);
 	net_set_nonblock(fd, TRUE);
 	client = i_new(struct admin_client, 1);
 	client->path = i_strdup(path);

@@ -1,10 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* doveadm http-notify check: every link of the chain from a delivery to the
-   endpoint, and how to mend the one that is broken */
+   endpoint, and how to fix the one that is broken */
 #include "lib.h"
 #include "array.h"
-#include "mail-namespace.h"
 #include "mail-storage.h"
+#include "mail-user.h"
+#include "master-service.h"
 #include "net.h"
+#include "path-util.h"
 #include "str.h"
 #include "str-sanitize.h"
 #include "doveadm-print.h"
@@ -12,16 +15,21 @@
 
 #include "admin-client.h"
 #include "admin-protocol.h"
-#include "compat.h"
+#include "setting-names.h"
+#include "config-files.h"
 #include "doveadm-http-notify.h"
 #include "doveadm-mail-compat.h"
 #include "handoff.h"
+#include "handoff-try.h"
 #include "metadata.h"
 #include "notification.h"
 #include "protocol-settings.h"
 #include "registration.h"
+#include "service-cmd.h"
 #include "user-lines.h"
 
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* one that is told from others also by a remote doveadm */
@@ -29,70 +37,130 @@
 /* How long to wait for the service to answer, beyond the endpoint's own
    timeout. */
 #define TIMEOUT_MSECS (10*1000)
+/* Longest detail, in bytes: it ends with what to do. */
+#define DETAIL_MAX 1024
 
 struct check_cmd_context {
-	struct doveadm_mail_cmd_context ctx;
+	struct service_cmd cmd;
 	/* where OX connects from, if that is of matter */
 	struct ip_addr remote_ip;
 
 	bool settings_read;
 	/* NULL = they could be read */
 	const char *settings_error;
+	/* NULL = Dovecot runs with the configuration as it is now */
+	const char *config_error;
 	struct protocol_settings lmtp, lda, imap;
 
-	/* of the current user: a connection to the service, or why there is
-	   none */
-	struct admin_client *client;
-	const char *service_error;
+	/* of the current user: what dovecot-lda gets when it connects to the
+	   service, an errno */
+	int lda_errno;
 };
 
 static void
-check_row(struct check_cmd_context *ctx, const char *link, const char *error)
+check_print(const char *link, const char *result, const char *detail)
 {
 	doveadm_print(link);
-	doveadm_print(error == NULL ? "ok" : "fail");
-	doveadm_print(error == NULL ? "" : str_sanitize(error, 512));
+	doveadm_print(result);
+	doveadm_print(str_sanitize(detail, DETAIL_MAX));
+}
+
+/* It is well, and something is to be known about it. */
+static void check_row_ok(const char *link, const char *note)
+{
+	check_print(link, "ok", note);
+}
+
+/* It is well if there is no error. */
+static void
+check_row(struct check_cmd_context *ctx, const char *link, const char *error)
+{
+	if (error == NULL) {
+		check_row_ok(link, "");
+		return;
+	}
+	check_print(link, "fail", error);
 	/* doveadm's HTTP API answers an exit code instead of the rows */
-	if (error != NULL &&
-	    ctx->ctx.cctx->conn_type != DOVEADM_CONNECTION_TYPE_HTTP)
-		ctx->ctx.exit_code = EXIT_NOT_WELL;
+	if (ctx->cmd.ctx.cctx->conn_type != DOVEADM_CONNECTION_TYPE_HTTP)
+		ctx->cmd.ctx.exit_code = EXIT_NOT_WELL;
 }
 
 /* Settings */
 
-static void
-check_plugins(struct check_cmd_context *ctx, const char *protocol,
-	      const struct protocol_settings *set)
+static const char *const needed_plugins[] = {
+	"notify", "push_notification", "http_notify"
+};
+
+static const char *missing_plugins(const char *const *plugins)
 {
-	static const char *const needed[] = {
-		"notify", "push_notification", "http_notify"
-	};
-	const char *path, *error = NULL;
 	string_t *missing = t_str_new(64);
 	unsigned int i;
 
-	for (i = 0; i < N_ELEMENTS(needed); i++) {
-		if (!str_array_find(set->mail_plugins, needed[i]))
-			str_printfa(missing, " %s", needed[i]);
+	for (i = 0; i < N_ELEMENTS(needed_plugins); i++) {
+		if (!str_array_find(plugins, needed_plugins[i]))
+			str_printfa(missing, " %s", needed_plugins[i]);
+	}
+	return str_c(missing);
+}
+
+static const char *
+plugins_error(const char *protocol, const struct protocol_settings *set,
+	      const char *const *plugins)
+{
+	const char *missing = missing_plugins(plugins), *path;
+
+	if (*missing != '\0' && *missing_plugins(set->mail_plugins) == '\0') {
+		return t_strdup_printf("the user's own mail_plugins, from the "
+			"userdb, lack%s: add it there, or let the userdb add "
+			"to what the configuration has", missing);
+	}
+	if (*missing != '\0') {
+		return t_strdup_printf("mail_plugins lacks%s: add it in "
+			"protocol %s { }", missing, protocol);
 	}
 	path = t_strconcat(set->mail_plugin_dir,
 			   "/lib22_http_notify_plugin.so", NULL);
-	if (str_len(missing) > 0) {
-		error = t_strdup_printf("mail_plugins lacks%s: add it in "
-			"protocol %s { }", str_c(missing), protocol);
-	} else if (access(path, R_OK) < 0) {
-		error = t_strdup_printf("%s can't be read: %m (is it installed "
+	if (access(path, R_OK) < 0) {
+		return t_strdup_printf("%s can't be read: %m (is it installed "
 			"for this Dovecot?)", path);
 	}
+	return NULL;
+}
+
+/* Returns whether its deliveries reach our plugin. */
+static bool
+check_plugins(struct check_cmd_context *ctx, struct mail_user *user,
+	      const char *protocol, const struct protocol_settings *set)
+{
+	const char *const *plugins, *error;
+
+	if (user_plugins_get(user, set, user->pool, &plugins, &error) == 0)
+		error = plugins_error(protocol, set, plugins);
 	check_row(ctx, t_strconcat("plugins of ", protocol, NULL), error);
+	return error == NULL;
+}
+
+static const char *dictionary_error(struct check_cmd_context *ctx)
+{
+	const char *lmtp = ctx->lmtp.attribute_dict;
+
+	if (lmtp == NULL) {
+		return SETTING_ATTRIBUTE_DICT" is not set: set it, for example "
+			"to "SETTING_ATTRIBUTE_DICT_EXAMPLE;
+	}
+	if (null_strcmp(lmtp, ctx->imap.attribute_dict) != 0 ||
+	    null_strcmp(lmtp, ctx->lda.attribute_dict) != 0) {
+		return SETTING_ATTRIBUTE_DICT" is not the same in protocol "
+			"imap { }, by which OX registers, and in protocol "
+			"lmtp { } and lda { }, which look there: set it once, "
+			"outside of protocol { }";
+	}
+	return NULL;
 }
 
 static void check_dictionary(struct check_cmd_context *ctx)
 {
-	check_row(ctx, "METADATA dictionary",
-		  ctx->lmtp.have_attribute_dict ? NULL :
-		  SETTING_ATTRIBUTE_DICT" is not set: set it, for example to "
-		  SETTING_ATTRIBUTE_DICT_EXAMPLE);
+	check_row(ctx, "METADATA dictionary", dictionary_error(ctx));
 }
 
 static void check_imap(struct check_cmd_context *ctx)
@@ -119,30 +187,27 @@ check_registration_form(struct mail_user *user, const char *value)
 			"or: doveadm http-notify register -u %s "
 			"<OX user>@<OX context>", user->username);
 	}
-	if (http_notify_registration_parse(value, &registered, &error) < 0) {
-		return t_strdup_printf("%s: %s", str_sanitize(value, 128),
-				       error);
-	}
-	if (!http_notify_registration_parse_ox(registered, &user_id,
-					       &context_id)) {
-		return t_strdup_printf("%s: OX takes <OX user>@<OX context>, "
-			"two numbers, and drops all else silently",
-			str_sanitize(value, 128));
-	}
-	return NULL;
+	if (http_notify_registration_is_of_ox(value, &user_id, &context_id))
+		return NULL;
+
+	value = doveadm_http_notify_quote(value, 128);
+	if (http_notify_registration_parse(value, &registered, &error) < 0)
+		return t_strdup_printf("%s: %s", value, error);
+	return t_strdup_printf("%s: OX takes <OX user>@<OX context>, two "
+		"numbers from 1 to 2147483647 without leading zeros, and "
+		"nothing before or after them; it drops others silently, or "
+		"takes them for somebody else's", value);
 }
 
 /* Returns the value, NULL if there is none. */
 static const char *
 check_registration(struct check_cmd_context *ctx, struct mail_user *user)
 {
-	struct mail_namespace *ns = mail_namespace_find_inbox(user->namespaces);
+	struct mailbox *inbox = http_notify_metadata_inbox(user, 0);
 	const char *value, *error;
-	struct mailbox *inbox;
 	int ret;
 
-	inbox = mailbox_alloc(ns->list, "INBOX", MAILBOX_FLAG_IGNORE_ACLS |
-			      MAILBOX_FLAG_ATTRIBUTE_SESSION);
+	/* what is wrong with it is a row */
 	if (mailbox_open(inbox) < 0) {
 		error = mailbox_get_last_internal_error(inbox, NULL);
 		check_row(ctx, "INBOX", error);
@@ -172,22 +237,37 @@ static const char *check_answer(unsigned int status, const char *reason)
 	switch (status) {
 	case 401:
 	case 403:
-		return t_strdup_printf("credentials refused: %s (mend login "
+		return t_strdup_printf("credentials refused: %s (fix login "
 			"and password in "SETTING_URL")", reason);
 	case 404:
-		return t_strdup_printf("no such path: %s (mend "SETTING_URL")",
+		return t_strdup_printf("no such path: %s (fix "SETTING_URL")",
 				       reason);
 	}
 	if (status == 0 && strstr(reason, "certificate") != NULL) {
-		return t_strdup_printf("%s (mend the certificate, or set "
+		return t_strdup_printf("%s (fix the certificate, or set "
 			"ssl_client_ca_file to what it is signed by)", reason);
 	}
 	return reason;
 }
 
+/* OX answers as if it had such a user. */
+static const char *
+endpoint_note(struct mail_user *user, const char *registered)
+{
+	uint32_t user_id, context_id;
+
+	if (!http_notify_registration_parse_ox(registered, &user_id,
+					       &context_id))
+		return "";
+	return t_strdup_printf("answers, and OX does so for any user: whether "
+		"it has user %u in context %u shows only: "
+		"doveadm http-notify test -u %s",
+		user_id, context_id, user->username);
+}
+
 static void
 check_endpoint(struct check_cmd_context *ctx, const struct user_line *line,
-	       const char *user)
+	       const char *user, const char *note)
 {
 	const struct http_notify_notification notification = {
 		/* OX answers with success to any event but messageNew, and
@@ -195,95 +275,194 @@ check_endpoint(struct check_cmd_context *ctx, const struct user_line *line,
 		.user = user, .event = "test", .folder = "INBOX"
 	};
 	string_t *body = t_str_new(256);
-	const char *const *row, *error;
+	const char *const *row, *link, *error;
 	unsigned int status;
 	uint64_t count;
 	int ret;
 
-	http_notify_notification_append_json(&notification, body);
+	if (http_notify_notification_append_json(&notification, body) < 0)
+		i_fatal_status(FATAL_OUTOFMEM, "JSON: out of memory");
 	const struct http_notify_admin_command command = {
 		.verb = HTTP_NOTIFY_ADMIN_PROBE,
 		.body = str_c(body),
 		.options = http_notify_options_export(&line->options)
 	};
 
-	admin_client_send(ctx->client, &command);
-	while ((ret = admin_client_read(ctx->client,
+	admin_client_send(ctx->cmd.client, &command);
+	while ((ret = admin_client_read(ctx->cmd.client,
 			line->options.timeout_msecs + TIMEOUT_MSECS,
 			HTTP_NOTIFY_ADMIN_REQUEST_COUNT, &row,
 			&count, &error)) > 0) {
 		if (str_to_uint(row[HTTP_NOTIFY_ADMIN_REQUEST_STATUS],
 				&status) < 0)
 			continue;
-		check_row(ctx, t_strconcat("endpoint ",
-				row[HTTP_NOTIFY_ADMIN_REQUEST_ENDPOINT], NULL),
-			  check_answer(status,
-				row[HTTP_NOTIFY_ADMIN_REQUEST_REASON]));
+		link = t_strconcat("endpoint ",
+				   row[HTTP_NOTIFY_ADMIN_REQUEST_ENDPOINT],
+				   NULL);
+		error = check_answer(status,
+				     row[HTTP_NOTIFY_ADMIN_REQUEST_REASON]);
+		if (error != NULL)
+			check_row(ctx, link, error);
+		else
+			check_row_ok(link, note);
 	}
 	if (ret < 0)
 		check_row(ctx, "endpoint", error);
 }
 
 static void
-check_lines(struct check_cmd_context *ctx, struct mail_user *user,
-	    const char *value)
+check_line(struct check_cmd_context *ctx, struct mail_user *user,
+	   const struct user_line *line, const char *protocol,
+	   const char *value)
 {
-	ARRAY_TYPE(user_line) lines;
-	const struct user_line *line;
 	const char *registered, *error;
 
+	check_row(ctx, t_strconcat(line->setting, protocol, NULL), line->error);
+	if (line->error != NULL || ctx->cmd.client == NULL)
+		return;
+	if (value == NULL ||
+	    doveadm_http_notify_get_user(line, user, value, &registered,
+					 &error) < 0) {
+		/* which the row of the registration says */
+		registered = "0@0";
+	}
+	T_BEGIN {
+		check_endpoint(ctx, line, registered,
+			       endpoint_note(user, registered));
+	} T_END;
+}
+
+/* Returns why there are none, or NULL. */
+static const char *
+get_lines(struct mail_user *user, const struct protocol_settings *set,
+	  ARRAY_TYPE(user_line) *lines)
+{
+	const char *error;
+
+	if (user_lines_get(user, set, user->pool, lines, &error) < 0)
+		return error;
+	return array_not_empty(lines) ? NULL :
+		"not set for this driver: "SETTING_DRIVER_EXAMPLE;
+}
+
+static bool
+is_one_of(const struct user_line *line, const ARRAY_TYPE(user_line) *lines)
+{
+	const struct user_line *other;
+
+	array_foreach(lines, other) {
+		if (strcmp(line->setting, other->setting) == 0 &&
+		    null_strcmp(line->error, other->error) == 0 &&
+		    null_strcmp(line->options.url, other->options.url) == 0)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* Those of dovecot-lda are shown where they are others. */
+static void
+check_lines(struct check_cmd_context *ctx, struct mail_user *user, bool lda,
+	    const char *value)
+{
+	static const char *const lda_name = " of lda";
+	const char *error, *lda_error = NULL;
+	ARRAY_TYPE(user_line) lines, lda_lines;
+	const struct user_line *line;
+
 	t_array_init(&lines, 4);
-	if (user_lines_get(user, ctx->lmtp.source, user->pool, &lines,
-			   &error) < 0) {
+	t_array_init(&lda_lines, 4);
+	error = get_lines(user, &ctx->lmtp, &lines);
+	if (error != NULL)
 		check_row(ctx, SETTING_DRIVER, error);
+	array_foreach(&lines, line)
+		check_line(ctx, user, line, "", value);
+
+	if (lda)
+		lda_error = get_lines(user, &ctx->lda, &lda_lines);
+	if (lda_error != NULL && null_strcmp(error, lda_error) != 0) {
+		check_row(ctx, t_strconcat(SETTING_DRIVER, lda_name, NULL),
+			  lda_error);
+	}
+	array_foreach(&lda_lines, line) {
+		if (!is_one_of(line, &lines))
+			check_line(ctx, user, line, lda_name, value);
+	}
+}
+
+/* Service */
+
+static void
+check_lda_handoff(struct check_cmd_context *ctx, struct mail_user *user)
+{
+	static const char *const link = "hand-off by lda";
+	const char *path;
+
+	if (ctx->lda_errno == 0) {
+		check_row(ctx, link, NULL);
 		return;
 	}
-	if (array_is_empty(&lines)) {
-		check_row(ctx, SETTING_DRIVER, "not set for this driver: "
-			  SETTING_DRIVER_EXAMPLE);
-		return;
-	}
-	array_foreach(&lines, line) {
-		check_row(ctx, line->setting, line->error);
-		if (line->error != NULL || ctx->client == NULL)
-			continue;
-		if (value == NULL ||
-		    doveadm_http_notify_get_user(line, user, value,
-						 &registered, &error) < 0)
-			registered = "0@0";
-		T_BEGIN {
-			check_endpoint(ctx, line, registered);
-		} T_END;
-	}
+	path = t_strconcat(ctx->cmd.ctx.set->base_dir,
+			   "/"HTTP_NOTIFY_HANDOFF_SOCKET, NULL);
+	check_row(ctx, link, t_strdup_printf("connect(%s) failed: %s, for "
+		"dovecot-lda, which runs as the mail user (uid %s): nothing is "
+		"notified of that it delivers. Give that user access: "
+		"unix_listener http-notify { user = <mail user> } in service "
+		"http-notify { }, or mode = 0666 if there are many. LMTP is "
+		"not concerned: if dovecot-lda delivers nothing here, take "
+		"the push plugins out of protocol lda { }", path,
+		strerror(ctx->lda_errno), dec2str(user->uid)));
+}
+
+/* A site that delivers by LMTP only has none of the plugins there. */
+static bool lda_is_left_out(const struct check_cmd_context *ctx)
+{
+	return *missing_plugins(ctx->lmtp.mail_plugins) == '\0' &&
+		!str_array_find(ctx->lda.mail_plugins, "push_notification") &&
+		!str_array_find(ctx->lda.mail_plugins, "http_notify");
+}
+
+static bool
+check_lda_plugins(struct check_cmd_context *ctx, struct mail_user *user)
+{
+	if (!lda_is_left_out(ctx))
+		return check_plugins(ctx, user, "lda", &ctx->lda);
+	check_row_ok("plugins of lda", "none of this in protocol lda { }: what "
+		     "dovecot-lda delivers is not notified of, only what LMTP "
+		     "does");
+	return FALSE;
 }
 
 static int
 cmd_check_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 {
 	struct check_cmd_context *ctx =
-		container_of(_ctx, struct check_cmd_context, ctx);
+		container_of(_ctx, struct check_cmd_context, cmd.ctx);
 	const char *value;
+	bool lda;
 
 	if (ctx->settings_error != NULL) {
 		check_row(ctx, "configuration", ctx->settings_error);
 		return 0;
 	}
-	check_plugins(ctx, "lmtp", &ctx->lmtp);
-	check_plugins(ctx, "lda", &ctx->lda);
+	check_row(ctx, "configuration", ctx->config_error);
+	(void)check_plugins(ctx, user, "lmtp", &ctx->lmtp);
+	lda = check_lda_plugins(ctx, user);
 	check_dictionary(ctx);
 	check_imap(ctx);
 	value = check_registration(ctx, user);
-	check_row(ctx, "service", ctx->service_error);
-	check_lines(ctx, user, value);
+	check_row(ctx, "service", ctx->cmd.error);
+	if (lda && ctx->cmd.error == NULL)
+		check_lda_handoff(ctx, user);
+	check_lines(ctx, user, lda, value);
 	return 0;
 }
 
 static void check_read_settings(struct check_cmd_context *ctx)
 {
-	const char *base_dir = ctx->ctx.set->base_dir, *error;
+	const char *base_dir = ctx->cmd.ctx.set->base_dir, *error;
 	const struct ip_addr *remote_ip =
 		ctx->remote_ip.family == 0 ? NULL : &ctx->remote_ip;
-	pool_t pool = ctx->ctx.pool;
+	pool_t pool = ctx->cmd.ctx.pool;
 
 	ctx->settings_read = TRUE;
 	if (protocol_settings_read(base_dir, "lmtp", NULL, pool,
@@ -291,50 +470,122 @@ static void check_read_settings(struct check_cmd_context *ctx)
 	    protocol_settings_read(base_dir, "lda", NULL, pool,
 				   &ctx->lda, &error) < 0 ||
 	    protocol_settings_read(base_dir, "imap", remote_ip, pool,
-				   &ctx->imap, &error) < 0)
-		ctx->settings_error = p_strdup(pool, error);
+				   &ctx->imap, &error) < 0) {
+		ctx->settings_error = geteuid() == 0 ? p_strdup(pool, error) :
+			p_strdup_printf(pool, "%s (run as root)", error);
+	}
 }
 
-static const char *check_handoff_socket(const char *base_dir)
+static const char *check_handoff_socket(const char *path)
 {
-	const char *path = t_strconcat(base_dir,
-				       "/"HTTP_NOTIFY_HANDOFF_SOCKET, NULL);
 	int fd = net_connect_unix(path);
 
 	if (fd == -1) {
-		return t_strdup_printf("connect(%s) failed: %m (is the service "
-				       "http-notify configured?)", path);
+		return t_strdup_printf("connect(%s) failed: %m (%s)", path,
+				       doveadm_http_notify_connect_hint());
 	}
 	i_close_fd(&fd);
 	return NULL;
 }
 
+/* When was the service started, which is when Dovecot was, or when it was
+   reloaded? Returns 0, or -1 and error_r if it does not answer. */
+static int
+service_get_started(struct admin_client *client, time_t *started_r,
+		    const char **error_r)
+{
+	static const struct http_notify_admin_command command = {
+		.verb = HTTP_NOTIFY_ADMIN_STATUS
+	};
+	const char *const *row;
+	unsigned int secs;
+	uint64_t count;
+	int ret;
+
+	*started_r = time(NULL);
+	admin_client_send(client, &command);
+	/* the last row is that of the service */
+	while ((ret = admin_client_read(client, TIMEOUT_MSECS,
+					HTTP_NOTIFY_ADMIN_STATUS_COUNT, &row,
+					&count, error_r)) > 0) {
+		if (str_to_uint(row[HTTP_NOTIFY_ADMIN_STATUS_SINCE],
+				&secs) == 0)
+			*started_r = time(NULL) - secs;
+	}
+	return ret;
+}
+
+/* Dovecot has read its files when it was started or reloaded; on 2.4, doveadm
+   may have read others, too. */
+static const char *
+config_error(struct check_cmd_context *ctx, time_t started)
+{
+	const char *path = master_service_get_config_path(master_service);
+	const char *running, *changed, *error;
+	struct stat st;
+
+	/* a link to the file that Dovecot runs with */
+	running = t_strconcat(ctx->cmd.ctx.set->base_dir, "/dovecot.conf",
+			      NULL);
+	if (t_realpath(running, &running, &error) < 0)
+		return NULL;
+	/* a doveadm that Dovecot has started has a socket's */
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+	    config_files_differ(path, running)) {
+		return t_strdup_printf("this doveadm has read %s, but Dovecot "
+			"runs with %s: give that with -c", path, running);
+	}
+	/* the time is in whole seconds */
+	changed = config_files_find_newer(running, started + 1);
+	return changed == NULL ? NULL :
+		t_strdup_printf("%s was changed after Dovecot had read it: "
+				"doveadm reload", changed);
+}
+
+static void
+check_connect(struct check_cmd_context *ctx, const char *path, bool first)
+{
+	const char *error = check_handoff_socket(path);
+	time_t started;
+
+	if (error != NULL) {
+		service_cmd_disconnect(&ctx->cmd, error);
+		return;
+	}
+	service_cmd_connect(&ctx->cmd);
+	if (ctx->cmd.client == NULL)
+		return;
+	if (service_get_started(ctx->cmd.client, &started, &error) < 0)
+		service_cmd_disconnect(&ctx->cmd, error);
+	else if (first) {
+		ctx->config_error = p_strdup(ctx->cmd.ctx.pool,
+					     config_error(ctx, started));
+	}
+}
+
 /* What root may and the mail user may not. */
 static int
 cmd_check_prerun(struct doveadm_mail_cmd_context *_ctx,
-		 struct mail_storage_service_user *service_user ATTR_UNUSED,
+		 struct mail_storage_service_user *service_user,
 		 const char **error_r ATTR_UNUSED)
 {
 	struct check_cmd_context *ctx =
-		container_of(_ctx, struct check_cmd_context, ctx);
-	const char *error;
+		container_of(_ctx, struct check_cmd_context, cmd.ctx);
+	const char *path = t_strconcat(_ctx->set->base_dir,
+				       "/"HTTP_NOTIFY_HANDOFF_SOCKET, NULL);
+	bool first = !ctx->settings_read;
 
-	if (!ctx->settings_read)
+	if (first)
 		check_read_settings(ctx);
-	if (ctx->client != NULL)
-		admin_client_deinit(&ctx->client);
-	error = check_handoff_socket(_ctx->set->base_dir);
-	if (error == NULL)
-		ctx->client = admin_client_init(_ctx->set->base_dir, &error);
-	/* what is said of it comes in another data stack frame */
-	ctx->service_error = p_strdup(_ctx->pool, error);
+	check_connect(ctx, path, first);
+	ctx->lda_errno = handoff_try_as_lda(_ctx, service_user, path);
 	return 0;
 }
 
 static void DOVEADM_MAIL_CMD_INIT(cmd_check_init)
 {
 	struct check_cmd_context *ctx =
-		container_of(_ctx, struct check_cmd_context, ctx);
+		container_of(_ctx, struct check_cmd_context, cmd.ctx);
 	const char *addr;
 
 	if (doveadm_cmd_param_str(_ctx->cctx, "remote-ip", &addr) &&
@@ -349,10 +600,9 @@ static void DOVEADM_MAIL_CMD_INIT(cmd_check_init)
 static void cmd_check_deinit(struct doveadm_mail_cmd_context *_ctx)
 {
 	struct check_cmd_context *ctx =
-		container_of(_ctx, struct check_cmd_context, ctx);
+		container_of(_ctx, struct check_cmd_context, cmd.ctx);
 
-	if (ctx->client != NULL)
-		admin_client_deinit(&ctx->client);
+	service_cmd_deinit(&ctx->cmd);
 	protocol_settings_free(&ctx->lmtp);
 	protocol_settings_free(&ctx->lda);
 	protocol_settings_free(&ctx->imap);
@@ -360,15 +610,13 @@ static void cmd_check_deinit(struct doveadm_mail_cmd_context *_ctx)
 
 static struct doveadm_mail_cmd_context *cmd_check_alloc(void)
 {
-	struct check_cmd_context *ctx;
+	struct doveadm_mail_cmd_context *ctx = doveadm_http_notify_cmd_alloc(
+		sizeof(struct check_cmd_context), cmd_check_init,
+		cmd_check_run);
 
-	ctx = doveadm_mail_cmd_alloc(struct check_cmd_context);
-	doveadm_mail_cmd_set_init(&ctx->ctx, cmd_check_init);
-	ctx->ctx.v.deinit = cmd_check_deinit;
-	ctx->ctx.v.prerun = cmd_check_prerun;
-	ctx->ctx.v.run = cmd_check_run;
-	doveadm_print_init(DOVEADM_PRINT_TYPE_TABLE);
-	return &ctx->ctx;
+	ctx->v.prerun = cmd_check_prerun;
+	ctx->v.deinit = cmd_check_deinit;
+	return ctx;
 }
 
 struct doveadm_cmd_ver2 doveadm_cmd_http_notify_check = {

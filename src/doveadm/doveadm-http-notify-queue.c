@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* doveadm http-notify status | queue | flush | purge */
 #include "lib.h"
 #include "doveadm-print.h"
@@ -19,22 +20,22 @@ struct column {
 		DOVEADM_PRINT_HEADER_FLAG_NUMBER)
 
 static const struct column status_columns[] = {
-	[HTTP_NOTIFY_ADMIN_STATUS_ENDPOINT] = { "endpoint", "endpoint", 0 },
 	[HTTP_NOTIFY_ADMIN_STATUS_STATE] = { "state", "state", 0 },
-	[HTTP_NOTIFY_ADMIN_STATUS_SINCE] = { "since", "for s", NUMBER },
+	[HTTP_NOTIFY_ADMIN_STATUS_SINCE] = { "since", "since", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_STANDBY_STATE] = { "standby", "standby", 0 },
 	[HTTP_NOTIFY_ADMIN_STATUS_QUEUED] = { "queued", "queued", NUMBER },
-	[HTTP_NOTIFY_ADMIN_STATUS_OLDEST] = { "oldest", "oldest s", NUMBER },
+	[HTTP_NOTIFY_ADMIN_STATUS_OLDEST] = { "oldest", "oldest", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_IN_FLIGHT] =
-		{ "in_flight", "in flight", NUMBER },
+		{ "in_flight", "in_flight", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_DELIVERED] =
 		{ "delivered", "delivered", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_RETRIED] = { "retried", "retried", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_REFUSED] = { "refused", "refused", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_DROPPED] = { "dropped", "dropped", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_EXPIRED] = { "expired", "expired", NUMBER },
+	[HTTP_NOTIFY_ADMIN_STATUS_ENDPOINT] = { "endpoint", "endpoint", 0 },
 	[HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR] =
-		{ "last_error", "last error", 0 },
+		{ "last_error", "last_error", 0 },
 };
 
 static const struct column queue_columns[] = {
@@ -42,9 +43,9 @@ static const struct column queue_columns[] = {
 	[HTTP_NOTIFY_ADMIN_QUEUE_ENDPOINT] = { "endpoint", "endpoint", 0 },
 	[HTTP_NOTIFY_ADMIN_QUEUE_FOLDER] = { "folder", "folder", 0 },
 	[HTTP_NOTIFY_ADMIN_QUEUE_UID] = { "uid", "uid", NUMBER },
-	[HTTP_NOTIFY_ADMIN_QUEUE_AGE] = { "age", "age s", NUMBER },
+	[HTTP_NOTIFY_ADMIN_QUEUE_AGE] = { "age", "age", NUMBER },
 	[HTTP_NOTIFY_ADMIN_QUEUE_EXPIRES_IN] =
-		{ "expires_in", "expires in s", NUMBER },
+		{ "expires_in", "expires_in", NUMBER },
 	[HTTP_NOTIFY_ADMIN_QUEUE_ATTEMPTS] =
 		{ "attempts", "attempts", NUMBER },
 };
@@ -79,8 +80,7 @@ admin_run(const struct http_notify_admin_command *command,
 
 	client = admin_client_init(doveadm_settings->base_dir, &error);
 	if (client == NULL) {
-		i_error("%s (is the service http-notify configured, and "
-			"Dovecot running?)", error);
+		i_error("%s", error);
 		doveadm_exit_code = EX_TEMPFAIL;
 		return FALSE;
 	}

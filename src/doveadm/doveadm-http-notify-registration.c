@@ -1,6 +1,6 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* doveadm http-notify register | unregister | list */
 #include "lib.h"
-#include "mail-namespace.h"
 #include "mail-storage.h"
 #include "str-sanitize.h"
 #include "doveadm-print.h"
@@ -15,15 +15,6 @@ struct registration_cmd_context {
 	/* the value to set, NULL = remove */
 	const char *value;
 };
-
-/* What server-level METADATA belongs to. It does not depend on INBOX's ACLs. */
-static struct mailbox *registration_inbox_alloc(struct mail_user *user)
-{
-	struct mail_namespace *ns = mail_namespace_find_inbox(user->namespaces);
-
-	return mailbox_alloc(ns->list, "INBOX", MAILBOX_FLAG_IGNORE_ACLS |
-			     MAILBOX_FLAG_ATTRIBUTE_SESSION);
-}
 
 static int
 registration_failed(struct doveadm_mail_cmd_context *ctx, const char *what,
@@ -42,12 +33,6 @@ registration_set(struct doveadm_mail_cmd_context *ctx, struct mailbox *inbox,
 	const char *old_value, *error;
 	int ret;
 
-	if (mailbox_open(inbox) < 0) {
-		i_error("INBOX can't be opened: %s",
-			mailbox_get_last_internal_error(inbox, NULL));
-		doveadm_mail_failed_mailbox(ctx, inbox);
-		return -1;
-	}
 	ret = http_notify_metadata_get(inbox, &old_value, &error);
 	if (ret < 0)
 		return registration_failed(ctx, "read", error);
@@ -67,9 +52,11 @@ cmd_registration_set_run(struct doveadm_mail_cmd_context *_ctx,
 {
 	struct registration_cmd_context *ctx =
 		container_of(_ctx, struct registration_cmd_context, ctx);
-	struct mailbox *inbox = registration_inbox_alloc(user);
+	struct mailbox *inbox;
 	int ret;
 
+	if (doveadm_http_notify_open_inbox(_ctx, user, 0, &inbox) < 0)
+		return -1;
 	ret = registration_set(_ctx, inbox, ctx->value);
 	mailbox_free(&inbox);
 	return ret;
@@ -91,9 +78,16 @@ static void DOVEADM_MAIL_CMD_INIT(cmd_register_init)
 
 	if (!doveadm_cmd_param_str(_ctx->cctx, "registration", &value))
 		doveadm_mail_help_name("http-notify register");
+	if (!_ctx->iterate_single_user) {
+		i_fatal_status(EX_USAGE, "A registration belongs to one user: "
+			       "name that user with -u, without a mask (with "
+			       "several, everybody's notifications would go to "
+			       "one OX user)");
+	}
 	if (!http_notify_registration_parse_ox(value, &user_id, &context_id)) {
 		i_fatal_status(EX_USAGE, "%s: must be the numbers of an OX "
-			       "user and context, such as 3@1", value);
+			       "user and context (from 1 to 2147483647, without "
+			       "leading zeros), such as 3@1", value);
 	}
 	ctx->value = p_strdup_printf(_ctx->pool, "user=%u@%u", user_id,
 				     context_id);
@@ -105,40 +99,33 @@ static void DOVEADM_MAIL_CMD_INIT(cmd_unregister_init)
 	cmd_registration_set_print_headers(_ctx);
 }
 
-static struct doveadm_mail_cmd_context *cmd_registration_alloc(void)
+static struct doveadm_mail_cmd_context *
+cmd_registration_alloc(doveadm_mail_cmd_init_t *init)
 {
-	struct registration_cmd_context *ctx;
-
-	ctx = doveadm_mail_cmd_alloc(struct registration_cmd_context);
-	ctx->ctx.v.run = cmd_registration_set_run;
-	doveadm_print_init(DOVEADM_PRINT_TYPE_TABLE);
-	return &ctx->ctx;
+	return doveadm_http_notify_cmd_alloc(
+		sizeof(struct registration_cmd_context), init,
+		cmd_registration_set_run);
 }
 
 static struct doveadm_mail_cmd_context *cmd_register_alloc(void)
 {
-	struct doveadm_mail_cmd_context *ctx = cmd_registration_alloc();
-
-	doveadm_mail_cmd_set_init(ctx, cmd_register_init);
-	return ctx;
+	return cmd_registration_alloc(cmd_register_init);
 }
 
 static struct doveadm_mail_cmd_context *cmd_unregister_alloc(void)
 {
-	struct doveadm_mail_cmd_context *ctx = cmd_registration_alloc();
+	struct doveadm_mail_cmd_context *ctx =
+		cmd_registration_alloc(cmd_unregister_init);
 
-	doveadm_mail_cmd_set_init(ctx, cmd_unregister_init);
+	ctx->v.deinit = doveadm_http_notify_check_mask;
 	return ctx;
 }
 
-/* Control characters would spoil the table. */
 static void registration_print(const char *value)
 {
-	const char *user, *error;
 	uint32_t user_id, context_id;
 
-	if (http_notify_registration_parse(value, &user, &error) == 0 &&
-	    http_notify_registration_parse_ox(user, &user_id, &context_id)) {
+	if (http_notify_registration_is_of_ox(value, &user_id, &context_id)) {
 		doveadm_print_num(user_id);
 		doveadm_print_num(context_id);
 		doveadm_print("");
@@ -146,16 +133,18 @@ static void registration_print(const char *value)
 	}
 	doveadm_print("");
 	doveadm_print("");
-	doveadm_print(str_sanitize(value, SIZE_MAX));
+	doveadm_print(doveadm_http_notify_quote(value, SIZE_MAX));
 }
 
 static int
 cmd_list_run(struct doveadm_mail_cmd_context *ctx, struct mail_user *user)
 {
-	struct mailbox *inbox = registration_inbox_alloc(user);
+	struct mailbox *inbox;
 	const char *value, *error;
 	int ret;
 
+	if (doveadm_http_notify_open_inbox(ctx, user, 0, &inbox) < 0)
+		return -1;
 	ret = http_notify_metadata_get(inbox, &value, &error);
 	if (ret < 0)
 		(void)registration_failed(ctx, "read", error);
@@ -168,28 +157,24 @@ cmd_list_run(struct doveadm_mail_cmd_context *ctx, struct mail_user *user)
 static void DOVEADM_MAIL_CMD_INIT(cmd_list_init)
 {
 	doveadm_mail_cmd_print_username(_ctx);
-	doveadm_print_header("user", "OX user",
+	doveadm_print_header("user", "user",
 			     DOVEADM_PRINT_HEADER_FLAG_RIGHT_JUSTIFY);
-	doveadm_print_header("context", "OX context",
+	doveadm_print_header("context", "context",
 			     DOVEADM_PRINT_HEADER_FLAG_RIGHT_JUSTIFY);
 	doveadm_print_header("other", "other", 0);
 }
 
 static struct doveadm_mail_cmd_context *cmd_list_alloc(void)
 {
-	struct doveadm_mail_cmd_context *ctx;
-
-	ctx = doveadm_mail_cmd_alloc(struct doveadm_mail_cmd_context);
-	doveadm_mail_cmd_set_init(ctx, cmd_list_init);
-	ctx->v.run = cmd_list_run;
-	doveadm_print_init(DOVEADM_PRINT_TYPE_TABLE);
-	return ctx;
+	return doveadm_http_notify_cmd_alloc(
+		sizeof(struct doveadm_mail_cmd_context), cmd_list_init,
+		cmd_list_run);
 }
 
 struct doveadm_cmd_ver2 doveadm_cmd_http_notify_register = {
 	.name = "http-notify register",
 	.mail_cmd = cmd_register_alloc,
-	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX"<OX user>@<OX context>",
+	.usage = "[-u <user>] [-S <socket_path>] <OX user>@<OX context>",
 DOVEADM_CMD_PARAMS_START
 DOVEADM_CMD_MAIL_COMMON
 DOVEADM_CMD_PARAM('\0', "registration", CMD_PARAM_STR,

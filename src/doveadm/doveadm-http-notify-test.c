@@ -1,20 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* doveadm http-notify test */
 #include "lib.h"
 #include "array.h"
-#include "mail-namespace.h"
 #include "mail-storage.h"
 #include "str.h"
 #include "doveadm-print.h"
 
 #include "admin-client.h"
 #include "admin-protocol.h"
-#include "compat.h"
+#include "setting-names.h"
 #include "doveadm-http-notify.h"
 #include "doveadm-mail-compat.h"
 #include "metadata.h"
 #include "notification.h"
 #include "notification-mail.h"
 #include "protocol-settings.h"
+#include "service-cmd.h"
 #include "user-lines.h"
 
 /* How long to wait for the service to answer: longer than it waits for what
@@ -22,15 +23,10 @@
 #define TIMEOUT_MSECS ((HTTP_NOTIFY_ADMIN_SEND_SECS + 10) * 1000)
 
 struct test_cmd_context {
-	struct doveadm_mail_cmd_context ctx;
+	struct service_cmd cmd;
 	/* of the processes that deliver */
 	struct protocol_settings set;
 	bool settings_read;
-
-	/* of the current user: a connection to the service, NULL = none, for
-	   this reason */
-	struct admin_client *client;
-	const char *client_error;
 };
 
 /* Read the newest message of INBOX. */
@@ -103,11 +99,12 @@ test_send(struct test_cmd_context *ctx, struct mail_user *user,
 	if (doveadm_http_notify_get_user(line, user, value, &notification->user,
 					 error_r) < 0)
 		return -1;
-	if (ctx->client == NULL) {
-		*error_r = ctx->client_error;
+	if (ctx->cmd.client == NULL) {
+		*error_r = ctx->cmd.error;
 		return -1;
 	}
-	http_notify_notification_append_json(notification, body);
+	if (http_notify_notification_append_json(notification, body) < 0)
+		i_fatal_status(FATAL_OUTOFMEM, "JSON: out of memory");
 	const struct http_notify_admin_command command = {
 		.verb = HTTP_NOTIFY_ADMIN_SEND,
 		.username = user->username,
@@ -116,8 +113,8 @@ test_send(struct test_cmd_context *ctx, struct mail_user *user,
 		.body = str_c(body),
 		.options = http_notify_options_export(&line->options)
 	};
-	admin_client_send(ctx->client, &command);
-	return test_wait(ctx->client, error_r);
+	admin_client_send(ctx->cmd.client, &command);
+	return test_wait(ctx->cmd.client, error_r);
 }
 
 static int
@@ -131,7 +128,7 @@ test_run(struct test_cmd_context *ctx, struct mail_user *user,
 	int ret;
 
 	t_array_init(&lines, 4);
-	if (user_lines_get(user, ctx->set.source, user->pool, &lines,
+	if (user_lines_get(user, &ctx->set, user->pool, &lines,
 			   &error) < 0) {
 		i_error("%s", error);
 		return -1;
@@ -164,13 +161,13 @@ static int
 cmd_test_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 {
 	struct test_cmd_context *ctx =
-		container_of(_ctx, struct test_cmd_context, ctx);
-	struct mail_namespace *ns = mail_namespace_find_inbox(user->namespaces);
+		container_of(_ctx, struct test_cmd_context, cmd.ctx);
 	struct mailbox *inbox;
 	int ret;
 
-	inbox = mailbox_alloc(ns->list, "INBOX", MAILBOX_FLAG_READONLY |
-			      MAILBOX_FLAG_IGNORE_ACLS);
+	if (doveadm_http_notify_open_inbox(_ctx, user, MAILBOX_FLAG_READONLY,
+					   &inbox) < 0)
+		return -1;
 	ret = test_run(ctx, user, inbox);
 	if (ret < 0)
 		doveadm_mail_failed_error(_ctx, MAIL_ERROR_TEMP);
@@ -183,7 +180,8 @@ static void DOVEADM_MAIL_CMD_INIT(cmd_test_init)
 	doveadm_mail_cmd_print_username(_ctx);
 	doveadm_print_header_simple("endpoint");
 	doveadm_print_header_simple("status");
-	doveadm_print_header("milliseconds", "ms", 0);
+	doveadm_print_header("milliseconds", "milliseconds",
+			     DOVEADM_PRINT_HEADER_FLAG_RIGHT_JUSTIFY);
 	doveadm_print_header_simple("reason");
 }
 
@@ -194,46 +192,38 @@ cmd_test_prerun(struct doveadm_mail_cmd_context *_ctx,
 		const char **error_r)
 {
 	struct test_cmd_context *ctx =
-		container_of(_ctx, struct test_cmd_context, ctx);
-	const char *base_dir = _ctx->set->base_dir, *error = NULL;
+		container_of(_ctx, struct test_cmd_context, cmd.ctx);
 
 	if (!ctx->settings_read) {
-		if (protocol_settings_read(base_dir, "lmtp", NULL, _ctx->pool,
-					   &ctx->set, error_r) < 0) {
+		if (protocol_settings_read(_ctx->set->base_dir, "lmtp", NULL,
+					   _ctx->pool, &ctx->set,
+					   error_r) < 0) {
 			protocol_settings_free(&ctx->set);
 			return -1;
 		}
 		ctx->settings_read = TRUE;
 	}
-	if (ctx->client != NULL)
-		admin_client_deinit(&ctx->client);
-	ctx->client = admin_client_init(base_dir, &error);
-	/* what is said of it comes in another data stack frame */
-	ctx->client_error = p_strdup(_ctx->pool, error);
+	service_cmd_connect(&ctx->cmd);
 	return 0;
 }
 
 static void cmd_test_deinit(struct doveadm_mail_cmd_context *_ctx)
 {
 	struct test_cmd_context *ctx =
-		container_of(_ctx, struct test_cmd_context, ctx);
+		container_of(_ctx, struct test_cmd_context, cmd.ctx);
 
-	if (ctx->client != NULL)
-		admin_client_deinit(&ctx->client);
+	service_cmd_deinit(&ctx->cmd);
 	protocol_settings_free(&ctx->set);
 }
 
 static struct doveadm_mail_cmd_context *cmd_test_alloc(void)
 {
-	struct test_cmd_context *ctx;
+	struct doveadm_mail_cmd_context *ctx = doveadm_http_notify_cmd_alloc(
+		sizeof(struct test_cmd_context), cmd_test_init, cmd_test_run);
 
-	ctx = doveadm_mail_cmd_alloc(struct test_cmd_context);
-	doveadm_mail_cmd_set_init(&ctx->ctx, cmd_test_init);
-	ctx->ctx.v.deinit = cmd_test_deinit;
-	ctx->ctx.v.prerun = cmd_test_prerun;
-	ctx->ctx.v.run = cmd_test_run;
-	doveadm_print_init(DOVEADM_PRINT_TYPE_TABLE);
-	return &ctx->ctx;
+	ctx->v.prerun = cmd_test_prerun;
+	ctx->v.deinit = cmd_test_deinit;
+	return ctx;
 }
 
 struct doveadm_cmd_ver2 doveadm_cmd_http_notify_test = {

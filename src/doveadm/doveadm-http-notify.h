@@ -1,10 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #ifndef DOVEADM_HTTP_NOTIFY_H
 #define DOVEADM_HTTP_NOTIFY_H
 
 #include "doveadm.h"
 #include "doveadm-mail.h"
+#include "mail-storage.h"
+
+#include "doveadm-mail-compat.h"
+#include "export.h"
 
 struct mail_user;
+struct mailbox;
 struct module;
 struct user_line;
 
@@ -25,7 +31,33 @@ int doveadm_http_notify_get_user(const struct user_line *line,
 				 struct mail_user *user, const char *value,
 				 const char **user_r, const char **error_r);
 
+/* Open INBOX, to which server-level METADATA belongs, whatever its ACLs say.
+   Returns 0, or -1 after it has logged why not and set the command's exit
+   status, so that it goes on with the next user. */
+int doveadm_http_notify_open_inbox(struct doveadm_mail_cmd_context *ctx,
+				   struct mail_user *user,
+				   enum mailbox_flags flags,
+				   struct mailbox **inbox_r);
+
+/* A command whose rows are a table. init is a DOVEADM_MAIL_CMD_INIT(). */
+struct doveadm_mail_cmd_context *
+doveadm_http_notify_cmd_alloc(size_t size, doveadm_mail_cmd_init_t *init,
+			      int (*run)(struct doveadm_mail_cmd_context *ctx,
+					 struct mail_user *user));
+
+/* A value for an admin's terminal: not longer than this, without control
+   characters, and in quotes if it begins or ends with a blank. */
+const char *doveadm_http_notify_quote(const char *value, size_t max_len);
+
+/* Did the users' mask match nobody? Then say so, and fail. To be called by
+   deinit() of commands for which nothing to do is no success. */
+void doveadm_http_notify_check_mask(struct doveadm_mail_cmd_context *ctx);
+
+/* What to do about a socket that can't be connected to, by errno. */
+const char *doveadm_http_notify_connect_hint(void);
+
+HTTP_NOTIFY_EXPORT
 void doveadm_http_notify_plugin_init(struct module *module);
-void doveadm_http_notify_plugin_deinit(void);
+HTTP_NOTIFY_EXPORT void doveadm_http_notify_plugin_deinit(void);
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #ifndef HTTP_NOTIFY_ADMIN_PROTOCOL_H
 #define HTTP_NOTIFY_ADMIN_PROTOCOL_H
 
@@ -16,18 +17,21 @@
    server: FAIL <reason>
 
    The first four name users and endpoints by masks (wildcard-match.h); an
-   endpoint is named by its URL without credentials. STATUS and QUEUE answer a
+   endpoint is named by its URL without credentials, and if that is another
+   one's as well, by its number: " #2" behind it. STATUS and QUEUE answer a
    row for each endpoint, or each notification, with the fields below; the last
    row of STATUS is of all endpoints, named HTTP_NOTIFY_ADMIN_TOTAL. FLUSH ends
    the waits of retries and probes; PURGE drops what is queued and not under
    way. Their OK says how many it was.
 
    PROBE sends a body to each of the servers that the options (options.h) name,
-   once and not by the queue. SEND puts a notification into the queue and waits
-   for what becomes of it, for HTTP_NOTIFY_ADMIN_SEND_SECS at most: then it
+   once and not by the queue. SEND puts a notification into the queue, has an
+   endpoint that is down tried at once, and waits for what becomes of it, until
+   the endpoint is known to be down or for HTTP_NOTIFY_ADMIN_SEND_SECS: then it
    fails and the notification stays queued. Both answer a row for each request,
-   with the fields below. The client gives up by closing the connection; what
-   SEND has queued stays queued. */
+   with the fields below; that of SEND begins with another one if the endpoint
+   is down, which has neither status nor time. The client gives up by closing
+   the connection; what SEND has queued stays queued. */
 #define HTTP_NOTIFY_ADMIN_SOCKET "http-notify-admin"
 #define HTTP_NOTIFY_ADMIN_NAME "http-notify-admin"
 #define HTTP_NOTIFY_ADMIN_VERSION_MAJOR 1
@@ -73,9 +77,9 @@ int http_notify_admin_parse(const char *const *fields,
 			    struct http_notify_admin_command *command_r,
 			    const char **error_r);
 
-/* Fields of STATUS. Times are seconds. */
+/* Fields of STATUS. Times are seconds. Those of a known width come first, so
+   that a table can be read also if the others don't fit. */
 enum http_notify_admin_status {
-	HTTP_NOTIFY_ADMIN_STATUS_ENDPOINT,
 	/* up, down or misconfigured; empty in the row of totals */
 	HTTP_NOTIFY_ADMIN_STATUS_STATE,
 	/* for how long; in the row of totals: how long the service has run */
@@ -92,6 +96,7 @@ enum http_notify_admin_status {
 	HTTP_NOTIFY_ADMIN_STATUS_REFUSED,
 	HTTP_NOTIFY_ADMIN_STATUS_DROPPED,
 	HTTP_NOTIFY_ADMIN_STATUS_EXPIRED,
+	HTTP_NOTIFY_ADMIN_STATUS_ENDPOINT,
 	/* empty if nothing has failed */
 	HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR,
 

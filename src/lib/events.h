@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #ifndef HTTP_NOTIFY_EVENTS_H
 #define HTTP_NOTIFY_EVENTS_H
 
@@ -16,7 +17,9 @@
    http_notify_dropped           lost: failed too often
    http_notify_endpoint_down     a server of an endpoint takes nothing
    http_notify_endpoint_up       it does again
-   http_notify_handoff_failed    lost: a mail process could not hand it over */
+   http_notify_handoff_failed    a mail process could not hand it over, or does
+                                 not know that it did; stored: no = lost, maybe
+                                 = the service may have it */
 extern struct event_category event_category_http_notify;
 
 #endif

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #ifndef HTTP_NOTIFY_HANDOFF_H
 #define HTTP_NOTIFY_HANDOFF_H
 

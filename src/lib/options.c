@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "array.h"
 #include "http-url.h"
@@ -5,7 +6,7 @@
 #include "str-sanitize.h"
 #include "strnum.h"
 
-#include "compat.h"
+#include "dovecot-compat.h"
 #include "options.h"
 
 const char *http_notify_url_mask(const char *url)

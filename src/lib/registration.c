@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "strescape.h"
 #include "unichar.h"
 
-#include "compat.h"
+#include "dovecot-compat.h"
 #include "registration.h"
 
 int http_notify_registration_parse(const char *value, const char **user_r,
@@ -31,12 +32,24 @@ int http_notify_registration_parse(const char *value, const char **user_r,
 	return -1;
 }
 
+/* A decimal number from 1 to the largest int of Java, as OX writes it. */
+static bool parse_ox_id(const char **str, uint32_t *id_r)
+{
+	return **str >= '1' && **str <= '9' &&
+		str_parse_uint32(*str, id_r, str) == 0 && *id_r <= INT32_MAX;
+}
+
 bool http_notify_registration_parse_ox(const char *user, uint32_t *user_id_r,
 				       uint32_t *context_id_r)
 {
-	/* OX's are ints of Java */
-	return str_parse_uint32(user, user_id_r, &user) == 0 &&
-		*user_id_r <= INT32_MAX && *user++ == '@' &&
-		str_to_uint32(user, context_id_r) == 0 &&
-		*context_id_r <= INT32_MAX;
+	return parse_ox_id(&user, user_id_r) && *user++ == '@' &&
+		parse_ox_id(&user, context_id_r) && *user == '\0';
+}
+
+bool http_notify_registration_is_of_ox(const char *value, uint32_t *user_id_r,
+				       uint32_t *context_id_r)
+{
+	return str_begins_with(value, "user=") &&
+		http_notify_registration_parse_ox(value + strlen("user="),
+						  user_id_r, context_id_r);
 }

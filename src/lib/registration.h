@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #ifndef HTTP_NOTIFY_REGISTRATION_H
 #define HTTP_NOTIFY_REGISTRATION_H
 
@@ -25,9 +26,15 @@
 int http_notify_registration_parse(const char *value, const char **user_r,
 				   const char **error_r);
 
-/* Is user, as parsed above, of the form that an OX server takes: the decimal
-   ids of a user and the context? Of any other it takes no notice. */
+/* Is user, as parsed above, what an OX server itself would write: the decimal
+   ids of a user and the context, from 1 to 2147483647, without leading zeros?
+   OX ignores most other forms silently, and accepts a few of them (03@1) for
+   another one's. */
 bool http_notify_registration_parse_ox(const char *user, uint32_t *user_id_r,
+				       uint32_t *context_id_r);
+/* Is it the whole value of an entry? OX compares that for its existence
+   check, so an addition of any kind reads as "not registered". */
+bool http_notify_registration_is_of_ox(const char *value, uint32_t *user_id_r,
 				       uint32_t *context_id_r);
 
 #endif

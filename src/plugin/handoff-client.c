@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "array.h"
 #include "eacces-error.h"
@@ -16,6 +17,9 @@
 #include <unistd.h>
 
 #define CONNECT_RETRY_USECS (5*1000)
+/* between two connections that were lost */
+#define RECONNECT_MIN_USECS (5*1000)
+#define RECONNECT_MAX_USECS (40*1000)
 /* A reload of Dovecot takes its sockets away for a moment. */
 #define SOCKET_GONE_MSECS 100
 /* After a missed deadline: for how long there is how little time. */
@@ -25,8 +29,15 @@
 struct handoff_client_item {
 	struct http_notify_handoff handoff;
 	struct event *event;
-	/* on the present connection */
+	/* as many were added before it, and the first of those that were added
+	   for its user and folder without others between */
+	unsigned int nr, first_nr;
+	/* on the present connection: it is not to be sent again, and some of
+	   it may have gone out */
 	bool sent;
+	bool written;
+	/* some of it went out on a connection that is no more */
+	bool maybe_stored;
 	bool answered;
 	/* the service's reason, when it was answered with a refusal */
 	const char *error;
@@ -41,6 +52,9 @@ struct handoff_client {
 	/* what came on this connection and is not yet a whole line */
 	string_t *input;
 	bool version_received;
+	/* The connection failed, as when the service was restarted, and another
+	   one may not. */
+	bool connection_lost;
 	/* There was no socket the last time, or none for this process: it is
 	   no use to wait for it. */
 	bool socket_gone;
@@ -71,15 +85,31 @@ struct handoff_client *handoff_client_init(const char *socket_path)
 	return client;
 }
 
+/* A service that has no queue closes connections without a word, and has read
+   nothing then. */
+static bool handoff_client_was_refused(struct handoff_client *client)
+{
+	char byte;
+
+	return client->connection_lost && !client->version_received &&
+		str_len(client->input) == 0 &&
+		recv(client->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
 static void handoff_client_disconnect(struct handoff_client *client)
 {
+	bool refused = handoff_client_was_refused(client);
 	struct handoff_client_item *item;
 
-	array_foreach_elem(&client->items, item)
-		item->sent = FALSE;
+	array_foreach_elem(&client->items, item) {
+		if (item->written && !refused)
+			item->maybe_stored = TRUE;
+		item->sent = item->written = FALSE;
+	}
 	i_close_fd(&client->fd);
 	str_truncate(client->input, 0);
 	client->version_received = FALSE;
+	client->connection_lost = FALSE;
 }
 
 static void handoff_client_forget_items(struct handoff_client *client)
@@ -110,10 +140,17 @@ void handoff_client_add(struct handoff_client *client,
 			const struct http_notify_handoff *handoff,
 			struct event *event)
 {
-	struct handoff_client_item *item;
+	struct handoff_client_item *item, *last;
 	pool_t pool = client->pool;
 
 	item = p_new(pool, struct handoff_client_item, 1);
+	item->nr = item->first_nr = array_count(&client->items);
+	if (item->nr > 0) {
+		last = array_idx_elem(&client->items, item->nr - 1);
+		if (strcmp(last->handoff.username, handoff->username) == 0 &&
+		    strcmp(last->handoff.folder, handoff->folder) == 0)
+			item->first_nr = last->first_nr;
+	}
 	item->handoff.username = p_strdup(pool, handoff->username);
 	item->handoff.folder = p_strdup(pool, handoff->folder);
 	item->handoff.uid = handoff->uid;
@@ -124,19 +161,23 @@ void handoff_client_add(struct handoff_client *client,
 	array_push_back(&client->items, &item);
 }
 
-/* Returns 1 if the connection is ready, 0 if the deadline has passed. */
-static int wait_for(int fd, short events, int64_t deadline)
+/* Returns 1 if the connection is ready, 0 if the deadline has passed, -1 if the
+   system has no memory for this. The mail is delivered by now: what goes wrong
+   here must not end the process. */
+static int
+handoff_client_poll(struct handoff_client *client, short events,
+		    const char **error_r)
 {
-	struct pollfd pfd = { .fd = fd, .events = events };
+	struct pollfd pfd = { .fd = client->fd, .events = events };
 	int64_t left;
 	int ret;
 
 	do {
-		left = deadline - http_notify_monotonic_msecs();
+		left = client->deadline - http_notify_monotonic_msecs();
 		ret = poll(&pfd, 1, left < 0 ? 0 : left);
 	} while (ret < 0 && errno == EINTR);
 	if (ret < 0)
-		i_fatal("poll() failed: %m");
+		*error_r = t_strdup_printf("poll() failed: %m");
 	return ret;
 }
 
@@ -165,6 +206,8 @@ handoff_client_connect(struct handoff_client *client, const char **error_r)
 	}
 	if (client->fd != -1) {
 		client->socket_gone = FALSE;
+		/* A Sieve script may run a program, which is not to have it. */
+		fd_close_on_exec(client->fd, TRUE);
 		net_set_nonblock(client->fd, TRUE);
 		return 0;
 	}
@@ -202,6 +245,25 @@ handoff_client_append_unsent(struct handoff_client *client, string_t *dest)
 	}
 }
 
+static void
+handoff_client_set_written(struct handoff_client *client, bool written)
+{
+	struct handoff_client_item *item;
+
+	array_foreach_elem(&client->items, item)
+		item->written = written && item->sent;
+}
+
+static int
+handoff_client_connection_lost(struct handoff_client *client,
+			       const char *function, const char **error_r)
+{
+	*error_r = t_strdup_printf("%s(%s) failed: %m", function,
+				   client->socket_path);
+	client->connection_lost = TRUE;
+	return -1;
+}
+
 static int
 handoff_client_write(struct handoff_client *client, const string_t *output,
 		     const char **error_r)
@@ -209,20 +271,22 @@ handoff_client_write(struct handoff_client *client, const string_t *output,
 	const unsigned char *data = str_data(output);
 	size_t size = str_len(output);
 	ssize_t ret;
+	int poll_ret;
 
 	while (size > 0) {
 		ret = send(client->fd, data, size, MSG_NOSIGNAL);
 		if (ret >= 0) {
 			data += ret;
 			size -= ret;
+			handoff_client_set_written(client, TRUE);
 		} else if (errno == EAGAIN) {
-			if (wait_for(client->fd, POLLOUT,
-				     client->deadline) == 0)
-				return 0;
+			poll_ret = handoff_client_poll(client, POLLOUT,
+						       error_r);
+			if (poll_ret <= 0)
+				return poll_ret;
 		} else if (errno != EINTR) {
-			*error_r = t_strdup_printf("write(%s) failed: %m",
-						   client->socket_path);
-			return -1;
+			return handoff_client_connection_lost(client, "write",
+							      error_r);
 		}
 	}
 	return 1;
@@ -240,6 +304,8 @@ handoff_client_input_line(struct handoff_client *client, const char *line,
 				HTTP_NOTIFY_HANDOFF_VERSION_MAJOR)) {
 			*error_r = "the service is of an incompatible version "
 				"(mixed old and new binaries?)";
+			/* it takes nothing that begins as ours does */
+			handoff_client_set_written(client, FALSE);
 			return -1;
 		}
 		client->version_received = TRUE;
@@ -271,12 +337,11 @@ handoff_client_read(struct handoff_client *client, const char **error_r)
 	if (ret < 0) {
 		if (errno == EAGAIN || errno == EINTR)
 			return 0;
-		*error_r = t_strdup_printf("read(%s) failed: %m",
-					   client->socket_path);
-		return -1;
+		return handoff_client_connection_lost(client, "read", error_r);
 	}
 	if (ret == 0) {
 		*error_r = "the service closed the connection";
+		client->connection_lost = TRUE;
 		return -1;
 	}
 	str_append_data(client->input, buf, ret);
@@ -334,14 +399,16 @@ handoff_client_try_wait(struct handoff_client *client, const char **error_r)
 
 	ret = handoff_client_try_send(client, error_r);
 	while (ret > 0 && !handoff_client_all_answered(client)) {
-		ret = wait_for(client->fd, POLLIN, client->deadline);
+		ret = handoff_client_poll(client, POLLIN, error_r);
 		if (ret > 0 && handoff_client_read(client, error_r) < 0)
 			ret = -1;
 	}
 	return ret;
 }
 
-/* Those that have been sent, in their order, then the new ones by UID. */
+/* Those that have been sent, in their order, then the new ones as they were
+   added, but those of one folder by UID: UIDs of two folders say nothing about
+   which came first. */
 static int
 handoff_client_item_cmp(struct handoff_client_item *const *a,
 			struct handoff_client_item *const *b)
@@ -351,9 +418,11 @@ handoff_client_item_cmp(struct handoff_client_item *const *a,
 
 	if (seq_a != seq_b)
 		return seq_a < seq_b ? -1 : 1;
+	if ((*a)->first_nr != (*b)->first_nr)
+		return (*a)->first_nr < (*b)->first_nr ? -1 : 1;
 	if ((*a)->handoff.uid != (*b)->handoff.uid)
 		return (*a)->handoff.uid < (*b)->handoff.uid ? -1 : 1;
-	return 0;
+	return (*a)->nr < (*b)->nr ? -1 : 1;
 }
 
 static void handoff_client_spend(struct handoff_client *client)
@@ -405,40 +474,47 @@ void handoff_client_send(struct handoff_client *client,
 /* Returns NULL if all is answered, else why not. */
 static const char *handoff_client_try(struct handoff_client *client)
 {
+	unsigned int pause_usecs = RECONNECT_MIN_USECS;
 	const char *error;
-	bool was_connected = client->fd != -1;
 	int ret;
 
-	ret = handoff_client_try_wait(client, &error);
-	if (ret < 0 && (was_connected || client->fd != -1)) {
-		/* A connection was lost, as when the service was restarted.
-		   Sending again is safe. */
+	while ((ret = handoff_client_try_wait(client, &error)) < 0 &&
+	       client->connection_lost &&
+	       http_notify_monotonic_msecs() < client->deadline) {
+		/* Sending again is safe. */
 		handoff_client_disconnect(client);
-		ret = handoff_client_try_wait(client, &error);
+		usleep(pause_usecs);
+		pause_usecs = I_MIN(pause_usecs * 2, RECONNECT_MAX_USECS);
 	}
 	if (ret > 0)
 		return NULL;
 
-	handoff_client_disconnect(client);
-	if (ret == 0) {
+	if (ret == 0 || client->connection_lost) {
 		client->impatient_until =
 			http_notify_monotonic_msecs() + IMPATIENT_FOR_MSECS;
+	}
+	handoff_client_disconnect(client);
+	if (ret == 0) {
 		error = t_strdup_printf("the service did not store it within "
 					"%u ms", client->timeout_msecs);
 	}
 	return error;
 }
 
+/* It is lost, unless the service may have stored it and could not say so. */
 static void
-handoff_client_lost(struct handoff_client_item *item, const char *error)
+handoff_client_failed(struct handoff_client_item *item, const char *error)
 {
+	bool maybe_stored = item->maybe_stored && !item->answered;
 	struct event_passthrough *e = event_create_passthrough(item->event)->
 		set_name("http_notify_handoff_failed")->
 		add_str("folder", item->handoff.folder)->
 		add_int("uid", item->handoff.uid)->
+		add_str("stored", maybe_stored ? "maybe" : "no")->
 		add_str("error", error);
 
-	e_error(e->event(), "Notification lost: user=%s folder=%s uid=%u: %s",
+	e_error(e->event(), "Notification %s: user=%s folder=%s uid=%u: %s",
+		maybe_stored ? "not confirmed" : "lost",
 		str_sanitize(item->handoff.username, 128),
 		str_sanitize(item->handoff.folder, 128),
 		item->handoff.uid, error);
@@ -458,8 +534,8 @@ void handoff_client_wait(struct handoff_client *client)
 		array_foreach_elem(&client->items, item) {
 			if (item->answered && item->error == NULL)
 				continue;
-			handoff_client_lost(item, item->answered ?
-					    item->error : error);
+			handoff_client_failed(item, item->answered ?
+					      item->error : error);
 		}
 	} T_END;
 	handoff_client_forget_items(client);

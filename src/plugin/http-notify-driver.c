@@ -1,24 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "array.h"
-#include "hash.h"
-#include "mail-index.h"
-#include "mail-namespace.h"
 #include "mail-storage-private.h"
 #include "mail-storage-settings.h"
 #include "str.h"
-#include "push-notification-drivers.h"
-#include "push-notification-events.h"
-#include "push-notification-plugin.h"
-#include "push-notification-txn-msg.h"
 
-#include "compat.h"
+#include "setting-names.h"
 #include "driver-settings.h"
 #include "events.h"
 #include "handoff.h"
 #include "handoff-client.h"
 #include "http-notify-driver.h"
-#include "http-notify-message.h"
+#include "http-notify-event.h"
 #include "notification.h"
+#include "push-notification-api.h"
 
 /* One driver of one mail user. */
 struct http_notify_driver_user {
@@ -42,7 +37,7 @@ HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
 	duser = p_new(pool, struct http_notify_driver_user, 1);
 	duser->event = event_create(user->event);
 	event_add_category(duser->event,
-			   push_notification_get_event_category());
+			   push_notification_api.get_event_category());
 	event_add_category(duser->event, &event_category_http_notify);
 	event_set_append_log_prefix(duser->event, "http-notify: ");
 	*context = duser;
@@ -56,8 +51,8 @@ HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
 					    &error) < 0) {
 		/* Returning failure would disable the drivers after this one,
 		   too. */
-		e_error(duser->event, SETTING_DRIVER" is invalid, "
-			"no notifications by it: %s", error);
+		e_error(duser->event, SETTING_DRIVER" is invalid; "
+			"no notifications are sent by it: %s", error);
 		return 0;
 	}
 	duser->usable = TRUE;
@@ -67,109 +62,145 @@ HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
 }
 
 static bool
+http_notify_driver_wants(const struct http_notify_driver_user *duser,
+			 const struct http_notify_event *event,
+			 const struct mailbox *box)
+{
+	return duser->usable && event->is_for(box);
+}
+
+static bool
 http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 {
 	struct http_notify_driver_user *duser = dtxn->duser->context;
-	struct mailbox *box = dtxn->ptxn->mbox;
-	struct http_notify_event_message_config *config;
+	const struct http_notify_event *const *event;
+	struct http_notify_event_config *config = NULL;
 
-	/* POST_SESSION marks the mailboxes that a delivery opens, as opposed
-	   to IMAP. */
-	if (!duser->usable || !box->inbox_user ||
-	    (box->flags & MAILBOX_FLAG_POST_SESSION) == 0)
-		return FALSE;
-
-	config = p_new(dtxn->ptxn->pool,
-		       struct http_notify_event_message_config, 1);
-	config->registration_lifetime_secs =
-		duser->set.options.cache_lifetime_secs;
-	config->event = duser->event;
-	push_notification_event_init(dtxn, http_notify_event_message.name,
-				     config, duser->event);
-	return TRUE;
+	for (event = http_notify_events; *event != NULL; event++) {
+		if (!http_notify_driver_wants(duser, *event, dtxn->ptxn->mbox))
+			continue;
+		if (config == NULL) {
+			config = p_new(dtxn->ptxn->pool,
+				       struct http_notify_event_config, 1);
+			config->registration_lifetime_secs =
+				duser->set.options.cache_lifetime_secs;
+			config->event = duser->event;
+		}
+		push_notification_api_event_init(dtxn, (*event)->push.name,
+						 config, duser->event);
+	}
+	return config != NULL;
 }
 
-/* The unseen messages of a mailbox after a transaction was committed to it.
-
-   The mailbox's own view still is the one from before the commit, and syncing
-   it is not allowed here. Dovecot's built-in driver opens and syncs the
-   mailbox a second time. All it takes is the index's header, which the commit
-   has just brought up to date: refreshing the index and opening another view
-   of it costs two stat() calls, however large the mailbox is. In a Maildir of
-   5000 messages a delivery takes 4.2 times as long with the built-in driver as
-   without push, and 1.2 times with this one (tests/bench). */
-static bool unseen_get(struct mailbox *box, unsigned int *unseen_r)
+static void
+http_notify_driver_lost(struct http_notify_driver_user *duser,
+			const struct http_notify_handoff *handoff,
+			const char *error)
 {
-	const struct mail_index_header *hdr;
-	struct mail_index_view *view;
+	struct event_passthrough *e = event_create_passthrough(duser->event)->
+		set_name("http_notify_handoff_failed")->
+		add_str("folder", handoff->folder)->
+		add_str("stored", "no")->
+		add_str("error", error);
 
-	if ((mailbox_get_private_flags_mask(box) & MAIL_SEEN) != 0) {
-		/* kept per reader, elsewhere */
-		return FALSE;
+	e_error(e->event(), "Notification lost: user=%s folder=%s: %s",
+		handoff->username, handoff->folder, error);
+}
+
+/* handoff has all but the body. */
+static void
+http_notify_driver_hand_off(struct http_notify_driver_user *duser,
+			    const struct mail_user *user,
+			    struct http_notify_handoff *handoff,
+			    const struct http_notify_notification *notification)
+{
+	string_t *body = t_str_new(1024);
+
+	if (http_notify_notification_append_json(notification, body) < 0) {
+		http_notify_driver_lost(duser, handoff, "out of memory");
+		return;
 	}
-	if (mail_index_refresh(box->index) < 0) {
-		mailbox_set_index_error(box);
-		return FALSE;
+	if (handoff_client == NULL) {
+		handoff_client = handoff_client_init(t_strconcat(
+			user->set->base_dir, "/"HTTP_NOTIFY_HANDOFF_SOCKET,
+			NULL));
 	}
-	view = mail_index_view_open(box->index);
-	hdr = mail_index_get_header(view);
-	*unseen_r = hdr->messages_count - hdr->seen_messages_count;
-	mail_index_view_close(&view);
-	return TRUE;
+	handoff->body = str_c(body);
+	handoff_client_add(handoff_client, handoff, duser->event);
+}
+
+/* msg: NULL = it has happened to the folder */
+static void
+http_notify_driver_happened(struct push_notification_driver_txn *dtxn,
+			    const struct http_notify_event *event,
+			    const struct http_notify_event_data *data,
+			    const char *folder,
+			    const struct push_notification_txn_msg *msg)
+{
+	struct http_notify_driver_user *duser = dtxn->duser->context;
+	struct mail_user *user = dtxn->ptxn->muser;
+	struct http_notify_notification notification = data->notification;
+	struct http_notify_handoff handoff = {
+		.username = user->username,
+		.folder = folder,
+		.options = duser->service_options,
+	};
+
+	notification.user = duser->set.options.user_from_metadata ?
+		data->registered_user : user->username;
+	notification.folder = folder;
+	if (msg != NULL) {
+		if (msg->uid == 0) {
+			http_notify_driver_lost(duser, &handoff,
+				"the storage assigned no UID");
+			return;
+		}
+		notification.uidvalidity = msg->uid_validity;
+		notification.uid = handoff.uid = msg->uid;
+	}
+	if (event->committed != NULL)
+		event->committed(&notification, dtxn->ptxn->mbox);
+	T_BEGIN {
+		http_notify_driver_hand_off(duser, user, &handoff,
+					    &notification);
+	} T_END;
+}
+
+/* One of msg and folder is what it may have happened to, the other is NULL. */
+static void
+http_notify_driver_process(struct push_notification_driver_txn *dtxn,
+			   struct push_notification_txn_msg *msg,
+			   struct push_notification_txn_mbox *folder)
+{
+	const struct http_notify_event *const *event;
+	const struct http_notify_event_data *data;
+
+	for (event = http_notify_events; *event != NULL; event++) {
+		if (!http_notify_driver_wants(dtxn->duser->context, *event,
+					      dtxn->ptxn->mbox))
+			continue;
+		data = msg != NULL ? http_notify_event_get(*event, msg) :
+			http_notify_event_get_folder(*event, folder);
+		if (data != NULL) {
+			http_notify_driver_happened(dtxn, *event, data,
+				msg != NULL ? msg->mailbox : folder->mailbox,
+				msg);
+		}
+	}
 }
 
 static void
 http_notify_driver_process_msg(struct push_notification_driver_txn *dtxn,
 			       struct push_notification_txn_msg *msg)
 {
-	struct http_notify_driver_user *duser = dtxn->duser->context;
-	struct mail_user *user = dtxn->ptxn->muser;
-	const struct http_notify_message *message;
-	struct http_notify_notification notification;
-	struct http_notify_handoff handoff;
+	http_notify_driver_process(dtxn, msg, NULL);
+}
 
-	message = http_notify_message_get(msg);
-	if (message == NULL)
-		return;
-	if (msg->uid == 0) {
-		const char *error = "the storage assigned no UID";
-		struct event_passthrough *e =
-			event_create_passthrough(duser->event)->
-			set_name("http_notify_handoff_failed")->
-			add_str("folder", msg->mailbox)->
-			add_str("error", error);
-
-		e_error(e->event(), "Notification lost: user=%s folder=%s: %s",
-			user->username, msg->mailbox, error);
-		return;
-	}
-
-	notification = message->notification;
-	notification.user = duser->set.options.user_from_metadata ?
-		message->registered_user : user->username;
-	notification.folder = msg->mailbox;
-	notification.uidvalidity = msg->uid_validity;
-	notification.uid = msg->uid;
-	if (unseen_get(dtxn->ptxn->mbox, &notification.unseen))
-		notification.have_unseen = TRUE;
-
-	i_zero(&handoff);
-	handoff.username = user->username;
-	handoff.folder = msg->mailbox;
-	handoff.uid = msg->uid;
-	handoff.options = duser->service_options;
-	T_BEGIN {
-		string_t *body = t_str_new(1024);
-
-		http_notify_notification_append_json(&notification, body);
-		handoff.body = str_c(body);
-		if (handoff_client == NULL) {
-			handoff_client = handoff_client_init(t_strconcat(
-				user->set->base_dir,
-				"/"HTTP_NOTIFY_HANDOFF_SOCKET, NULL));
-		}
-		handoff_client_add(handoff_client, &handoff, duser->event);
-	} T_END;
+static void
+http_notify_driver_process_mbox(struct push_notification_driver_txn *dtxn,
+				struct push_notification_txn_mbox *folder)
+{
+	http_notify_driver_process(dtxn, NULL, folder);
 }
 
 static void
@@ -204,13 +235,16 @@ void http_notify_driver_deinit(void)
 		handoff_client_deinit(&handoff_client);
 }
 
-struct push_notification_driver http_notify_driver = {
-	.name = "ox",
-	.v = {
-		.init = http_notify_driver_init_user,
-		.begin_txn = http_notify_driver_begin_txn,
-		.process_msg = http_notify_driver_process_msg,
-		.end_txn = http_notify_driver_end_txn,
-		.deinit = http_notify_driver_deinit_user,
-	},
+#define VFUNCS { \
+	.init = http_notify_driver_init_user, \
+	.begin_txn = http_notify_driver_begin_txn, \
+	.process_mbox = http_notify_driver_process_mbox, \
+	.process_msg = http_notify_driver_process_msg, \
+	.end_txn = http_notify_driver_end_txn, \
+	.deinit = http_notify_driver_deinit_user, \
+}
+
+struct push_notification_driver http_notify_drivers[2] = {
+	{ .name = "http-notify-1", .v = VFUNCS },
+	{ .name = "http-notify-2", .v = VFUNCS },
 };

@@ -1,30 +1,109 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
-#include "push-notification-drivers.h"
-#include "push-notification-events.h"
+#include "module-dir.h"
+#include "mail-storage-private.h"
+#include "mail-storage-hooks.h"
 
+#include "export.h"
 #include "http-notify-driver.h"
-#include "http-notify-message.h"
+#include "http-notify-event.h"
 #include "http-notify-plugin.h"
+#include "push-notification-api.h"
 
-const char *http_notify_plugin_version = DOVECOT_ABI_VERSION;
-const char *http_notify_plugin_dependencies[] = { "push_notification", NULL };
+/* There are no _dependencies: without push_notification, Dovecot would refuse
+   to load this module, and mail would not be delivered. */
+HTTP_NOTIFY_EXPORT const char *http_notify_plugin_version = DOVECOT_ABI_VERSION;
 
-/* The driver built into Dovecot, of the same name. It must be registered again
-   when we leave, since its plugin unregisters it and takes a missing driver
-   for a bug. */
-extern struct push_notification_driver push_notification_driver_ox;
+/* Are our driver and our events registered? */
+static bool in_place = FALSE;
 
-void http_notify_plugin_init(struct module *module ATTR_UNUSED)
+/* Dovecot has no function that tells whether it has a driver "ox" built in. Its
+   functions look drivers up by their names, and find the first. So two of ours
+   are added, by names of their own, and one driver "ox" is taken away: the
+   built-in one, or else the first of ours. Then the first "ox" is ours. */
+static int take_place(const char **error_r)
 {
-	push_notification_event_register(&http_notify_event_message);
-	push_notification_driver_unregister(&push_notification_driver_ox);
-	push_notification_driver_register(&http_notify_driver);
+	const struct http_notify_event *const *event;
+	unsigned int i;
+
+	if (in_place)
+		return 0;
+	if (push_notification_api_find(error_r) < 0)
+		return -1;
+	for (event = http_notify_events; *event != NULL; event++)
+		push_notification_api.event_register(&(*event)->push);
+	for (i = 0; i < N_ELEMENTS(http_notify_drivers); i++) {
+		push_notification_api.driver_register(&http_notify_drivers[i]);
+		http_notify_drivers[i].name = HTTP_NOTIFY_DRIVER_NAME;
+	}
+	push_notification_api.driver_unregister(&http_notify_drivers[0]);
+	in_place = TRUE;
+	return 0;
+}
+
+/* push_notification takes away a driver "ox" as well if it has one built in,
+   and takes a missing one for a bug. It does so before us or after us, but while
+   we are in memory: one of ours is for that. */
+static void leave_place(void)
+{
+	const struct http_notify_event *const *event;
+
+	if (!in_place)
+		return;
+	push_notification_api.driver_unregister(&http_notify_drivers[0]);
+	for (event = http_notify_events; *event != NULL; event++)
+		push_notification_api.event_unregister(&(*event)->push);
+	in_place = FALSE;
+}
+
+/* push_notification may be loaded for a user only, after us. */
+static void http_notify_user_created(struct mail_user *user ATTR_UNUSED)
+{
+	const char *error;
+
+	(void)take_place(&error);
+}
+
+static void http_notify_mailbox_allocated(struct mailbox *box)
+{
+	static bool said = FALSE;
+	struct mail_user *user = mail_storage_get_user(box->storage);
+	const char *error;
+
+	/* POST_SESSION marks deliveries: what is missing is said where it would
+	   be needed, once. */
+	if (said || (box->flags & MAILBOX_FLAG_POST_SESSION) == 0 ||
+	    user->autocreated)
+		return;
+	if (push_notification_api_check_user(user, &error) == 0 &&
+	    take_place(&error) == 0)
+		return;
+	said = TRUE;
+	e_error(user->event, "http-notify: Mail is delivered "
+		"without notifications: %s", error);
+}
+
+static const struct mail_storage_hooks http_notify_hooks = {
+	.mail_user_created = http_notify_user_created,
+	.mailbox_allocated = http_notify_mailbox_allocated,
+};
+
+/* Hooks are called in the order of their modules' file names. Ours has to come
+   before that of push_notification, which looks for the user's drivers. */
+static struct module early_module = { .path = "lib00_http_notify_plugin.so" };
+
+void http_notify_plugin_init(struct module *module)
+{
+	const char *error;
+
+	early_module.name = module->name;
+	mail_storage_hooks_add(&early_module, &http_notify_hooks);
+	(void)take_place(&error);
 }
 
 void http_notify_plugin_deinit(void)
 {
-	push_notification_driver_unregister(&http_notify_driver);
-	push_notification_driver_register(&push_notification_driver_ox);
-	push_notification_event_unregister(&http_notify_event_message);
+	leave_place();
+	mail_storage_hooks_remove(&http_notify_hooks);
 	http_notify_driver_deinit();
 }

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
-#include "array.h"
 #include "connection.h"
 #include "ioloop.h"
 #include "istream.h"
+#include "llist.h"
 #include "ostream.h"
 #include "str.h"
 #include "str-sanitize.h"
@@ -14,7 +15,6 @@
 #include "events.h"
 #include "handoff.h"
 #include "intake.h"
-#include "queue.h"
 
 #include <sys/socket.h>
 
@@ -31,20 +31,22 @@ struct intake_client {
 	bool refused;
 };
 
-/* A notification that was added to the queue and is not stored yet. */
+/* A notification that is being stored. */
 struct intake_pending {
+	struct intake_pending *prev, *next;
+	struct intake *intake;
+	/* NULL if it has left */
 	struct intake_client *client;
 	uint64_t seq;
-	/* NULL = it was there already */
 	struct event *event;
 };
 
 struct intake {
-	struct queue *queue;
+	/* NULL = what is handed over is refused */
 	struct delivery *delivery;
 	struct event *event;
 	struct connection_list *clients;
-	ARRAY(struct intake_pending) pending;
+	struct intake_pending *pending;
 	/* intake_linger() */
 	bool lingering;
 };
@@ -84,58 +86,77 @@ intake_client_reply(struct intake_client *client, uint64_t seq,
 	} T_END;
 }
 
-static struct event *
-intake_queued_event(struct intake *intake,
-		    const struct http_notify_handoff *handoff,
-		    const struct endpoint *ep)
+static void intake_pending_free(struct intake_pending *pending)
 {
-	struct event *event = event_create(intake->event);
-
-	event_set_name(event, "http_notify_queued");
-	event_add_str(event, "user", handoff->username);
-	event_add_str(event, "endpoint", endpoint_get_label(ep));
-	event_add_str(event, "folder", handoff->folder);
-	event_add_int(event, "uid", handoff->uid);
-	return event;
+	DLLIST_REMOVE(&pending->intake->pending, pending);
+	event_unref(&pending->event);
+	i_free(pending);
 }
 
-static int
-intake_client_handoff(struct intake_client *client,
-		      const struct http_notify_handoff *handoff,
-		      const char **error_r)
+static void
+intake_stored(const struct delivery_stored *stored, void *context)
+{
+	struct intake_pending *pending = context;
+	struct event *event = pending->event;
+
+	if (pending->client != NULL) {
+		intake_client_reply(pending->client, pending->seq,
+				    stored->error);
+	}
+	if (stored->error == NULL && stored->id != 0) {
+		event_add_str(event, "endpoint",
+			      endpoint_get_label(stored->endpoint));
+		e_debug(event, "Queued for user=%s", str_sanitize(
+			event_find_field_recursive_str(event, "user"), 128));
+	}
+	intake_pending_free(pending);
+}
+
+static struct intake_pending *
+intake_pending_init(struct intake_client *client,
+		    const struct http_notify_handoff *handoff)
 {
 	struct intake *intake = client->intake;
 	struct intake_pending *pending;
-	struct queue_item item;
-	struct endpoint *ep;
-	unsigned int max_age_secs;
-	int ret;
 
-	i_zero(&item);
-	if (delivery_endpoint_get(intake->delivery, handoff->options,
-				  &ep, &max_age_secs, error_r) < 0)
-		return -1;
-	item.endpoint = endpoint_get_id(ep);
-	guid_128_copy(item.session, client->session);
-	item.seq = handoff->seq;
-	item.username = handoff->username;
-	item.folder = handoff->folder;
-	item.uid = handoff->uid;
-	item.body = handoff->body;
-	item.created = queue_now(intake->queue);
-	item.expires = item.created + max_age_secs;
-	ret = queue_add(intake->queue, &item, error_r);
-	if (ret < 0)
-		return -1;
-
-	/* also if it was there already: what it waits for may be the very
-	   transaction that is not committed yet */
-	pending = array_append_space(&intake->pending);
+	pending = i_new(struct intake_pending, 1);
+	pending->intake = intake;
 	pending->client = client;
 	pending->seq = handoff->seq;
-	pending->event = ret == 0 ? NULL :
-		intake_queued_event(intake, handoff, ep);
-	return 0;
+	pending->event = event_create(intake->event);
+	event_set_name(pending->event, "http_notify_queued");
+	event_add_str(pending->event, "user", handoff->username);
+	event_add_str(pending->event, "folder", handoff->folder);
+	event_add_int(pending->event, "uid", handoff->uid);
+	DLLIST_PREPEND(&intake->pending, pending);
+	return pending;
+}
+
+static void
+intake_client_handoff(struct intake_client *client,
+		      const struct http_notify_handoff *handoff)
+{
+	struct delivery_notification notification = {
+		.seq = handoff->seq, .username = handoff->username,
+		.folder = handoff->folder, .uid = handoff->uid,
+		.body = handoff->body, .options = handoff->options
+	};
+	struct delivery *delivery = client->intake->delivery;
+	struct intake_pending *pending;
+	const char *error;
+
+	if (delivery == NULL) {
+		intake_client_reply(client, handoff->seq, "the service can't "
+			"open its queue (its own line in the log says why)");
+		return;
+	}
+	pending = intake_pending_init(client, handoff);
+	guid_128_copy(notification.session, client->session);
+	if (delivery_add(delivery, &notification, intake_stored, pending,
+			 &error) < 0) {
+		intake_client_reply(client, handoff->seq, error);
+		intake_pending_free(pending);
+	}
 }
 
 /* Dovecot's own function for this would log the line. */
@@ -172,8 +193,7 @@ intake_client_input_args(struct connection *conn, const char *const *args)
 	}
 	if (http_notify_handoff_parse(args, &handoff, &error) < 0)
 		return intake_client_refuse(client, error);
-	if (intake_client_handoff(client, &handoff, &error) < 0)
-		intake_client_reply(client, handoff.seq, error);
+	intake_client_handoff(client, &handoff);
 	return client->refused ? -1 : 1;
 }
 
@@ -184,7 +204,8 @@ static void intake_client_destroy(struct connection *conn)
 	struct intake *intake = client->intake;
 	struct intake_pending *pending;
 
-	array_foreach_modifiable(&intake->pending, pending) {
+	for (pending = intake->pending; pending != NULL;
+	     pending = pending->next) {
 		if (pending->client == client)
 			pending->client = NULL;
 	}
@@ -236,6 +257,7 @@ void intake_connected(struct intake *intake,
 	struct intake_client *client;
 
 	master_service_client_connection_accept(conn);
+	fd_close_on_exec(conn->fd, TRUE);
 	client = i_new(struct intake_client, 1);
 	client->intake = intake;
 	connection_init_server(intake->clients, &client->conn, conn->name,
@@ -257,39 +279,20 @@ void intake_linger(struct intake *intake, unsigned int msecs)
 	timeout_remove(&to);
 }
 
-void intake_committed(struct intake *intake, const char *error)
+void intake_set_delivery(struct intake *intake, struct delivery *delivery)
 {
-	struct intake_pending *pending;
-
-	array_foreach_modifiable(&intake->pending, pending) {
-		if (pending->client != NULL) {
-			intake_client_reply(pending->client, pending->seq,
-					    error);
-		}
-	}
-	/* the mail processes wait: the rest is for later */
-	array_foreach_modifiable(&intake->pending, pending) {
-		if (error == NULL && pending->event != NULL)
-			e_debug(pending->event, "Queued for user=%s",
-				str_sanitize(event_find_field_recursive_str(
-					pending->event, "user"), 128));
-		event_unref(&pending->event);
-	}
-	array_clear(&intake->pending);
+	intake->delivery = delivery;
 }
 
-struct intake *intake_init(struct queue *queue, struct delivery *delivery)
+struct intake *intake_init(void)
 {
 	struct intake *intake;
 
 	intake = i_new(struct intake, 1);
-	intake->queue = queue;
-	intake->delivery = delivery;
 	intake->event = event_create(NULL);
 	event_add_category(intake->event, &event_category_http_notify);
 	intake->clients = connection_list_init(&intake_client_settings,
 					       &intake_client_vfuncs);
-	i_array_init(&intake->pending, 64);
 	return intake;
 }
 
@@ -298,8 +301,8 @@ void intake_deinit(struct intake **_intake)
 	struct intake *intake = *_intake;
 
 	*_intake = NULL;
+	i_assert(intake->pending == NULL);
 	connection_list_deinit(&intake->clients);
 	event_unref(&intake->event);
-	array_free(&intake->pending);
 	i_free(intake);
 }

@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "ioloop.h"
 #include "restrict-access.h"
+#include "restrict-process-size.h"
 #include "master-service.h"
 
 #include "admin.h"
@@ -20,6 +22,8 @@
 /* When it is told to stop: Dovecot tells its mail processes at the same time,
    which finish their deliveries. Less than these wait for the next service. */
 #define LINGER_MSECS 250
+/* File descriptors that are neither clients' nor for endpoints. */
+#define OTHER_FDS 64
 
 static struct timeout *to_open;
 static struct queue *queue;
@@ -28,40 +32,14 @@ static struct delivery *delivery;
 static struct intake *intake;
 static struct admin *admin;
 
-/* Once per spell. */
-static void queue_log_trouble(const char *what, const char *error)
-{
-	static bool in_trouble = FALSE;
-
-	if (error != NULL && !in_trouble) {
-		i_error("Queue can't be %s, notifications are not taken: %s",
-			what, error);
-	} else if (error == NULL && in_trouble)
-		i_info("Queue can be %s again", what);
-	in_trouble = error != NULL;
-}
-
-static void
-queue_committed(const char *error, void *context ATTR_UNUSED)
-{
-	queue_log_trouble("written", error);
-	/* mail processes first: their deliveries are waiting */
-	intake_committed(intake, error);
-	if (admin != NULL)
-		admin_committed(admin, error);
-	if (delivery != NULL)
-		delivery_run(delivery);
-}
-
 static void client_connected(struct master_service_connection *conn)
 {
-	/* What is not accepted is closed: as long as there is no queue, and on
-	   a socket of another name, which is none of ours. */
-	if (intake == NULL)
-		return;
+	/* What is not accepted is closed: an admin's as long as there is no
+	   queue, and a socket of another name, which is none of ours. */
 	if (strcmp(conn->name, HTTP_NOTIFY_HANDOFF_SOCKET) == 0)
 		intake_connected(intake, conn);
-	else if (strcmp(conn->name, HTTP_NOTIFY_ADMIN_SOCKET) == 0)
+	else if (admin != NULL &&
+		 strcmp(conn->name, HTTP_NOTIFY_ADMIN_SOCKET) == 0)
 		admin_connected(admin, conn);
 }
 
@@ -69,28 +47,51 @@ static void client_connected(struct master_service_connection *conn)
    then later and later, and Dovecot's log is all that it fills. */
 static void main_open_queue(struct http_notify_service_settings *set)
 {
+	const struct queue_settings queue_set = {
+		.directory = t_strconcat(set->state_dir, "/"QUEUE_DIR, NULL),
+		.sync_full = set->sync_full
+	};
+	static bool in_trouble = FALSE;
 	const char *error;
 
 	timeout_remove(&to_open);
-	if (queue_init(t_strconcat(set->state_dir, "/"QUEUE_DIR, NULL),
-		       set->sync_full, queue_committed, NULL,
-		       &queue, &error) < 0) {
-		queue_log_trouble("opened", error);
+	if (queue_init(&queue_engine_sqlite, &queue_set, &queue, &error) < 0) {
+		if (!in_trouble) {
+			i_error("Queue can't be opened; refusing "
+				"notifications: %s", error);
+		}
+		in_trouble = TRUE;
 		to_open = timeout_add(REOPEN_MSECS, main_open_queue, set);
 		return;
 	}
-	queue_log_trouble("opened", NULL);
+	if (in_trouble)
+		i_info("Queue can be opened again");
 	delivery = delivery_init(queue, sender, set->queue_limit);
-	intake = intake_init(queue, delivery);
+	intake_set_delivery(intake, delivery);
 	admin = admin_init(queue, delivery, sender);
-	delivery_run(delivery);
+}
+
+/* What is left when there are as many clients as there may be, at least half of
+   all. */
+static unsigned int main_get_sender_fds(void)
+{
+	unsigned int others = OTHER_FDS +
+		master_service_get_client_limit(master_service);
+	rlim_t limit;
+
+	if (restrict_get_fd_limit(&limit) < 0)
+		limit = 0;
+	limit = I_MIN(limit, INT_MAX);
+	return limit / 2 > others ? limit - others : limit / 2;
 }
 
 static void main_init(struct http_notify_service_settings *set)
 {
 	clock_steps_init();
 	sender = sender_init(&set->tls,
-			     "dovecot-http-notify/"HTTP_NOTIFY_VERSION);
+			     "dovecot-http-notify/"HTTP_NOTIFY_VERSION,
+			     main_get_sender_fds());
+	intake = intake_init();
 	main_open_queue(set);
 }
 
@@ -99,16 +100,16 @@ static void main_init(struct http_notify_service_settings *set)
 static void main_deinit(void)
 {
 	timeout_remove(&to_open);
-	if (intake != NULL)
-		intake_linger(intake, LINGER_MSECS);
+	intake_linger(intake, LINGER_MSECS);
 	clock_steps_deinit();
 	sender_deinit(&sender);
-	if (intake != NULL) {
-		admin_deinit(&admin);
+	if (delivery != NULL) {
 		delivery_deinit(&delivery);
-		queue_deinit(&queue);
-		intake_deinit(&intake);
+		admin_deinit(&admin);
 	}
+	intake_deinit(&intake);
+	if (queue != NULL)
+		queue_deinit(&queue);
 }
 
 int main(int argc, char *argv[])

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What libcurl's multi socket interface gets out of an endpoint when nothing
    else is done: the same requests as the service's, without queue, order or
    retries.

@@ -1,4 +1,6 @@
-"""What bench.sh measures, once everything is built: STAGE BARE_LOOP ROUNDS
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What bench.sh measures, once everything is built:
+STAGE BARE_LOOP ROUNDS PLOT
 
 All of a table's columns come from one run in which they take turns, so that a
 noisy machine is noisy for all of them. Ratios are medians over the rounds.
@@ -211,6 +213,7 @@ def bench_deliveries(stage, port, rounds):
     print("%-24s %8s %8s %8s  %8s %8s %8s   %s" % (
         "endpoint", "none", "builtin", "this", "none", "builtin", "this",
         "over none: p50 (builtin, this), rate (builtin, this)"))
+    ratios = []
     for name, results in rows:
         def median(what, index):
             return statistics.median(r[index] for r in results[what])
@@ -219,15 +222,60 @@ def bench_deliveries(stage, port, rounds):
             return statistics.median(
                 r[index] / n[index]
                 for r, n in zip(results[what], results["none"]))
+        over = [over_none(what, index) for index in (0, 1)
+                for what in ("builtin", "this")]
+        ratios.append((name, *over))
         print("%-24s %8s %8s %8s  %8s %8s %8s   %s %s, %.3f %.3f" % (
             name, *(fmt(median(what, index)) for index in (0, 1)
                     for what in ("none", "builtin", "this")),
-            fmt(over_none("builtin", 0)), fmt(over_none("this", 0)),
-            over_none("builtin", 1), over_none("this", 1)))
+            fmt(over[0]), fmt(over[1]), *over[2:]))
     print("\nMemory of an lmtp process after these deliveries, kB "
           "(proportional set size; private)")
     for what, (pss, private) in memory:
         print("%-24s %8d %8d" % (what, pss, private))
+    return ratios
+
+
+PLOT = """
+set terminal svg size 800,680 font "sans-serif,13" background "white"
+set output "%s"
+set style data histograms
+set style histogram clustered gap 2
+set style fill solid noborder
+set boxwidth 0.9
+set logscale y
+set grid ytics
+set tics nomirror
+set border 3
+set key outside top center horizontal
+$over_none << END
+%s
+END
+short(x) = x < 10 ? sprintf("%%.2g", x) : sprintf("%%.0f", x)
+name(c) = word("built-in dovecot-http-notify", c)
+left(c) = 0.25 * c - 0.375
+set bmargin 3
+set xrange [-0.5:3.5]
+set multiplot layout 2,1
+set title "Time of a delivery, over that without push (less is better)"
+set yrange [0.8:20000]
+plot for [c=1:2] $over_none using (column(c + 1)):xtic(1) \\
+    linecolor c title name(c), for [c=1:2] "" using ($0 + left(c)): \\
+    (column(c + 1)):(short(column(c + 1))) with labels offset 0,0.6 notitle
+set title "Deliveries per second, over those without push (more is better)"
+set yrange [0.0005:2]
+plot for [c=1:2] $over_none using (column(c + 3)):xtic(1) \\
+    linecolor c title name(c), for [c=1:2] "" using ($0 + left(c)): \\
+    (column(c + 3)):(short(column(c + 3))) with labels offset 0,0.6 notitle
+"""
+
+
+def plot(ratios, path):
+    """As a picture, an SVG file."""
+    rows = ('"%s" %f %f %f %f' % (name.replace(", ", ",\\n"), *numbers)
+            for name, *numbers in ratios)
+    subprocess.run(["gnuplot"], check=True, text=True,
+                   input=PLOT % (path, "\n".join(rows)))
 
 
 def lmtp_memory(dovecot):
@@ -488,6 +536,27 @@ def resident_kb(pid):
                 open("/proc/%d/status" % pid) if line.startswith("VmRSS:"))
 
 
+def bench_service(stage, port, rounds, count=5000):
+    """From the hand-off to the answer, all that the service does in fair
+    weather."""
+    systems = Systems(stage)
+    url = "http://127.0.0.1:%d/healthy" % port
+    with systems.stack:
+        dovecot = systems.start("this")
+        client = Client(dovecot, url)
+        pid = dovecot.service_pid()
+        results = []
+        for _ in range(rounds):
+            before = cpu_seconds(pid)
+            for n in range(count):
+                client.hand_off([USERS[n % len(USERS)]])
+            wait_for(lambda: dovecot.queued() == 0, 60, "the last answers")
+            results.append(1000 * (cpu_seconds(pid) - before) / count)
+        client.close()
+    print("\nCPU of the service for a notification, healthy endpoint, ms")
+    print("%-24s %8.3f" % ("this", statistics.median(results)))
+
+
 def bench_million(stage, rounds, queued=1000000, users=200000, turn=5000):
     """What a hand-off costs with a long queue, over what it does with an empty
     one: an endpoint that is down, so that they are stored and no more."""
@@ -527,13 +596,14 @@ def bench_million(stage, rounds, queued=1000000, users=200000, turn=5000):
               for i in (0, 1)), memory[name]))
 
 
-def main(stage, bare_loop, rounds):
+def main(stage, bare_loop, rounds, picture):
     install(stage)
     rounds = int(rounds)
     port = free_port()
     with endpoint_nginx(port):
-        bench_deliveries(stage, port, rounds)
+        plot(bench_deliveries(stage, port, rounds), picture)
         bench_large_inbox(stage, port, rounds)
+        bench_service(stage, port, rounds)
     bench_arrival(stage, rounds)
     bench_drain(stage, bare_loop, rounds)
     bench_isolation(stage, rounds)

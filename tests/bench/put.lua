@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: LGPL-2.1-or-later
 -- wrk: the request that the service sends
 wrk.method = "PUT"
 wrk.headers["Content-Type"] = "application/json"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Commands that come over the admin socket. */
 #include "lib.h"
 #include "istream.h"

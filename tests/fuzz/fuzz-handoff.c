@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Lines that come over the hand-off socket, in either direction. */
 #include "lib.h"
 #include "istream.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a message says about itself, which its sender may set to anything. */
 #include "lib.h"
 #include "message-address.h"
@@ -94,7 +95,8 @@ static void check_json(const struct http_notify_notification *notification)
 	string_t *text = t_str_new(1024);
 	json_t *json;
 
-	http_notify_notification_append_json(notification, text);
+	if (http_notify_notification_append_json(notification, text) < 0)
+		i_unreached();
 	i_assert(!fuzz_has_controls(str_c(text)));
 	i_assert(uni_utf8_str_is_valid(str_c(text)));
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The options of a driver line, from the configuration and from a hand-off. */
 #include "lib.h"
 #include "http-url.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The value of a METADATA entry, which a user may set to anything. */
 #include "lib.h"
 #include "str.h"
@@ -33,7 +34,8 @@ static void check_user_in_json(const char *user)
 	const char *sent;
 	json_t *json;
 
-	http_notify_notification_append_json(&notification, text);
+	if (http_notify_notification_append_json(&notification, text) < 0)
+		i_unreached();
 	i_assert(!fuzz_has_controls(str_c(text)));
 	json = json_loads(str_c(text), JSON_REJECT_DUPLICATES, NULL);
 	sent = json_string_value(json_object_get(json, "user"));

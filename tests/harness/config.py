@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The one place that knows how dovecot.conf is written, for Dovecot 2.3 and
 2.4: tests say what they mean, by config's methods, and get it in the words of
 the Dovecot that is installed."""
@@ -53,6 +54,15 @@ class Driver:
         self.options = options
 
 
+class OtherDriver(Driver):
+    """One of Dovecot's, for a script if there is one."""
+
+    def __init__(self, name, script=None):
+        super().__init__(None)
+        self.name = name
+        self.script = script
+
+
 def block(head, *lines):
     return "%s {\n%s\n}\n" % (head, "\n".join(lines))
 
@@ -81,6 +91,15 @@ OR category=ssl
     def imap_metadata(self):
         return block("protocol imap", "imap_metadata = yes")
 
+    def handoff_access(self):
+        """To the hand-off socket, for dovecot-lda as any mail user."""
+        return block("service http-notify", block(
+            "unix_listener http-notify", "mode = 0666"))
+
+    def user_plugins(self, plugins):
+        """In extra fields of a passwd-file."""
+        return "userdb_mail_plugins=%s" % plugins
+
     def plugins(self, *names, protocol=None):
         """mail_plugins: these and no others."""
         line = "mail_plugins = " + " ".join(names)
@@ -89,6 +108,8 @@ OR category=ssl
 
 class Config23(Config):
     HOME = "%h"
+    # the size of a process's memory
+    UNLIMITED = "0"
     # its name in messages
     DICTIONARY = "mail_attribute_dict"
     # doveadm's arguments for the user whose process it is
@@ -108,11 +129,21 @@ auth_mechanisms = plain
 
     def drivers(self, *drivers):
         return self.plugin_settings(*(
-            "%s = ox:url=%s %s" % (
-                self.name(number), self._quote(driver.url), " ".join(
-                    "%s=%s" % (option, self._quote(yes_or_no(value)))
-                    for option, value in driver.options.items()))
+            "%s = %s" % (self.name(number), self.line(driver))
             for number, driver in enumerate(drivers, 1)))
+
+    def line(self, driver):
+        if isinstance(driver, OtherDriver):
+            return driver.name + (":file=%s" % driver.script
+                                  if driver.script else "")
+        return "ox:url=%s %s" % (self._quote(driver.url), " ".join(
+            "%s=%s" % (option, self._quote(yes_or_no(value)))
+            for option, value in driver.options.items()))
+
+    def in_capitals(self, driver):
+        """A driver's name in another spelling."""
+        return "%s = %s" % (self.name(1), self.line(driver).replace(
+            "ox:", "OX:", 1))
 
     def dlog_and(self, driver):
         """Dovecot's own driver dlog before another one."""
@@ -155,15 +186,21 @@ auth_mechanisms = plain
     def dictionary_in_file(self, path):
         return "mail_attribute_dict = file:%s\n" % path
 
-    def dictionary_in_sqlite(self, dovecot, database):
+    def dictionary_in_postgresql(self, dovecot, directory, port):
         """As in Dovecot's documentation of METADATA in SQL."""
         file = dovecot.dir / "dict.conf"
-        file.write_text("connect = %s\n" % database + block(
+        connect = "host=%s port=%d dbname=postgres user=postgres"
+        file.write_text("connect = %s\n" % (
+            connect % (directory, port)) + block(
             "map", "pattern = priv/$key", "table = metadata",
             "username_field = username", "value_field = value",
             block("fields", "name = $key")))
         return "mail_attribute_dict = proxy::metadata\n" + block(
-            "dict", "metadata = sqlite:%s" % file)
+            "dict", "metadata = pgsql:%s" % file)
+
+    def dictionary_of_a_process(self):
+        """That the dict service has, which is told of no such one."""
+        return "mail_attribute_dict = proxy::metadata\n"
 
     def any_login(self, password):
         """A passdb."""
@@ -204,8 +241,19 @@ auth_mechanisms = plain
     def more_plugins(self, *names, protocol):
         return self.plugins("$mail_plugins", *names, protocol=protocol)
 
+    def shipped_plugins(self, *names, protocol):
+        """Of those that the shipped file adds, these only, in this order."""
+        return self.plugins(*names, protocol=protocol)
+
     def sieve(self, path):
         return self.plugin_settings("sieve = " + path)
+
+    def sieve_pipe(self, programs):
+        """Users' scripts may run the programs of a directory."""
+        return self.plugin_settings(
+            "sieve_plugins = sieve_extprograms",
+            "sieve_extensions = +vnd.dovecot.pipe",
+            "sieve_pipe_bin_dir = %s" % programs)
 
     def environment(self, *names, **values):
         """Of all processes: what is in the master's, and more."""
@@ -225,6 +273,7 @@ auth_mechanisms = plain
 
 class Config24(Config):
     HOME = "%{home}"
+    UNLIMITED = "unlimited"
     DICTIONARY = "mail_attribute { dict }"
     THIS_USER = ["--no-userdb-lookup"]
 
@@ -257,10 +306,18 @@ auth_mechanisms {{
 
     def drivers(self, *drivers):
         return "".join(
+            self._other(self.name(number), driver)
+            if isinstance(driver, OtherDriver) else
             block(self.name(number), "push_notification_driver = ox",
                   *("%s = %s" % (self.OPTIONS[option], yes_or_no(value))
                     for option, value in self._values(driver).items()))
             for number, driver in enumerate(drivers, 1))
+
+    @staticmethod
+    def _other(name, driver):
+        return block(name, "push_notification_driver = " + driver.name,
+                     *(["lua_file = %s" % driver.script]
+                       if driver.script else []))
 
     @staticmethod
     def _values(driver):
@@ -282,6 +339,9 @@ auth_mechanisms {{
                    for option, value in self._values(driver).items()}
             for user, driver in users.items()}
 
+    def in_capitals(self, driver):
+        return self.drivers(driver).replace("driver = ox", "driver = OX")
+
     def dlog_and(self, driver):
         return block("push_notification dlog",
                      "push_notification_driver = dlog") + self.drivers(driver)
@@ -296,16 +356,22 @@ auth_mechanisms {{
     def dictionary_in_file(self, path):
         return block("mail_attribute", block("dict file", "path = " + path))
 
-    def dictionary_in_sqlite(self, dovecot, database):
+    def dictionary_in_postgresql(self, dovecot, directory, port):
         return block("mail_attribute", block(
             "dict proxy", "name = metadata")) + block(
             "dict_server", block(
-                "dict metadata", "driver = sql", "sql_driver = sqlite",
-                "sqlite_path = %s" % database, block(
+                "dict metadata", "driver = sql", "sql_driver = pgsql", block(
+                    "pgsql %s" % directory, block(
+                        "parameters", "port = %d" % port,
+                        "dbname = postgres", "user = postgres")), block(
                     "dict_map priv/$key", "sql_table = metadata",
                     "username_field = username",
                     block("value_field value"),
                     block("key_field name", "value = $key"))))
+
+    def dictionary_of_a_process(self):
+        return block("mail_attribute", block(
+            "dict proxy", "name = metadata"))
 
     def any_login(self, password):
         return block("passdb static", "password = " + password)
@@ -341,8 +407,21 @@ auth_mechanisms {{
         return block("protocol " + protocol, block(
             "mail_plugins", *("%s = yes" % name for name in names)))
 
+    def shipped_plugins(self, *names, protocol):
+        # A list in place of all others would win over the userdb's.
+        shipped = ("notify", "push_notification", "http_notify")
+        return block("protocol " + protocol, block("mail_plugins", *(
+            "%s = %s" % (name, yes_or_no(name in names))
+            for name in sorted(shipped, key=lambda name:
+                               name in names and names.index(name)))))
+
     def sieve(self, path):
         return block("sieve_script personal", "path = " + path)
+
+    def sieve_pipe(self, programs):
+        return "sieve_plugins = sieve_extprograms\n" + block(
+            "sieve_extensions", "vnd.dovecot.pipe = yes") + \
+            "sieve_pipe_bin_dir = %s\n" % programs
 
     def environment(self, *names, **values):
         return block(

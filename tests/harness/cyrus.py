@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A throwaway Cyrus IMAP: a METADATA of another make.
 
 Debian's cyrus-imapd and dovecot-imapd can't be installed side by side, and to
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 
+from harness import DOWNLOAD_ENVIRONMENT
 from harness.dovecot import free_port, wait_for
 
 PACKAGES = ["cyrus-imapd", "sasl2-bin", "libsasl2-modules",
@@ -67,6 +69,7 @@ def unpack(directory):
          "-o", "Debug::NoLocking=1",
          "-o", "Dir::State::status=%s/status" % directory,
          "-o", "Dir::Cache::archives=%s" % directory, "install", *PACKAGES],
+        env=dict(os.environ, **DOWNLOAD_ENVIRONMENT),
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, encoding="utf-8")
     if done.returncode != 0:
@@ -78,6 +81,17 @@ def unpack(directory):
     return None
 
 
+def library_directories(root):
+    """Where the loader would look if root were /. Packages that are unpacked
+    and not installed do not know that /lib may be a link to /usr/lib."""
+    # its name is another one for each architecture
+    loader = subprocess.run(
+        ["ld.so", "--help"], stdout=subprocess.PIPE, encoding="utf-8",
+        check=True).stdout
+    return ["%s%s" % (root, path) for path in re.findall(
+        r"^  (/\S+) \(system search path\)$", loader, re.MULTILINE)]
+
+
 class Cyrus:
     def __init__(self, directory, root,
                  extra="annotation_allow_undefined: yes"):
@@ -86,16 +100,19 @@ class Cyrus:
         self.dir = pathlib.Path(directory)
         self.root = pathlib.Path(root)
         self.port = free_port()
-        library = next((self.root / "usr/lib").glob("*-linux-gnu"))
-        self.env = dict(os.environ, LD_LIBRARY_PATH=str(library),
-                        SASL_PATH=str(library / "sasl2"), CYRUS_USER=USER)
+        libraries = library_directories(self.root)
+        self.env = dict(
+            os.environ, LD_LIBRARY_PATH=":".join(libraries),
+            SASL_PATH=":".join(path + "/sasl2" for path in libraries),
+            CYRUS_USER=USER)
         self.process = None
+        self.bin = self.root / "usr/lib/cyrus/bin"
         self.dir.chmod(0o755)
         self._lay_out(extra)
 
     def _lay_out(self, extra):
         values = {"dir": self.dir, "user": USER, "port": self.port,
-                  "bin": self.root / "usr/lib/cyrus/bin", "extra": extra}
+                  "bin": self.bin, "extra": extra}
         (self.dir / "imapd.conf").write_text(IMAPD_CONF.format(**values))
         (self.dir / "cyrus.conf").write_text(CYRUS_CONF.format(**values))
         for name in ("lib", "lib/db", "lib/proc", "lib/socket", "lib/user",
@@ -113,8 +130,10 @@ class Cyrus:
         shutil.chown(self.dir / "sasldb2", USER)
 
     def start(self):
+        for program in ("master", "imapd"):
+            self._assert_loads(self.bin / program)
         self.process = subprocess.Popen(
-            [self.root / "usr/lib/cyrus/bin/master",
+            [self.bin / "master",
              "-C", self.dir / "imapd.conf", "-M", self.dir / "cyrus.conf",
              "-p", self.dir / "pid", "-D"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -129,7 +148,17 @@ class Cyrus:
                 return False
         wait_for(lambda: answers() or self.process.poll() is not None,
                  what="Cyrus's start")
-        assert self.process.poll() is None, "Cyrus does not start"
+        assert self.process.poll() is None, "Cyrus ends with status %d" % (
+            self.process.returncode)
+
+    def _assert_loads(self, program):
+        """An executable that lacks a library says so on standard error, which
+        is not read."""
+        lines = subprocess.run(
+            ["ldd", program], stdout=subprocess.PIPE, env=self.env,
+            encoding="utf-8").stdout.splitlines()
+        missing = [line.strip() for line in lines if "not found" in line]
+        assert not missing, "%s: %s" % (program, missing)
 
     def stop(self):
         if self.process is None:

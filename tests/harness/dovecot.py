@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A throwaway Dovecot under a temporary directory.
 
 Nothing of it is outside of that directory. Executables and modules are linked
@@ -114,8 +115,9 @@ class Dovecot:
             parts.append("!include %s" % (
                 self.stage / "etc/dovecot/conf.d/90-http-notify.conf"))
         if self.wrappers is not None:
-            # what they do takes memory
-            parts.append("default_vsz_limit = 0")
+            # what they do takes memory and time
+            parts.append("default_vsz_limit = " + config.UNLIMITED)
+            lines += "http_notify_handoff_timeout = 60s",
         parts.append(config.drivers(*(
             line for line in lines if isinstance(line, Driver))))
         parts.append(config.plugin_settings(*(
@@ -232,8 +234,8 @@ class Dovecot:
             return db.execute(
                 "SELECT count(*) FROM notification").fetchone()[0]
 
-    def wait_queue_empty(self):
-        wait_for(lambda: self.queued() == 0, what="the queue to be empty")
+    def wait_queue_empty(self, timeout=10):
+        wait_for(lambda: self.queued() == 0, timeout, "the queue to be empty")
 
     def service_pid(self):
         wait_for(lambda: len(self.pids("http-notify")) == 1,
@@ -320,15 +322,17 @@ class Dovecot:
             process.returncode, stdout, stderr, self.log())
         return stdout + stderr
 
-    def lda(self, user, message, groups=(), options=(), uid=MAIL_UID):
-        """By dovecot-lda as the mail user, as an MTA runs it."""
+    def lda(self, user, message, groups=(), options=(), uid=MAIL_UID,
+            prefix=()):
+        """By dovecot-lda as the mail user, as an MTA runs it; by the command
+        of prefix, if there is one."""
         home = self.dir / "home" / user
         home.mkdir(exist_ok=True)
         os.chown(home, uid, uid)
         env = dict(os.environ, USER=user, HOME=str(home))
         return subprocess.run(
-            [str(self.dir / "libexec/dovecot-lda"), "-c", str(self.main),
-             "-f", "sender@example.org", *options],
+            [*prefix, str(self.dir / "libexec/dovecot-lda"),
+             "-c", str(self.main), "-f", "sender@example.org", *options],
             input=message.encode() if isinstance(message, str) else message,
             env=env, user=uid, group=uid, extra_groups=groups,
             cwd=str(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A stand-in for the OX middleware's endpoint.
 
 It answers as OX does: PUT only, Basic authentication, {"success":true} also
@@ -16,6 +17,8 @@ import ssl
 import threading
 import time
 import urllib.parse
+
+from harness.dovecot import free_port
 
 PATH = "/preliminary/http-notify/v1/notify"
 LOGIN, PASSWORD = "login", "pa:ss/wörd"
@@ -169,10 +172,11 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Endpoint:
-    def __init__(self, port=0, tls=None, namespace=None,
+    def __init__(self, port=None, tls=None, namespace=None,
                  credentials=(LOGIN, PASSWORD)):
         """tls: (certificate file, key file), or an ssl.SSLContext.
-        namespace: the NetworkNamespace that it listens in"""
+        namespace: the NetworkNamespace that it listens in. It keeps its port
+        when it is stopped and started again."""
         self.lock = threading.Lock()
         self.tls = tls
         self.namespace = namespace
@@ -188,7 +192,7 @@ class Endpoint:
         self.unhang = threading.Event()
         # called with the handler instead of an answer; one of faults.py
         self.fault = None
-        self.port = port
+        self.port = port or free_port()
         self.server = None
         self.start()
 
@@ -197,7 +201,6 @@ class Endpoint:
         with self.namespace or contextlib.nullcontext():
             self.server = Server(("127.0.0.1", self.port), Handler)
         self.server.endpoint = self
-        self.port = self.server.server_address[1]
         if self.tls:
             context = self.tls
             if not isinstance(context, ssl.SSLContext):

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The deployments in conf.d/examples: the files as they are, but for the names
 and addresses that an admin replaces in them, too."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Faults, made for real: an endpoint's answers that go wrong, networks, disks
 and clocks.
 
@@ -48,6 +49,7 @@ def says(data, then="close"):
     def fault(handler):
         unhang = handler.server.endpoint.unhang
         handler.wfile.write(data)
+        handler.wfile.flush()
         if then == "silence":
             unhang.wait(60)
         elif then == "reset":
@@ -64,6 +66,7 @@ def says_forever(begin, chunk, pause=0):
         handler.wfile.write(begin)
         while not unhang.wait(pause):
             handler.wfile.write(chunk)
+            handler.wfile.flush()
     return fault
 
 

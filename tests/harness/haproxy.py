@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """An haproxy in a temporary directory."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """An IMAP server that knows logins and one METADATA entry a user, and can be
 told to answer as no real one does."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Installs what is under test for this process and its children only.
 
 Where doveadm and doveconf look for their modules is compiled into them. So

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What the manuals say, for tests that hold it against the software.
 
 In their examples a line that begins with "# " or "$ " is a command, which goes
@@ -26,10 +27,9 @@ def blocks(path):
         found = re.findall(r"(?:<!-- (.*?) -->\n)?^```\n(.*?)^```$", text,
                            re.M | re.S)
     elif path.suffix:
-        found = [(comment, unescape(block)) for comment, *block in re.findall(
-            r'(?:^\.\\" (.*)\n)?^\.Bd -literal.*\n((?:(?!\.Ed).*\n)*)\.Ed'
-            r"|^\.nf\n((?:(?!\.fi).*\n)*)", text, re.M)
-            for block in ["".join(block)]]
+        found = [(comment, unescape(block)) for comment, block in re.findall(
+            r'(?:^\.\\" (.*)\n)?^\.Bd -literal.*\n((?:(?!\.Ed).*\n)*)\.Ed',
+            text, re.M)]
     else:
         found = [("", re.sub("^\t", "", block, flags=re.M)) for block in
                  re.findall(r"(?:^\t.*\n|^\n(?=\t))+", text, re.M)]
@@ -46,6 +46,15 @@ def configuration(path, line):
                 "2.4": "push_notification_ox_url ="}[line]
         marked = [block for _, block in blocks(path) if word in block]
     block, = marked
+    return block
+
+
+def block_of(path, mark, beginning=None):
+    """The one that is marked by a comment; where there are no comments, as in
+    README, the one with this beginning."""
+    block, = [block for comment, block in blocks(path)
+              if comment == mark or not comment and beginning is not None
+              and path.suffix == "" and block.strip("\n").startswith(beginning)]
     return block
 
 
@@ -80,7 +89,7 @@ def matches(expected, output):
 
 
 def section(path, title):
-    """Of a page in mdoc, to the next section."""
+    """Of a page, to the next section."""
     return re.search(r'^\.S[hs] "?%s"?\n(.*?)(?=^\.Sh|\Z)' % re.escape(title),
                      path.read_text(), re.M | re.S).group(1)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A PostgreSQL in a temporary directory, as the user that its package made."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A Prometheus, and the node_exporter whose textfile collector it reads, each
 in a temporary directory and on the loopback interface."""
 

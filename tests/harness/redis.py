@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A Redis in a temporary directory, as nobody."""
 
 import contextlib

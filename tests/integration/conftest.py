@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 import contextlib
 import os
 import pathlib
@@ -23,6 +24,14 @@ install(STAGE)
 # about the words that a line of Dovecot's does not have
 collect_ignore = ["test_settings.py" if VERSION < (2, 4) else
                   "test_driver_lines.py"]
+# so that at the end no worker is left alone with one
+TAKE_LONGEST = ["test_crash.py", "test_clock.py", "test_try.py",
+                "test_answers.py", "test_doveadm_check.py", "test_standby.py",
+                "test_service.py", "test_metrics.py", "test_upgrade.py"]
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in TAKE_LONGEST)
 
 
 @contextlib.contextmanager

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The wall clock jumps: NTP, an admin, a virtual machine that was suspended.
 
 Nothing expires for it and nothing stalls: what lasts a time is measured by a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """A campaign of crashes: what was acked arrives, in order.
 
 HTTP_NOTIFY_CAMPAIGN_SECONDS makes it longer, HTTP_NOTIFY_CAMPAIGN_SEED repeats
@@ -30,7 +31,7 @@ PAUSE = 0.02
 # and later each time.
 INTERVALS = (0.05, 0.3)
 
-LOST = re.compile(r"Notification lost: user=(\S+) folder=INBOX uid=(\d+)")
+FAILED = r"Notification %s: user=(\S+) folder=INBOX uid=(\d+)"
 
 
 class Client(threading.Thread):
@@ -187,14 +188,19 @@ def test_nothing_is_lost_and_order_holds_over_crashes():
 
 def check(dovecot, endpoint, clients, campaign):
     expected, optional = set(), set()
-    lost = {(user, int(uid)) for user, uid in LOST.findall(dovecot.log())}
+    # the service may have stored the latter
+    lost, unconfirmed = (
+        {(user, int(uid))
+         for user, uid in re.findall(FAILED % words, dovecot.log())}
+        for words in ("lost", "not confirmed"))
     for client in clients:
         for user in client.users:
             uids = uids_by_subject(dovecot, user)
             expected |= {(user, uids[s]) for s in client.acked[user]}
             optional |= {(user, uids[s]) for s in client.failed[user]
                          if s in uids}
-    expected -= lost
+    expected -= lost | unconfirmed
+    optional |= unconfirmed
 
     def arrived():
         with endpoint.lock:
@@ -220,15 +226,16 @@ def check(dovecot, endpoint, clients, campaign):
     duplicates = len(requests) - len({key for _, _, key in requests})
     two_keys = {which for which in keys if len(keys[which]) > 1}
     print("seed %d: %.0f s, kills %s, acked %d, not acked but delivered %d, "
-          "named as lost %d, requests %d, of them twice %d (under way when "
+          "named as lost %d, as not confirmed %d, requests %d, of them twice %d (under way when "
           "stopped: %d), under two keys %d, throttled %d times; %s" % (
               SEED, campaign.seconds, dict(campaign.kills), len(expected),
-              len(optional), len(lost), len(requests), duplicates,
+              len(optional), len(lost), len(unconfirmed), len(requests),
+              duplicates,
               campaign.in_flight, len(two_keys),
               len(dovecot.log_lines("command startup failed")),
               dict(campaign.figures)))
 
-    assert set(keys) <= expected | optional | lost
+    assert set(keys) <= expected | optional
     for user in USERS:
         first = list(dict.fromkeys(uid for who, uid, _ in requests
                                    if who == user))
@@ -236,4 +243,4 @@ def check(dovecot, endpoint, clients, campaign):
     assert not two_keys
     assert duplicates <= campaign.in_flight
     assert not dovecot.log_lines("Panic:")
-    assert sum(campaign.kills.values()) >= 2 * campaign.seconds
+    assert sum(campaign.kills.values()) >= campaign.seconds

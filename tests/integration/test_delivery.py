@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """From a delivered message to the endpoint."""
 
 import grp
@@ -276,7 +277,7 @@ def test_a_registration_of_no_use_is_logged_and_repeats_nothing(dovecot,
     dovecot.setmetadata("mallory", "url=http://evil.example/ auth=s3cret")
     dovecot.deliver("mallory", message())
     line, = dovecot.wait_log("lmtp(mallory)", "Warning:")
-    assert "no valid registration" in line and "no user=" in line
+    assert "not a valid registration" in line and "no user=" in line
     assert "evil" not in dovecot.log() and "s3cret" not in dovecot.log()
     nothing_arrives(dovecot, endpoint)
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """conf.d/examples/cluster and balancer: two OX nodes."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """conf.d/examples/internationalised-domains: logins and addresses in UTF-8."""
 
 import grp

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """conf.d/examples/many-servers: several mail servers, one OX."""
 
 import concurrent.futures

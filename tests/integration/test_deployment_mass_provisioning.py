@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """conf.d/examples/mass-provisioning: registrations from a list, by the command
 of the shipped systemd unit and of the shipped line for cron."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """conf.d/examples/resellers: each tenant its own endpoint and credentials."""
 
 import base64

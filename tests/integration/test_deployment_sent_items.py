@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """conf.d/examples/sent-items: copies that an archive relay delivers."""
 
 import pytest

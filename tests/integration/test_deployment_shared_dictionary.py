@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """conf.d/examples/shared-dictionary: backends behind a proxy, which all have
 the same registrations."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """conf.d/examples/single: one OX node, one Dovecot host."""
 
 import socket
@@ -5,6 +6,8 @@ import socket
 import pytest
 
 from conftest import running_dovecot
+from harness.config import VERSION
+from harness.doveadm import failed_check
 from harness.dovecot import METADATA_ENTRY, PASSWORD, message
 from harness.example import LINE, deploy, endpoint
 
@@ -60,11 +63,15 @@ def test_only_ox_registers(deployed, address, is_ox):
     assert answer.startswith("x OK" if is_ox else "x NO")
 
 
+@pytest.mark.xfail(VERSION >= (2, 4, 5), strict=True,
+                   reason="doveadm's mail_access_groups are not lda's")
 def test_commands_of_the_page(deployed, node1):
     deployed.setmetadata("bob", "user=4@1")
     deployed.deliver("bob", message())
     node1.wait(1)
-    deployed.doveadm("http-notify", "check", "-u", "bob", "-r", "127.0.0.1")
+    # nothing is delivered by dovecot-lda
+    assert list(failed_check(deployed, "-r", "127.0.0.1")) == [
+        "hand-off by lda"]
     checked = len(node1.delivered)
     deployed.doveadm("http-notify", "test", "-u", "bob")
     *_, request = node1.wait(checked + 1)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The queue's disk: full, read-only, and well again."""
 
 import contextlib

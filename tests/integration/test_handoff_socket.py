@@ -1,15 +1,17 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The hand-off socket: what its clients may do, and what a hostile one can't.
 
 Whoever may write to the socket can have notifications sent. But no client
 holds up another one, fills the memory or the log, or gets text of its choice
 into the log."""
 
+import base64
 import contextlib
 import os
 import random
+import shutil
 import signal
 import socket
-import sqlite3
 import threading
 import time
 
@@ -27,8 +29,24 @@ HELLO_SESSION = HELLO + b"SESSION\t" + SESSION.encode() + b"\n"
 MUCH_LONGER_THAN_A_LINE = 1024*1024
 
 
+class Client(socket.socket):
+    """SESSION stands for a session of the test's own."""
+
+    number = 0
+
+    def sendall(self, data):
+        super().sendall(data.replace(
+            SESSION.encode(), b"%s%08d" % (SESSION[:24].encode(),
+                                           Client.number)))
+
+
+@pytest.fixture(autouse=True)
+def session_of_its_own():
+    Client.number += 1
+
+
 def connect(dovecot):
-    sock = socket.socket(socket.AF_UNIX)
+    sock = Client(socket.AF_UNIX)
     sock.connect(str(dovecot.dir / "run/http-notify"))
     sock.settimeout(10)
     return sock
@@ -46,22 +64,6 @@ def rss(pid):
 
 def fds(pid):
     return len(os.listdir("/proc/%d/fd" % pid))
-
-
-@pytest.fixture(autouse=True)
-def no_sessions(dovecot):
-    """As a minute later: the tests' clients may begin with their sessions."""
-    def forget():
-        try:
-            with contextlib.closing(sqlite3.connect(
-                    "file:%s?mode=rw" % dovecot.queue_path, uri=True,
-                    isolation_level=None)) as db:
-                db.execute("DELETE FROM session")
-        except sqlite3.OperationalError:
-            # the service has just been started
-            return False
-        return True
-    wait_for(forget, what="the queue")
 
 
 def assert_bob_is_served(dovecot, endpoint):
@@ -133,18 +135,15 @@ def send_until_hung_up(sock, data, limit):
 class HandoffClient:
     """A mail process's side of the protocol, by hand."""
 
-    def __init__(self, dovecot, session="0123456789abcdef0123456789abcdef"):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(dovecot.dir / "run/http-notify"))
-        self.sock.settimeout(10)
-        self.file = self.sock.makefile("rwb")
+    def __init__(self, dovecot, session=SESSION):
+        self.sock = connect(dovecot)
+        self.file = self.sock.makefile("rb")
         self.send("VERSION\thttp-notify-handoff\t1\t0\nSESSION\t%s\n" %
                   session)
         assert self.reply().startswith("VERSION\thttp-notify-handoff\t1\t")
 
     def send(self, text):
-        self.file.write(text.encode())
-        self.file.flush()
+        self.sock.sendall(text.encode())
 
     def notify(self, seq, endpoint, uid=1):
         self.send("NOTIFY\t%d\tmallory\tINBOX\t%d\t%s\turl=%s\n" % (
@@ -301,11 +300,12 @@ def test_line_without_end_is_not_kept_in_memory(dovecot, endpoint, begin,
 
 def notify_line(seq, endpoint, user="mallory", folder="INBOX", uid=1,
                 body=None, options=()):
+    """endpoint: an Endpoint or a URL"""
     if body is None:
         body = '{"event":"messageNew","folder":"INBOX","from":"a@b",' \
             '"user":"3@1","imap-uid":%d}' % uid
     fields = ["NOTIFY", str(seq), user, folder, str(uid), body,
-              "url=" + endpoint.url, *options]
+              "url=" + getattr(endpoint, "url", endpoint), *options]
     return b"\t".join(
         field if isinstance(field, bytes) else field.encode()
         for field in fields) + b"\n"
@@ -353,7 +353,7 @@ def test_thousands_of_notifications_in_one_write(dovecot, endpoint):
         assert_bob_is_served(dovecot, endpoint)
         assert read_replies(sock, count) == [
             "OK\t%d" % seq for seq in range(1, count + 1)]
-        dovecot.wait_queue_empty()
+        dovecot.wait_queue_empty(60)
         # each user's in order, and once
         sent = [r.uid for r in not_bobs(endpoint.delivered)]
         assert sorted(sent) == list(range(1, count + 1))
@@ -447,9 +447,10 @@ def test_refusal_masks_credentials(dovecot, endpoint):
     assert "s3cret" not in dovecot.log()
 
 
-def test_seq_that_goes_down_is_acked_and_not_stored(dovecot, endpoint):
+def test_seq_that_comes_again_or_is_far_behind_is_acked_and_not_stored(
+        dovecot, endpoint):
     """It was stored before, as the protocol has it; only the client itself
-    loses by it."""
+    loses by it. One that was overtaken is stored."""
     endpoint.status = 200
     with nobody_else_notices(dovecot, endpoint, log_lines=0), \
             connect(dovecot) as sock:
@@ -460,7 +461,8 @@ def test_seq_that_goes_down_is_acked_and_not_stored(dovecot, endpoint):
         assert read_replies(sock, len(seqs)) == [
             "OK\t%d" % seq for seq in seqs]
         dovecot.wait_queue_empty()
-    assert [r.uid for r in not_bobs(endpoint.delivered)] == [1, 5, 6]
+    assert [r.uid for r in not_bobs(endpoint.delivered)] == [
+        1, 2, 4, 5, 6]
 
 
 @pytest.mark.parametrize("hello", [b"", b"VERS", HELLO_SESSION],
@@ -504,3 +506,144 @@ def test_more_clients_than_the_limit_lock_nobody_out(endpoint):
             assert_bob_is_served(dovecot, endpoint)
         assert service_log(dovecot) == []
         assert not dovecot.log_lines("Notification lost")
+
+
+def test_urls_that_looked_like_one_endpoint(dovecot, endpoint):
+    """A login may have a whole URL in it. Former versions took the two for one
+    endpoint, which then lost the standby that it was using."""
+    bare = "%s://%s" % (endpoint.url.split("://")[0],
+                        endpoint.url.split("@")[1])
+    endpoint.status = 503
+    twins = [("http://u@127.0.0.1:1/x", ["standby_url=" + bare.replace(
+                 "//", "//s:p@")]),
+             (bare.replace("//", "//u%40http:%2F%2F127.0.0.1:1%2Fx%20s:p@"),
+              [])]
+    pid = dovecot.service_pid()
+    with connect(dovecot) as sock:
+        seqs = range(1, 13)
+        sock.sendall(HELLO_SESSION)
+        for seq in seqs:
+            url, options = twins[seq % 2]
+            sock.sendall(notify_line(
+                seq, url, user="user%d" % seq, uid=seq,
+                options=[*options, "timeout_msecs=%d" % (1000 + seq)]))
+            endpoint.wait_attempts(1)
+        assert read_replies(sock, len(seqs)) == [
+            "OK\t%d" % seq for seq in seqs]
+        time.sleep(1.5)
+        endpoint.status = 200
+        wait_for(lambda: {r.uid for r in list(endpoint.delivered)} ==
+                 set(seqs), 20, "all of them")
+        for request in endpoint.delivered:
+            login = base64.b64decode(
+                request.headers["Authorization"].split()[1]).decode()
+            assert login == ["s:p", "u@http://127.0.0.1:1/x s:p"][
+                request.uid % 2]
+    assert dovecot.service_pid() == pid
+    assert not dovecot.log_lines("Panic:")
+
+
+@pytest.mark.parametrize("trouble", ["answers 503", "hangs", "is refused"])
+def test_tenants_with_netrc_files_of_their_own(dovecot, other_endpoint,
+                                               trouble):
+    """... for the same URL: what is sent again after a failure has the
+    credentials of its own tenant, too."""
+    endpoint = other_endpoint
+    url = "%s://%s" % (endpoint.url.split("://")[0],
+                       endpoint.url.split("@")[1])
+    tenants, each = ["a", "b", "c"], 20
+    for tenant in tenants:
+        path = dovecot.queue_path.parent / ("netrc-" + tenant)
+        path.write_text("machine 127.0.0.1 login %s password %s-s3cret\n" % (
+            tenant, tenant))
+        path.chmod(0o600)
+        shutil.chown(path, "dovecot")
+    if trouble == "answers 503":
+        endpoint.status = 503
+    elif trouble == "hangs":
+        endpoint.hang = True
+    else:
+        endpoint.stop()
+    with connect(dovecot) as sock:
+        sock.sendall(HELLO_SESSION + b"".join(
+            notify_line(n * len(tenants) + i + 1, url, uid=n + 1,
+                        user="%s%d" % (tenant, n), body='{"user":"%s"}' %
+                        tenant, options=[
+                            "timeout_msecs=500", "netrc_file=%s" %
+                            (dovecot.queue_path.parent / ("netrc-" + tenant))])
+            for n in range(each) for i, tenant in enumerate(tenants)))
+        read_replies(sock, each * len(tenants))
+    dovecot.wait_log("Error: Endpoint %s is down" % endpoint.authority,
+                     count=len(tenants))
+    if trouble == "is refused":
+        endpoint.start()
+    endpoint.heal()
+    endpoint.status = 200
+    wait_for(lambda: len({r.key for r in list(endpoint.delivered)}) ==
+             each * len(tenants), 20, "all of them")
+    for request in endpoint.attempts:
+        tenant = request.body["user"]
+        assert base64.b64decode(request.headers["Authorization"].split()[
+            1]).decode() == "%s:%s-s3cret" % (tenant, tenant)
+    assert "s3cret" not in dovecot.log()
+
+
+def hosts_of(endpoint, count):
+    """URLs of as many hosts, which are all this endpoint: what is below
+    localhost is local (RFC 6761)."""
+    scheme, rest = endpoint.url.split("://")
+    userinfo, rest = rest.split("@")
+    return ["%s://%s@h%d.localhost:%d/%s" % (
+        scheme, userinfo, n, endpoint.port, rest.split("/", 1)[1])
+        for n in range(count)]
+
+
+def send_round(dovecot, endpoint, urls, one_by_one, round_number=0):
+    seqs = range(round_number * len(urls) + 1,
+                 (round_number + 1) * len(urls) + 1)
+    lines = [notify_line(seq, url, uid=seq, options=["timeout_msecs=20000"])
+             for seq, url in zip(seqs, urls)]
+    with connect(dovecot) as sock:
+        sock.sendall(HELLO_SESSION)
+        if one_by_one:
+            for seq, line in zip(seqs, lines):
+                sock.sendall(line)
+                endpoint.wait(seq)
+        else:
+            sock.sendall(b"".join(lines))
+        read_replies(sock, len(urls))
+        return endpoint.wait(len(urls) * (round_number + 1), 40)
+
+
+@pytest.mark.parametrize("hosts, one_by_one", [(10, True), (200, False)])
+def test_connections_are_kept_for_all_endpoints(dovecot, other_endpoint, hosts,
+                                                one_by_one):
+    urls = hosts_of(other_endpoint, hosts)
+    for n in range(4):
+        requests = send_round(dovecot, other_endpoint, urls, one_by_one, n)
+    # some may have been closed by an end that had its reasons
+    assert len({r.connection for r in requests}) < hosts * 1.5
+
+
+def test_more_endpoints_than_file_descriptors(other_endpoint):
+    """They wait for one another, and neither mail processes nor the service
+    suffer."""
+    endpoint = other_endpoint
+    endpoint.delay = 0.2
+    with running_dovecot(driver(endpoint), start=False) as dovecot:
+        dovecot.wrap_service("prlimit --nofile=80:80")
+        dovecot.start()
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
+        pid = dovecot.service_pid()
+        endpoint.clear()
+        for n in range(2):
+            requests = send_round(dovecot, endpoint, hosts_of(endpoint, 150),
+                                  False, n)
+            assert dovecot.deliver("bob", message()) < LONG
+            assert len({r.connection for r in requests}) > 40
+            wait_for(lambda: len(endpoint.delivered) == 150 * (n + 1) + n + 1,
+                     what="bob's")
+        assert dovecot.service_pid() == pid
+        assert service_log(dovecot) == []

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Whatever a message or a registration contains, the endpoint gets valid JSON
 in valid UTF-8, and takes it."""
 
@@ -170,7 +171,7 @@ def test_a_registration_of_no_use_is_said_in_one_line(dovecot, endpoint,
                                                       mallory, value, reason):
     assert mallory(value, b"~")
     dovecot.deliver("mallory", message())
-    line, = dovecot.wait_log("no valid registration")
+    line, = dovecot.wait_log("not a valid registration")
     assert "lmtp(mallory)" in line and line.endswith(reason)
     assert line.isprintable() and "forged" not in dovecot.log()
     dovecot.deliver("bob", message())

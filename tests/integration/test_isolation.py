@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """One endpoint's trouble, one user's, or the resolver's, is nobody else's."""
 
 import contextlib

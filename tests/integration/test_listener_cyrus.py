@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The IMAP helper against a real Cyrus IMAP: other METADATA than Dovecot's."""
 
 import contextlib

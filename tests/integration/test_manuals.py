@@ -1,7 +1,9 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The manuals: what they show is what happens, and what they list is what there
 is."""
 
 import contextlib
+import grp
 import json
 import os
 import pathlib
@@ -9,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 
 import pytest
@@ -122,7 +125,7 @@ def test_settings_of_2_3():
                        re.sub("_m?secs$", "", name)), name)
         source[name] = milliseconds(
             c_value(initial.get(member, "NULL"), member))
-    compat = TOP / "src/compat/dovecot-2.3"
+    compat = TOP / "src/settings/dovecot-2.3"
     service = (compat / "service-settings.c").read_text()
     for name in re.findall(r'strcmp\(name, "(http_notify_\w+)"', service):
         source[name] = None
@@ -137,7 +140,7 @@ def test_settings_of_2_3():
 
 
 def test_settings_of_2_4():
-    text = (TOP / "src/settings/http-notify-settings.c").read_text()
+    text = (TOP / "src/settings/dovecot-2.4/http-notify-settings.c").read_text()
     text = text.split("http_notify_foreign_setting_defines")[0]
     source = {}
     for name, suffix, expression in re.findall(
@@ -242,6 +245,46 @@ def test_from_the_built_in_driver_and_back(other_endpoint):
     other_endpoint.clear()
     request = assert_works(configuration + plugins, other_endpoint)
     assert "unread" in request.body and request.key is not None
+    # what is left without the package
+    other_endpoint.clear()
+    request = assert_works(
+        manuals.configuration(BUILT_IN, LINE + " without the package"),
+        other_endpoint, builtin=True)
+    assert "unread" not in request.body and request.key is None
+
+
+def test_delivery_by_dovecot_lda_to_members_of_a_group(other_endpoint):
+    """And lmtp keeps its access."""
+    group = "games"
+    with running_dovecot(driver(other_endpoint), extra=manuals.block_of(
+            OVERVIEW, "delivery by a group").replace(
+                "pushmail", group)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message("by lmtp"))
+        other_endpoint.wait(1)
+        done = dovecot.lda("bob", message("by lda"),
+                           groups=[grp.getgrnam(group).gr_gid])
+        assert done.returncode == 0, done.stdout
+        assert [request.body["subject"] for request in
+                other_endpoint.wait(2)] == ["by lmtp", "by lda"]
+        assert not dovecot.log_lines("Notification lost")
+
+
+@pytest.mark.parametrize("page", [README, OVERVIEW],
+                         ids=lambda page: page.name)
+def test_only_ox_nodes_write_metadata(page):
+    for network, allowed in (("192.0.2.0/24", False), ("127.0.0.0/8", True)):
+        remote = manuals.block_of(page, "only OX nodes", "remote ").replace(
+            "192.0.2.0/24", network)
+        with running_dovecot(imap_metadata=remote) as dovecot:
+            with dovecot.imap("bob") as imap:
+                assert ("METADATA" in imap.capability()[1][0].decode()
+                        .split()) == allowed
+            if allowed:
+                dovecot.setmetadata("bob", "user=3@1")
+            else:
+                with pytest.raises(AssertionError):
+                    dovecot.setmetadata("bob", "user=3@1")
 
 
 # -- examples --
@@ -312,6 +355,7 @@ class Host:
             extra=manuals.configuration(OVERVIEW, LINE) + block(
                 "service doveadm", config.tcp_listener("http", 8080)) + block(
                 "service imap-login", config.tcp_listener("imaps", 993)) +
+            config.handoff_access() +
             "doveadm_api_key = apikey\n" + config.tls(
                 *self.certificate).replace("required", "yes"))
         shutil.copy(dovecot.main, "/etc/dovecot/dovecot.conf")
@@ -397,11 +441,10 @@ def test_examples_of_the_way_from_the_built_in_driver(host):
     walk(BUILT_IN, host, {})
 
 
-@pytest.mark.skipif(not (TOP / "build/Makefile").exists(),
-                    reason="tests/run.sh builds what it needs")
 def test_try_shows_what_readme_promises():
     assert "\tsh tests/try.sh\n" in README.read_text()
-    said = run("sh", str(TOP / "tests/try.sh")).stdout
+    # what that does once all is built
+    said = run(sys.executable, str(TOP / "tests/try.py"), str(STAGE)).stdout
     assert '"event": "messageNew"' in said and "FAILED" not in said
 
 
@@ -468,15 +511,13 @@ def test_options_of_the_listener():
     said = listener("--help").stdout
     offered = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*|-V)(?=[ =,\n])",
                              said.split("\n\n", 1)[1]))
-    text = LISTENER.read_text().replace("\\-", "-")
-    options = text.split(".SH OPTIONS")[1].split(".SH SYNC")[0]
-    heads = " ".join("".join(head) for head in re.findall(
-        r"^\.TP\n(.*)|^\.TQ\n(.*)", options, re.M))
-    documented = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*|-V)", heads))
-    assert documented == offered
+    options = manuals.section(LISTENER, "OPTIONS")
+    heads = " ".join(re.findall(r"^\.It (.*)", options, re.M))
+    assert offered == {
+        "-" + option for option in re.findall(r"\bFl (\S+)", heads)}
     commands = set(re.findall(r"\.\.\. (\w+)", said.replace("\n", " ")))
     assert commands == set(re.findall(
-        r"^\.B (\w+)$", text.split(".SH SYNOPSIS")[1].split(".SH")[0], re.M))
+        r"^\.Cm (\w+)$", manuals.section(LISTENER, "SYNOPSIS"), re.M))
     for number, name in ((8, "jobs"), (30, "timeout")):
         assert "(default: %d)" % number in said
         assert "%d by default" % number in options
@@ -492,8 +533,7 @@ def logged():
     """What the plugin and the service log, as errors, warnings and for
     information."""
     defined = manuals.macros()
-    for path in manuals.sources("plugin", "service", "compat/dovecot-2.3",
-                                "compat/dovecot-2.4"):
+    for path in manuals.sources("plugin", "service", "settings"):
         text = path.read_text()
         for found in re.finditer(SAY, text):
             literal = manuals.LITERAL.match(text, found.end())
@@ -520,7 +560,7 @@ def test_every_line_that_is_logged_is_documented():
 def test_every_documented_line_is_in_the_source():
     defined = manuals.macros()
     found = {literal for path in manuals.sources(
-        "lib", "plugin", "service", "compat")
+        "lib", "mail", "plugin", "service", "settings")
         for literal in manuals.literals(path.read_text(), defined)}
     for pattern in documented_log_lines():
         # a reason goes on, or is a part

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """What operators see: Dovecot's events, the metrics made of them, and what
 Prometheus makes of those. It is a real one, with the shipped files."""
 
@@ -299,7 +300,8 @@ ATTEMPT = {"user", "endpoint", "attempt", "status_code"}
     ("http_notify_dropped", LOST),
     ("http_notify_endpoint_down", {"endpoint", "state", "error"}),
     ("http_notify_endpoint_up", {"endpoint", "down_secs"}),
-    ("http_notify_handoff_failed", {"user", "folder", "uid", "error"}),
+    ("http_notify_handoff_failed",
+     {"user", "folder", "uid", "stored", "error"}),
 ])
 def test_exported_event_has_its_fields(site, name, fields):
     found = exported(site, name)

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Options of a driver, and what else has to be set."""
 
 from conftest import driver, running_dovecot

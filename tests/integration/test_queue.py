@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The queue's bounds and its file."""
 
 import os
@@ -31,7 +32,7 @@ def test_full_queue_refuses_the_newest_and_recovers(other_endpoint):
         endpoint.start()
         # the oldest ones are the ones that were kept
         assert [r.uid for r in endpoint.wait(10, 20)] == list(range(1, 11))
-        dovecot.wait_log("Queue takes notifications again, 5 were refused")
+        dovecot.wait_log("Queue accepts notifications again; 5 were refused")
         dovecot.deliver("bob", message())
         assert endpoint.wait(11)[-1].uid == 16
         assert dovecot.service_pid() == pid

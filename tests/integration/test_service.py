@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The service: nothing is lost, and no delivery waits for it."""
 
 import os
@@ -343,7 +344,7 @@ def test_socket_that_has_no_owner_yet_is_waited_for(endpoint):
         assert not dovecot.log_lines("Notification lost")
 
 
-def test_stopped_service_costs_the_deadline_and_names_what_is_lost(endpoint):
+def test_stopped_service_costs_the_deadline_and_names_what_waits(endpoint):
     with running_dovecot(driver(endpoint),
                          "http_notify_handoff_timeout = 300ms") as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
@@ -354,8 +355,12 @@ def test_stopped_service_costs_the_deadline_and_names_what_is_lost(endpoint):
         finally:
             os.kill(pid, signal.SIGCONT)
         assert 0.3 <= seconds < LONG
-        line, = dovecot.wait_log("Error:", "Notification lost: user=bob")
+        line, = dovecot.wait_log("Error:",
+                                 "Notification not confirmed: user=bob")
         assert "folder=INBOX uid=1" in line and "300 ms" in line
+        # it was in the service's hands, which went on
+        assert endpoint.wait(1)[0].uid == 1
+        assert not dovecot.log_lines("Notification lost")
         # until then the service is given little time
         time.sleep(1)
         dovecot.deliver("bob", message())
@@ -375,7 +380,8 @@ def test_many_recipients_wait_for_a_stopped_service_once(endpoint):
             assert dovecot.deliver(users, message()) < LONG
         finally:
             os.kill(pid, signal.SIGCONT)
-        assert len(dovecot.wait_log("Notification lost", count=10)) == 10
+        assert len(dovecot.wait_log("Notification not confirmed",
+                                    count=10)) == 10
 
 
 def test_no_service_costs_nothing_and_names_what_is_lost(endpoint):

@@ -1,14 +1,18 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Dovecot 2.4: settings that doveconf knows. Its mistakes are found before
 anything is started; those in a user's own settings when the user is."""
 
+import contextlib
 import json
+import pathlib
+import shutil
 import subprocess
 
 import pytest
 
 from conftest import driver, running_dovecot
 from harness.config import config
-from harness.dovecot import message
+from harness.dovecot import TOP, message
 
 
 def doveconf(dovecot, *args):
@@ -142,7 +146,8 @@ def dovecot_with_bad_fields(shared_endpoint):
                 number, dovecot.dir, number, config.field(option), value)
             for number, (option, value) in enumerate(BAD_FIELDS)))
         path.chmod(0o644)
-        dovecot.configure(driver(shared_endpoint), auth=config.users_of(path))
+        dovecot.configure(driver(shared_endpoint), auth=config.users_of(path),
+                          extra=config.handoff_access())
         dovecot.start()
         yield dovecot
 
@@ -169,3 +174,87 @@ def test_a_refused_field_says_why_without_the_credentials(
         assert word not in said
         assert word not in row["detail"]
     assert "s3cret" not in dovecot.log()
+
+
+# Our definitions of settings that are Dovecot's own, as another version of
+# Dovecot may have them: where they are, and how they differ.
+OTHER_DEFINITIONS = {
+    "a default": (".push_notification_ox_cache_ttl_msecs = 60*1000",
+                  ".push_notification_ox_cache_ttl_msecs = 61*1000"),
+    "a default that is off": (".imap_metadata = FALSE",
+                              ".imap_metadata = TRUE"),
+    "flags": ("DEF(BOOL, imap_metadata)", "DEF(BOOL_HIDDEN, imap_metadata)"),
+    "a type": ("DEF_MSECS(http_client_request_timeout)",
+               'SETTING_DEFINE_STRUCT_TIME("http_client_request_timeout", '
+               "http_client_request_timeout_msecs, "
+               "struct endpoint_settings)"),
+}
+MODULE = pathlib.Path(
+    "/usr/lib/dovecot/modules/settings/libhttp_notify_settings.so")
+
+
+def build_module(directory, *edits):
+    """The settings module, with edits of its sources."""
+    for folder in ("lib", "settings"):
+        shutil.copytree(TOP / "src" / folder, directory / folder)
+    sources = [directory / "settings/dovecot-2.4" / name for name in (
+        "foreign-settings.c", "http-notify-settings.c", "settings-module.c")]
+    for old, new in edits:
+        source, = (path for path in sources if old in path.read_text())
+        source.write_text(source.read_text().replace(old, new))
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-std=gnu99", "-o", directory / MODULE.name,
+         "-DHAVE_CONFIG_H", '-DHTTP_NOTIFY_VERSION="test"',
+         "-DHTTP_NOTIFY_HAVE_SETTINGS_ROOT",
+         "-DHTTP_NOTIFY_HAVE_STR_BEGINS_WITH", "-DHTTP_NOTIFY_HAVE_STR_PARSE",
+         "-I", directory / "lib", "-I", directory / "settings",
+         "-I/usr/include/dovecot", *sources, directory / "lib/options.c"],
+        check=True)
+    return directory / MODULE.name
+
+
+@contextlib.contextmanager
+def installed_module(path):
+    """In place of the one under test, which only this process's children
+    see (install.py)."""
+    original = MODULE.read_bytes()
+    MODULE.unlink()
+    shutil.copy(path, MODULE)
+    try:
+        yield
+    finally:
+        MODULE.unlink()
+        MODULE.write_bytes(original)
+
+
+@pytest.mark.parametrize("what", OTHER_DEFINITIONS)
+def test_dovecot_starts_though_its_own_settings_are_defined_otherwise(
+        what, tmp_path, endpoint):
+    module = build_module(tmp_path, OTHER_DEFINITIONS[what])
+    with installed_module(module), \
+            running_dovecot(driver(endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message("Hello"))
+        request, = endpoint.wait(1)
+        assert request.body["subject"] == "Hello"
+        assert request.body["user"] == "3@1"
+        said = doveconf(dovecot, "-n")
+    assert said.returncode == 0
+    if what == "a type":
+        assert ("Warning: http-notify: http_client_request_timeout is of "
+                "another type in this Dovecot" in said.stderr)
+    else:
+        assert said.stderr == ""
+
+
+# 2.4.1 does not compare defaults
+@pytest.mark.parametrize("what", ["flags", "a type"])
+def test_dovecot_would_not_start_otherwise(what, tmp_path):
+    """Without the adaptation: the above is not for nothing."""
+    module = build_module(
+        tmp_path, OTHER_DEFINITIONS[what],
+        ("http_notify_foreign_settings_adapt(\n"
+         "\t\t\t\thttp_notify_settings_set_infos[i], pool);",
+         "http_notify_settings_set_infos[i];"))
+    with installed_module(module), running_dovecot(start=False) as dovecot:
+        assert doveconf(dovecot, "-n").returncode != 0

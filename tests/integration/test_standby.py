@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """standby_url: used while url is down, and left when it answers."""
 
 import contextlib
@@ -164,7 +165,7 @@ def test_standby_that_is_down_harms_nothing(other_endpoint, standby):
 
 
 def test_probes_are_a_minute_apart_at_most():
-    header = (TOP / "src/service/health.h").read_text()
+    header = (TOP / "src/service/delivery/health.h").read_text()
     longest, = re.findall(r"define HEALTH_PROBE_MAX_MSECS \((\d+)\*1000\)",
                           header)
     # and a quarter of jitter
@@ -192,8 +193,8 @@ def test_first_is_tried_every_minute_also_after_an_hour(other_endpoint,
         times = [r.time for r in first.attempts[-10:]]
         seconds = sorted((after - before) * speed
                          for before, after in zip(times, times[1:]))
-        # the median, and half a minute for what a busy machine adds
-        assert seconds[len(seconds) // 2] <= 90
+        # the median, and a minute for what a busy machine adds
+        assert seconds[len(seconds) // 2] <= 120
         outage.end()
 
         def handed_back():

@@ -1,12 +1,18 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Endpoints over TLS, verified as Dovecot's ssl_client_* settings say."""
 
 import contextlib
+import pathlib
+import shutil
+import subprocess
 
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.config import VERSION
 from harness.dovecot import free_port, message, wait_for
 from harness.endpoint import Endpoint
+from harness.faults import skip_unless
 from harness.nginx import nginx
 
 
@@ -67,6 +73,117 @@ def test_verification_is_off_if_dovecot_says_so(certificates):
         endpoint.wait(1)
 
 
+def ca_directory(path, ca):
+    """As the system's: with a bundle, and a link by hash for each."""
+    path.mkdir(mode=0o755)
+    for name in ("ca.pem", "ca-certificates.crt"):
+        shutil.copy(ca, path / name)
+    subprocess.run(["openssl", "rehash", str(path)], check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trust(certificates):
+    """Places where CAs are: ours is that of certificates["good"], theirs that
+    of certificates["foreign"]. nobodys has none."""
+    ca = pathlib.Path(certificates["ca"])
+    directory = ca.with_name("trust")
+    directory.mkdir(mode=0o755)
+    (directory / "nobodys").mkdir(mode=0o755)
+    return {
+        "our_file": ca, "our_dir": ca_directory(directory / "ours", ca),
+        "their_dir": ca_directory(directory / "theirs",
+                                  ca.with_name("stranger.pem")),
+        "nobodys_dir": directory / "nobodys",
+    }
+
+
+@contextlib.contextmanager
+def both_endpoints(certificates, trust, settings, **environment):
+    """The system's CA is theirs. Yields Dovecot, our endpoint and theirs."""
+    system = "/etc/ssl/certs"
+    mount = "mount --bind %s %s" % (trust["their_dir"], system)
+    skip_unless("unshare", "--mount", "sh", "-c", mount)
+    script = trust["our_dir"].with_name("with-system-ca")
+    script.write_text(mount + ' || exit 1\nexec "$@"\n')
+    with contextlib.ExitStack() as stack:
+        ours = stack.enter_context(tls_endpoint(certificates["good"]))
+        theirs = stack.enter_context(tls_endpoint(certificates["foreign"]))
+        dovecot = stack.enter_context(running_dovecot(
+            driver(ours), driver(theirs), extra=settings, start=False))
+        dovecot.wrap_service("unshare --mount sh %s" % script, **environment)
+        dovecot.start()
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        yield dovecot, ours, theirs
+
+
+def check_refused(dovecot, endpoint):
+    line, = dovecot.wait_log("Error: Endpoint localhost:%d is down" %
+                             endpoint.port)
+    assert "certificate" in line or "trust anchors" in line
+    assert endpoint.attempts == []
+
+
+@pytest.mark.parametrize("settings", [
+    "ssl_client_ca_file = {our_file}",
+    "ssl_client_ca_dir = {our_dir}",
+    "ssl_client_ca_file = {our_file}\nssl_client_ca_dir = {nobodys_dir}",
+    "ssl_client_ca_file = {our_file}\nssl_client_ca_dir = {our_dir}",
+])
+def test_a_ca_that_is_set_replaces_the_systems(certificates, trust, settings):
+    with both_endpoints(certificates, trust, settings.format(**trust),
+                        SSL_CERT_FILE=trust["their_dir"] / "ca.pem",
+                        SSL_CERT_DIR=trust["their_dir"]) as (
+                            dovecot, ours, theirs):
+        ours.wait(1)
+        check_refused(dovecot, theirs)
+
+
+def test_file_and_directory_are_added_to_each_other(certificates, trust):
+    with both_endpoints(
+            certificates, trust, "ssl_client_ca_file = {our_file}\n"
+            "ssl_client_ca_dir = {their_dir}".format(**trust)) as (
+                dovecot, ours, theirs):
+        ours.wait(1)
+        theirs.wait(1)
+        assert not dovecot.log_lines("Error:")
+
+
+@pytest.mark.parametrize("environment", [{}, {"SSL_CERT_FILE": "our_file",
+                                              "SSL_CERT_DIR": "our_dir"}],
+                         ids=["", "environment"])
+def test_the_systems_cas_are_trusted_if_none_is_set(certificates, trust,
+                                                    environment):
+    with both_endpoints(certificates, trust, "", **{
+            name: trust[value] for name, value in environment.items()}) as (
+                dovecot, ours, theirs):
+        theirs.wait(1)
+        check_refused(dovecot, ours)
+
+
+def test_an_empty_directory_trusts_nobody(certificates, trust):
+    with both_endpoints(certificates, trust,
+                        "ssl_client_ca_dir = {nobodys_dir}".format(**trust)
+                        ) as (dovecot, ours, theirs):
+        check_refused(dovecot, ours)
+        check_refused(dovecot, theirs)
+
+
+@pytest.mark.skipif(VERSION < (2, 4), reason="Dovecot does not read it")
+def test_a_ca_that_the_service_cannot_read_itself(certificates, trust):
+    """Dovecot has read it."""
+    secret = trust["our_file"].with_name("unreadable.pem")
+    shutil.copy(trust["our_file"], secret)
+    secret.chmod(0o600)
+    settings = "ssl_client_ca_file = %s" % secret
+    with both_endpoints(certificates, trust, settings) as (
+            dovecot, ours, theirs):
+        ours.wait(1)
+        check_refused(dovecot, theirs)
+
+
 HTTP2 = """
   log_format seen '$request_method $server_protocol $status $connection';
   server {
@@ -79,6 +196,25 @@ HTTP2 = """
     }
   }
 """
+
+
+HTTP2_204 = HTTP2.replace("200 '{\"success\":true}'", "204")
+
+
+def test_http2_answer_without_a_body_before_the_request_is_read(certificates):
+    """Then nginx resets the stream after the headers."""
+    port = free_port()
+    with nginx(HTTP2_204 % (port, *certificates["good"])) as directory, \
+            running_dovecot(driver("https://localhost:%d/" % port),
+                            extra=ssl_settings(certificates)) as dovecot:
+        seen = directory / "seen.log"
+        dovecot.setmetadata("bob", "user=3@1")
+        for count in range(1, 11):
+            dovecot.deliver("bob", message())
+            wait_for(lambda: len(seen.read_text().splitlines()) == count,
+                     what="the request")
+            dovecot.wait_queue_empty()
+        assert not dovecot.log_lines("Error:")
 
 
 def test_http2_where_the_server_offers_it(certificates):

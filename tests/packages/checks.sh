@@ -1,6 +1,8 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Sourced by the scripts beside it, for what they have in common:
 #
-#   start_checks NAME PACKAGE...   sets top and work, installs packages
+#   start_checks NAME PACKAGE...   sets source, where the scripts are, work and
+#                                  top, a copy; installs packages
 #   check TEXT COMMAND...          one check, one line: prepare.sh
 #   end_checks                     "N passed, N failed", and the exit status
 . "$(dirname "$0")/../prepare.sh"
@@ -9,7 +11,10 @@ start_checks() {
 	begin "$1"
 	shift
 	install_missing $BUILD_PACKAGES $DOVECOT_PACKAGES "$@"
-	test -x "$top/configure" || quietly autogen "$top/autogen.sh"
+	copy_tree
+	source=$top
+	top=$work/tree
+	test -x configure || quietly autogen ./autogen.sh
 }
 
 end_checks() {

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Builds the Debian packages from the tarball that "make dist" makes, and tries
 # them, all in clean folders of Debian suites. On Debian, as root:
 #

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Tries the tarball that "make dist" makes: what is in it, and that it and what
 # is built of it are the same bytes whoever makes them, when and where. On
 # Debian, as root:
@@ -7,12 +8,16 @@
 #
 # The last line says how many checks passed and failed.
 . "$(dirname "$0")/checks.sh"
-start_checks http-notify-dist git xz-utils dpkg-dev util-linux
+start_checks http-notify-dist git xz-utils dpkg-dev util-linux libcmocka-dev
 
 # "make dist" of a clone in directory $1, by user $2 and after shell command $3.
 make_dist() {
 	mkdir "$1" &&
-	git clone -q "$top" "$1/clone" &&
+	git clone -q "$source" "$1/clone" &&
+	# as after tests
+	mkdir "$1/clone/tests/harness/__pycache__" \
+		"$1/clone/tests/integration/.pytest_cache" &&
+	touch "$1/clone/tests/harness/__pycache__/config.pyc" &&
 	find "$1/clone" -exec touch -d "2001-02-03 04:05:$4" {} + &&
 	chown -R "$2" "$1" &&
 	cd "$1/clone" &&
@@ -36,7 +41,7 @@ dist_twice() {
 # All that git has but what is about git and CI; beyond that what autotools make
 # for who has none.
 contents() {
-	git -C "$top" ls-tree -r --name-only HEAD |
+	git -C "$source" ls-tree -r --name-only HEAD |
 		grep -v '^\.ci/\|^\.gitignore$' | sort >"$work/expected"
 	tar -tf "$tarball" | sed 's|^[^/]*/||' |
 		grep -v '/$\|^$\|^build-aux/\|^m4/\|\(^\|/\)Makefile\.in$' |
@@ -75,6 +80,11 @@ dist_of_dist() {
 	cmp "$tarball" dovecot-http-notify-*.tar.xz
 }
 
+distcheck() {
+	cd "$work/built" &&
+	make -j2 distcheck
+}
+
 # A file that says another version than configure.ac.
 disagreement() {
 	cd "$work/built" &&
@@ -93,6 +103,7 @@ check "two builds of it install the same bytes" build_twice
 check "a tarball of an unpacked one is the same bytes" dist_of_dist
 version=${tarball##*-}
 version=${version%.tar.xz}
+check "make distcheck" distcheck
 check "another version in NEWS is refused" disagreement NEWS
 check "another version in the spec is refused" \
 	disagreement rpm/dovecot-http-notify.spec

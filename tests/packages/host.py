@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """This host's Dovecot as its packages install and start it, and what its admin
 and its users do with it."""
 
@@ -10,7 +11,7 @@ import subprocess
 import tempfile
 import time
 
-from harness.config import VERSION
+from harness.config import VERSION, config
 
 CONF_D = pathlib.Path("/etc/dovecot/conf.d")
 CONF = CONF_D / "90-http-notify.conf"
@@ -19,6 +20,10 @@ SERVICE = "/usr/lib/dovecot/http-notify"
 PASSWORD = "secret"
 MESSAGE = ("From: Alice <alice@example.org>\r\nSubject: %s\r\n\r\n"
            "The beginning of the text\r\n")
+# Debian's default, mbox in /var/mail, wants a group of dovecot-lda that it does
+# not have as the mail user.
+MAIL = config.mail_location("maildir", "~/Maildir") + (
+    "mail_inbox_path =\n" if VERSION >= (2, 4) else "")
 # What is no trouble: what Dovecot says when it is restarted or reloaded, also
 # of mail that it is about to take and of processes that have just been started,
 # and our service when a test stops the endpoint.
@@ -56,14 +61,23 @@ def is_running():
 
 
 def service_runs():
-    """Our service, and not from an executable that has been replaced."""
+    """Our service, and not from an executable that has been replaced. Returns
+    the PIDs of its processes."""
+    found = set()
     for proc in pathlib.Path("/proc").glob("[0-9]*"):
         try:
             if os.readlink(proc / "exe") == SERVICE:
-                return True
+                found.add(proc.name)
         except OSError:
             pass
-    return False
+    return found
+
+
+def reload():
+    """... and Dovecot has read its configuration."""
+    before = service_runs()
+    run("doveadm", "reload")
+    wait_for(lambda: service_runs() - before, what="the reload")
 
 
 class Log:
@@ -103,17 +117,43 @@ def substitute(pattern, replacement):
     CONF.write_text(text)
 
 
+def with_url(text, url):
+    """A configuration, with this URL for that of the example."""
+    if VERSION < (2, 4):
+        url = url.replace("%", "%%")
+    text, count = re.subn("http://login:pass@[^ \n]*", lambda match: url, text)
+    assert count == 1, text
+    return text
+
+
 def configure_endpoint(url):
     """What an admin has to do."""
     if VERSION < (2, 4):
         uncomment("push_notification_driver = ")
         uncomment("mail_attribute_dict")
-        url = url.replace("%", "%%")
     else:
         uncomment("push_notification ox {")
         uncomment("mail_attribute {")
-    substitute("http://login:pass@[^ \n]*", url)
+    CONF.write_text(with_url(CONF.read_text(), url))
     uncomment("protocol imap {")
+
+
+def take_out_plugin():
+    """What built-in-driver.md says of going back without removing anything."""
+    text = CONF.read_text()
+    if VERSION < (2, 4):
+        text, plugins = re.subn("(push_notification) http_notify$", r"\1", text,
+                                flags=re.M)
+        text, option = re.subn("^( *push_notification_driver = .*)$",
+                               r"\1 user_from_metadata", text, flags=re.M)
+    else:
+        text, plugins = re.subn("^ *http_notify = yes\n", "", text, flags=re.M)
+        text, option = re.subn(
+            "^( *)(push_notification_ox_url = http://.*)$",
+            r"\1\2\n\1push_notification_ox_user_from_metadata = yes", text,
+            flags=re.M)
+    assert (plugins, option) == (2, 1)
+    CONF.write_text(text)
 
 
 def add_user(name):
@@ -126,8 +166,13 @@ def lmtp(user, subject):
         client.sendmail("alice@example.org", [user], MESSAGE % subject)
 
 
-def lda(user, subject):
-    run("/usr/lib/dovecot/dovecot-lda", "-d", user, text=MESSAGE % subject)
+def lda(user, subject, groups="--clear-groups"):
+    """As an MTA delivers to a system user: by a process of that user, without
+    more groups (Postfix) or, with --init-groups, all (Exim, if told to)."""
+    run("setpriv", "--reuid", user, "--regid", user, groups,
+        "env", "USER=" + user, "HOME=/home/" + user,
+        "/usr/lib/dovecot/dovecot-lda", "-f", "alice@example.org",
+        text=MESSAGE % subject)
 
 
 def messages(user, mailbox="INBOX"):

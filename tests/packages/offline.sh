@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # In a folder of suite.sh's:
 #
 #   sh tests/packages/offline.sh PACKAGE.deb COMMAND [ARGUMENT...]
@@ -16,6 +17,7 @@ shift
 
 # An answer of "allowed", for who finds no init system.
 printf '#!/bin/sh\nexit 0\n' >/usr/sbin/policy-rc.d
+chmod +x /usr/sbin/policy-rc.d
 export DEBIAN_FRONTEND=noninteractive PYTHONDONTWRITEBYTECODE=1
 apt-get -q update
 apt-get -q -y install --no-install-recommends --download-only "$deb"

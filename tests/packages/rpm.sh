@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: LGPL-2.1-or-later
 # Builds the RPM packages from the tarball that "make dist" makes, and tries
 # them: on Debian, as root, since it is Debian's Dovecot that they run with:
 #
@@ -7,7 +8,8 @@
 # The last line says how many checks passed and failed.
 . "$(dirname "$0")/checks.sh"
 start_checks http-notify-rpm rpm rpm2cpio cpio rpmlint file xz-utils \
-	libcmocka-dev python3 python3-pytest util-linux iproute2
+	libcmocka-dev python3 python3-pytest util-linux iproute2 \
+	dovecot-sieve libnss-wrapper
 
 # For EL and Fedora the spec needs none of these: there Dovecot is in lib64 and
 # libexec, its modules have no directory of their own, and /var/lib is
@@ -67,13 +69,14 @@ same() {
 # What is in the packages, who it belongs to, and what is configuration.
 files() {
 	cat >"$work/expected" <<-END
-	-rw-r--r-- root root cn /etc/dovecot/conf.d/90-http-notify.conf
+	-rw-r--r-- root root cmn /etc/dovecot/conf.d/90-http-notify.conf
 	-rw-r--r-- root root cn /etc/dovecot/conf.d/http-notify-metrics.conf.ext
 	-rwxr-xr-x root root  /usr/lib/dovecot/http-notify
 	-rwxr-xr-x root root  /usr/lib/dovecot/modules/doveadm/lib22_doveadm_http_notify_plugin.so
 	-rwxr-xr-x root root  /usr/lib/dovecot/modules/lib22_http_notify_plugin.so
 	$(test "$line" = 2.3 || echo "-rwxr-xr-x root root  /usr/lib/dovecot/modules/settings/libhttp_notify_settings.so")
 	drwxr-xr-x root root  /usr/share/dovecot-http-notify
+	-rw-r--r-- root root  /usr/share/dovecot-http-notify/90-http-notify.conf
 	drwxr-xr-x root root  /usr/share/dovecot-http-notify/apparmor
 	drwxr-xr-x root root  /usr/share/dovecot-http-notify/apparmor/local
 	-rw-r--r-- root root  /usr/share/dovecot-http-notify/apparmor/local/usr.lib.dovecot.dovecot-lda
@@ -86,6 +89,7 @@ files() {
 	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/http-notify.prom.jq
 	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/http-notify.rules.yml
 	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/prometheus.yml
+	-rwxr-xr-x root root  /usr/share/dovecot-http-notify/settings-elsewhere
 	-rw-r--r-- root root d /usr/share/man/man1/doveadm-http-notify.1.gz
 	-rw-r--r-- root root d /usr/share/man/man7/dovecot-http-notify.7.gz
 	drwx------ dovecot dovecot  /var/lib/dovecot/http-notify
@@ -122,7 +126,7 @@ listener_has_no_dovecot() {
 # As an EL or a Fedora expands it.
 el_paths() {
 	cat >"$work/expected" <<-END
-	%config(noreplace) /etc/dovecot/conf.d/90-http-notify.conf
+	%config(noreplace,missingok) /etc/dovecot/conf.d/90-http-notify.conf
 	%config(noreplace) /etc/dovecot/conf.d/http-notify-metrics.conf.ext
 	/usr/libexec/dovecot/http-notify
 	/usr/lib64/dovecot/lib22_http_notify_plugin.so

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """The installed RPM package, with the Dovecot of the system.
 
 rpm.sh runs this where nothing of it lasts, and where nothing else runs. rpm
@@ -17,6 +18,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from harness import manuals  # noqa: E402
 from harness.dovecot import message, wait_for  # noqa: E402
 from harness.endpoint import Endpoint  # noqa: E402
 
@@ -68,6 +70,8 @@ userdb static {
   }
 }
 """}
+ELSEWHERE = CONFIG.with_name("95-elsewhere.conf")
+BUILT_IN = manuals.TOP / "doc/built-in-driver.md"
 ENDPOINT = {
     "2.3": "plugin {\n  push_notification_driver = ox:url=%s\n}\n",
     "2.4": "push_notification ox {\n  push_notification_ox_url = %s\n}\n"}
@@ -131,9 +135,10 @@ def system():
     pathlib.Path("/var/vmail").mkdir(exist_ok=True)
     shutil.chown("/var/vmail", "mail", "mail")
     yield
+    ELSEWHERE.unlink(missing_ok=True)
     if is_installed():
         rpm("-e", "dovecot-http-notify")
-    for path in (SAVED, LOG, RELOADS):
+    for path in (SAVED, LOG, RELOADS, ELSEWHERE):
         path.unlink(missing_ok=True)
     for path in (QUEUE, "/var/vmail"):
         shutil.rmtree(path, ignore_errors=True)
@@ -199,6 +204,7 @@ def test_a_new_install_changes_nothing_until_an_endpoint_is_named(
         dovecot, endpoint):
     rpm("-i", PACKAGE)
     assert reloads() == 1
+    wait_for(lambda: pids("http-notify"), what="the reload")
     deliver("before")
     assert endpoint.attempts == []
 
@@ -258,6 +264,45 @@ def test_mail_is_delivered_after_removal(dovecot, endpoint):
     endpoint.start()
     run_reloading("doveadm", "reload")
     assert subjects(endpoint.wait(1)) == ["before"]
+
+
+def test_removal_is_refused_while_there_are_settings_elsewhere(
+        dovecot, endpoint):
+    rpm("-i", PACKAGE)
+    add_endpoint(endpoint)
+    configuration = CONFIG.read_text()
+    ELSEWHERE.write_text(
+        "\nprotocol lmtp {\n  mail_plugins%s http_notify\n}\n" % (
+            " = $mail_plugins" if line() == "2.3" else "/http_notify = yes\n#"))
+    run_reloading("doveadm", "reload")
+    refusal = subprocess.run(
+        ["rpm", "--nodeps", "-e", "dovecot-http-notify"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
+    assert refusal.returncode != 0
+    assert "%s:3: mail_plugins" % ELSEWHERE in refusal.stdout
+    assert is_installed()
+    assert CONFIG.read_text() == configuration
+    deliver("after")
+    assert subjects(endpoint.wait(1)) == ["after"]
+
+
+def test_dovecots_own_driver_sends_after_removal(dovecot, endpoint):
+    """With what the page says has to be left."""
+    rpm("-i", PACKAGE)
+    add_endpoint(endpoint)
+    text = manuals.configuration(BUILT_IN, line() + " without the package")
+    ELSEWHERE.write_text(re.sub("http://login:pass@[^ \n]*",
+                                lambda match: url(endpoint), text))
+    rpm("-e", "dovecot-http-notify")
+    assert not CONFIG.exists()
+    deliver("by-lmtp")
+    run("/usr/lib/dovecot/dovecot-lda", "-d", "bob", input=message("by-lda"))
+    requests = endpoint.wait(2)
+    assert subjects(requests) == ["by-lmtp", "by-lda"]
+    for request in requests:
+        assert request.body["user"] == "3@1"
+        # which ours has
+        assert request.key is None
 
 
 def test_nothing_is_left_of_a_package_that_was_not_used():

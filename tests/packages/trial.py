@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
 """Installs, upgrades, removes and purges dovecot-http-notify as an admin does
 while mail comes in: trial.py PREVIOUS.deb CURRENT.deb
 
@@ -12,13 +13,17 @@ import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from harness.config import config  # noqa: E402
+from harness import manuals  # noqa: E402
+from harness.config import VERSION, block, config  # noqa: E402
 from harness.endpoint import Endpoint  # noqa: E402
 from packages import host  # noqa: E402
 from packages.host import CONF, QUEUE, run, wait_for  # noqa: E402
 
 NAME = "dovecot-http-notify"
 ASIDE = CONF.with_name(CONF.name + ".dpkg-bak")
+BUILT_IN = manuals.TOP / "doc/built-in-driver.md"
+SITE = host.CONF_D / "95-trial.conf"
+LINE = "2.3" if VERSION < (2, 4) else "2.4"
 # mail users, and who they are in OX
 USERS = {"alice": "3@1", "bob": "4@1"}
 SIEVE = 'require "fileinto";\nif header "subject" "list" { fileinto "Lists"; }\n'
@@ -105,6 +110,42 @@ class Trial:
         return [request.uid for request in list(self.endpoint.delivered)
                 if request.body["user"] == name]
 
+    def assert_announced_by_dovecots_own_driver(self):
+        self.endpoint.clear()
+        for user, name in USERS.items():
+            host.lmtp(user, "from lmtp")
+            host.lda(user, "from the LDA")
+        requests = self.endpoint.wait(2 * len(USERS))
+        assert sorted((request.body["user"], request.body["subject"])
+                      for request in requests) == sorted(
+            (name, "from " + by) for name in USERS.values()
+            for by in ("lmtp", "the LDA"))
+        # which ours have
+        assert not [request for request in requests
+                    if request.key is not None or "unread" in request.body]
+        self.log.assert_no_trouble()
+        self.begin_anew()
+
+    def begin_anew(self):
+        """What is announced from now on is looked at."""
+        self.endpoint.clear()
+        self.unannounced = {user: max(host.messages(user)) for user in USERS}
+
+    def assert_removal_is_refused(self, *remove):
+        """It names each line, and nothing has changed."""
+        try:
+            run(*remove)
+        except AssertionError as error:
+            for number, line in enumerate(SITE.read_text().splitlines(), 1):
+                named = "%s:%d: " % (SITE, number) in str(error)
+                assert named == ("http_notify" in line), error
+            assert "secret" not in str(error)
+        else:
+            raise AssertionError("it was removed")
+        assert state() == "installed " + version(self.current)
+        assert CONF.read_bytes() == self.configured
+        assert not ASIDE.exists()
+
     def queue_some(self):
         """The endpoint is down from now on."""
         self.endpoint.stop()
@@ -121,7 +162,7 @@ class Trial:
 
     def a_host_with_dovecot_that_delivers_mail(self):
         (host.CONF_D / "20-trial.conf").write_text(
-            "log_path = %s\n" % self.log.path +
+            "log_path = %s\n" % self.log.path + host.MAIL +
             config.more_plugins("sieve", protocol="lmtp") +
             config.more_plugins("sieve", protocol="lda"))
         run("service", "dovecot", "restart")
@@ -156,6 +197,27 @@ class Trial:
         self.assert_works()
         self.assert_announced()
 
+    def an_admin_gives_access_to_a_group_of_mail_users(self):
+        """In place of all processes."""
+        CONF.write_bytes(self.configured.replace(b"mode = 0666",
+                                                 b"mode = 0660"))
+        SITE.write_text(manuals.block_of(
+            manuals.MAN / "dovecot-http-notify.7", "delivery by a group"))
+        run("groupadd", "pushmail")
+        for user in USERS:
+            run("usermod", "--append", "--groups", "pushmail", user)
+        run("service", "dovecot", "restart")
+        wait_for(host.service_runs, what="the service")
+        for user in USERS:
+            host.lmtp(user, "by lmtp")
+            host.lda(user, "by a member of the group", "--init-groups")
+        self.assert_announced()
+        self.log.assert_no_trouble()
+        SITE.unlink()
+        CONF.write_bytes(self.configured)
+        run("service", "dovecot", "restart")
+        wait_for(host.service_runs, what="the service")
+
     def upgrade_with_a_queue_while_mail_comes_in(self):
         self.queue_some()
         with MailServer() as mails:
@@ -188,6 +250,71 @@ class Trial:
         run(scripts + ".postinst", "abort-remove")
         assert CONF.read_bytes() == self.configured
         wait_for(host.service_runs, what="the service")
+        self.assert_works()
+        self.assert_announced()
+
+    def a_removal_is_refused_while_there_are_settings_elsewhere(self):
+        elsewhere = config.more_plugins("http_notify", protocol="lmtp")
+        if LINE == "2.4":
+            elsewhere += "http_notify_sync = normal\n" + block(
+                "push_notification ox",
+                "http_notify_standby_url = http://login:secret@localhost:9/")
+        SITE.write_text(elsewhere)
+        run("service", "dovecot", "restart")
+        wait_for(host.service_runs, what="the service")
+        self.assert_removal_is_refused("apt-get", "--yes", "remove", NAME)
+        self.assert_works()
+        self.assert_announced()
+        run("service", "dovecot", "stop")
+        self.assert_removal_is_refused("dpkg", "--remove", NAME)
+        run("service", "dovecot", "start")
+        wait_for(host.service_runs, what="the service")
+        self.assert_works()
+        self.assert_announced()
+        SITE.unlink()
+        run("service", "dovecot", "restart")
+        wait_for(host.service_runs, what="the service")
+
+    def without_the_plugin_dovecots_own_driver_sends(self):
+        """And what is in the queue is sent by the service."""
+        self.queue_some()
+        host.take_out_plugin()
+        host.reload()
+        self.bring_endpoint_back()
+        wait_for(lambda: not host.queue(), what="an empty queue")
+        self.assert_announced()
+        self.assert_announced_by_dovecots_own_driver()
+        CONF.write_bytes(self.configured)
+        run("service", "dovecot", "restart")
+        wait_for(host.service_runs, what="the service")
+        self.assert_works()
+        self.assert_announced()
+
+    def what_is_kept_elsewhere_lets_dovecots_own_driver_send(self):
+        SITE.write_text(host.with_url(manuals.configuration(
+            BUILT_IN, LINE + " without the package"), self.endpoint.url))
+        apt("remove", NAME)
+        assert not CONF.exists()
+        assert ASIDE.read_bytes() == self.configured
+        wait_for(host.is_running, what="Dovecot")
+        self.assert_announced_by_dovecots_own_driver()
+        SITE.unlink()
+        apt("install", self.current)
+        wait_for(host.service_runs, what="the service")
+        self.assert_works()
+        self.assert_announced()
+
+    def a_package_that_was_unpacked_only_can_be_removed(self):
+        run("dpkg", "--unpack", self.current)
+        assert state().startswith("unpacked ")
+        run("dpkg", "--remove", NAME)
+        assert not CONF.exists()
+        assert ASIDE.read_bytes() == self.configured
+        run("service", "dovecot", "restart")
+        self.assert_works()
+        apt("install", self.current)
+        wait_for(host.service_runs, what="the service")
+        self.begin_anew()
         self.assert_works()
         self.assert_announced()
 
@@ -239,8 +366,7 @@ class Trial:
         self.bring_endpoint_back()
         wait_for(lambda: not host.queue(), what="an empty queue")
         assert len(self.announced(USERS["alice"])) == before + 5
-        self.unannounced = {user: max(host.messages(user)) for user in USERS}
-        self.endpoint.clear()
+        self.begin_anew()
         self.assert_works()
         self.assert_announced()
 
@@ -256,14 +382,14 @@ class Trial:
         assert NAME not in run("dpkg-query", "--show")
 
     def the_queue_belongs_to_whom_the_service_runs_as(self):
-        (host.CONF_D / "95-trial.conf").write_text(
+        SITE.write_text(
             "service http-notify {\n user = games\n}\n")
         apt("install", self.current)
         self.assert_queue_is_of("games")
         wait_for(host.service_runs, what="the service")
         run("doveadm", "http-notify", "status")
         self.log.assert_no_trouble()
-        (host.CONF_D / "95-trial.conf").unlink()
+        SITE.unlink()
 
     def it_goes_with_the_dovecot_that_it_was_built_for(self):
         apt("remove", "dovecot-core")
@@ -279,9 +405,14 @@ CHECKS = (
     Trial.install_changes_nothing_for_mail,
     Trial.the_service_runs_and_owns_its_queue,
     Trial.an_admin_adds_an_endpoint,
+    Trial.an_admin_gives_access_to_a_group_of_mail_users,
     Trial.upgrade_with_a_queue_while_mail_comes_in,
     Trial.all_that_was_queued_arrives_from_the_new_version,
     Trial.a_removal_that_is_given_up_leaves_it_working,
+    Trial.a_removal_is_refused_while_there_are_settings_elsewhere,
+    Trial.without_the_plugin_dovecots_own_driver_sends,
+    Trial.what_is_kept_elsewhere_lets_dovecots_own_driver_send,
+    Trial.a_package_that_was_unpacked_only_can_be_removed,
     Trial.remove_leaves_dovecot_working,
     Trial.remove_leaves_queue_and_configuration,
     Trial.an_installation_that_fails_changes_nothing,

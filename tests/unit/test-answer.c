@@ -1,6 +1,8 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 
 #include "answer.h"
+#include "sender-answer.h"
 
 #include "test-common.h"
 

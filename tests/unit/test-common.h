@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #ifndef TEST_COMMON_H
 #define TEST_COMMON_H
 

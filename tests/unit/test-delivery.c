@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* All endpoints, with a real queue, and servers that answer what and when each
    test chooses. */
 #include "lib.h"
@@ -9,6 +10,7 @@
 #include "queue.h"
 #include "sender.h"
 
+#include <sqlite3.h>
 #include <stdlib.h>
 
 #include "test-clock.h"
@@ -31,7 +33,8 @@ static struct delivery *delivery;
 static ARRAY(struct request) requests;
 static guid_128_t session;
 static uint64_t last_seq;
-static unsigned int errors, infos;
+static unsigned int errors, infos, stored_count;
+static int64_t stored_id;
 
 void sender_put(struct sender *sender ATTR_UNUSED,
 		const struct sender_target *target ATTR_UNUSED,
@@ -68,21 +71,17 @@ static void answer_all(unsigned int status)
 		answer(0, status);
 }
 
-static void committed(const char *error, void *context ATTR_UNUSED)
-{
-	assert_null(error);
-	if (delivery != NULL)
-		delivery_run(delivery);
-}
-
 static void open_all(void)
 {
+	const struct queue_settings set = { .directory = dir };
 	const char *error;
 
-	if (queue_init(dir, FALSE, committed, NULL, &queue, &error) < 0)
+	if (queue_init(&queue_engine_sqlite, &set, &queue, &error) < 0)
 		fail_msg("%s", error);
 	delivery = delivery_init(queue, NULL, QUEUE_LIMIT);
-	delivery_run(delivery);
+	/* to find what is there, and to read it */
+	test_clock_turn();
+	test_clock_turn();
 }
 
 static void close_all(void)
@@ -96,30 +95,57 @@ static void close_all(void)
 	array_clear(&requests);
 }
 
+static void stored(const struct delivery_stored *result, void *context)
+{
+	assert_null(context);
+	assert_null(result->error);
+	assert_int_not_equal(result->id, 0);
+	assert_non_null(result->endpoint);
+	stored_count++;
+	stored_id = result->id;
+}
+
 /* Returns FALSE if it is refused. */
+static bool add_with(const char *const *words, const char *username)
+{
+	struct delivery_notification notification = {
+		.username = username, .folder = "INBOX", .body = "{}",
+		.options = words
+	};
+	const char *error;
+
+	notification.seq = notification.uid = ++last_seq;
+	guid_128_copy(notification.session, session);
+	return delivery_add(delivery, &notification, stored, NULL,
+			    &error) == 0;
+}
+
+/* options: separated by blanks. Returns the endpoint's number in the queue. */
+static int64_t add_with_options(const char *options, const char *username)
+{
+	assert_true(add_with(t_strsplit(options, " "), username));
+	queue_flush(queue);
+	return stored_id >> 40;
+}
+
 static bool add_to(const char *url, const char *username)
 {
 	const char *const words[] = {
 		t_strconcat("url=", url, NULL), "max_age=1h", NULL
 	};
-	struct endpoint *ep;
-	unsigned int max_age_secs;
-	const char *error;
-	struct queue_item item = {
-		.username = username, .folder = "INBOX", .body = "{}",
-		.created = queue_now(queue),
-	};
 
-	item.seq = item.uid = ++last_seq;
-	guid_128_copy(item.session, session);
-	if (delivery_endpoint_get(delivery, words, &ep, &max_age_secs,
-				  &error) < 0)
-		return FALSE;
-	item.endpoint = endpoint_get_id(ep);
-	assert_int_equal(max_age_secs, 3600);
-	item.expires = item.created + max_age_secs;
-	assert_int_equal(queue_add(queue, &item, &error), 1);
-	return TRUE;
+	return add_with(words, username);
+}
+
+static void exec(const char *sql)
+{
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open_v2(t_strconcat(dir, "/queue.sqlite",
+		NULL), &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+	(void)sqlite3_close(db);
 }
 
 static const char *url(unsigned int i)
@@ -132,7 +158,7 @@ static const char *user(unsigned int i)
 	return t_strdup_printf("user%u", i);
 }
 
-static void count_endpoint(int64_t id ATTR_UNUSED,
+static void count_endpoint(struct queue_endpoint *ep ATTR_UNUSED,
 			   const char *options ATTR_UNUSED, void *context)
 {
 	++*(unsigned int *)context;
@@ -142,7 +168,7 @@ static unsigned int endpoints(void)
 {
 	unsigned int count = 0;
 
-	queue_endpoints_foreach(queue, count_endpoint, &count);
+	queue_claim(queue, count_endpoint, &count);
 	return count;
 }
 
@@ -170,7 +196,7 @@ static int setup(void **state ATTR_UNUSED)
 	i_array_init(&requests, 64);
 	i_set_error_handler(count_error);
 	i_set_info_handler(count_info);
-	errors = infos = 0;
+	errors = infos = stored_count = 0;
 	test_clock_init(1);
 	guid_128_generate(session);
 	last_seq = 0;
@@ -303,6 +329,162 @@ static void test_many_idle_endpoints_are_forgotten(void **state ATTR_UNUSED)
 	answer_all(200);
 }
 
+/* Each is an endpoint of its own, with whatever options come in between. */
+static void test_what_makes_another_endpoint(void **state ATTR_UNUSED)
+{
+	static const char *const others[] = {
+		"url=http://a/x",
+		"url=http://a/X",
+		"url=http://a:81/x",
+		"url=https://a/x",
+		"url=http://a/x?y",
+		"url=http://u@a/x",
+		"url=http://v:p@a/x",
+		"url=http://u%40http%3A%2F%2Fa%2Fx%20s@b/y",
+		"url=http://u@a/x standby_url=http://s@b/y",
+		"url=http://u@a/x standby_url=http://b/y",
+		"url=http://a/x standby_url=http://u@b/y",
+		"url=http://b/y standby_url=http://u@a/x",
+		/* what words are separated by, and what an @ becomes */
+		"url=http://u%09standby_url=http:%2F%2Fs%0Ab%2Fy@a/x",
+		"url=http://u%0A@a/x",
+		"url=http://u%40@a/x",
+		"url=http://u%01n@a/x",
+		"url=http://a/x netrc_file=/n",
+		"url=http://a/x netrc_file=/m",
+		"url=http://a/x netrc_file=/n@",
+		"url=http://a/x standby_url=http://b/y netrc_file=/n",
+		"url=http://u%09netrc_file=%2Fn@a/x",
+	};
+	int64_t ids[N_ELEMENTS(others)];
+	unsigned int i, j, round;
+
+	for (i = 0; i < N_ELEMENTS(others); i++) {
+		ids[i] = add_with_options(others[i], "alice");
+		assert_true(ids[i] > 0);
+		for (j = 0; j < i; j++)
+			assert_int_not_equal(ids[i], ids[j]);
+	}
+	assert_int_equal(endpoints(), N_ELEMENTS(others));
+	for (round = 0; round < 3; round++) {
+		for (i = 0; i < N_ELEMENTS(others); i++) T_BEGIN {
+			const char *options = t_strdup_printf(
+				"%s timeout_msecs=%u", others[i], 100 + round);
+
+			assert_int_equal(add_with_options(options, "alice"),
+					 ids[i]);
+		} T_END;
+		test_clock_turn();
+		answer_all(200);
+		close_all();
+		open_all();
+		assert_int_equal(endpoints(), N_ELEMENTS(others));
+	}
+}
+
+/* Former versions took them for one, whose standby was gone while it was in
+   use. */
+static void test_twin_urls_with_and_without_standby(void **state ATTR_UNUSED)
+{
+	int64_t with_standby, without;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		with_standby = add_with_options(
+			"url=http://u@a/x standby_url=http://s@b/y", "alice");
+		test_clock_turn();
+		answer_all(0);
+		without = add_with_options(
+			"url=http://u%40http%3A%2F%2Fa%2Fx%20s@b/y", "alice");
+		test_clock_turn();
+		answer_all(0);
+		test_clock_pass(2000);
+		answer_all(200);
+	}
+	assert_int_not_equal(with_standby, without);
+}
+
+static void test_what_makes_no_other_endpoint(void **state ATTR_UNUSED)
+{
+	static const char *const same[] = {
+		"url=http://u:p@a/x",
+		"url=http://u:q@a/x",
+		"url=http://u@a/x",
+		"url=HTTP://u:p@a/x",
+		"url=http://%75:p@a/x",
+		"url=http://u:p@a/x timeout_msecs=1",
+		"timeout_msecs=1 url=http://u:p@a/x",
+		"url=http://u:p@a/x max_retries=1 cache_lifetime=1s",
+		"url=http://u:p@a/x user_from_metadata=no",
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(same); i++)
+		assert_int_equal(add_with_options(same[i], "alice"), 1);
+	assert_int_equal(endpoints(), 1);
+	test_clock_turn();
+	assert_int_equal(under_way(), 1);
+}
+
+/* They had other keys, which say less. */
+static void test_endpoints_of_former_versions(void **state ATTR_UNUSED)
+{
+	static const char *const old_keys =
+		"UPDATE endpoint SET key = CASE id "
+		"WHEN 1 THEN 'u@http://a/x' ELSE '@http://a/x' END";
+
+	assert_int_equal(add_with_options("url=http://u:p@a/x", "alice"), 1);
+	assert_int_equal(add_with_options("url=http://a/x netrc_file=/n",
+					  "alice"), 2);
+	close_all();
+	exec(old_keys);
+	open_all();
+	answer_all(0);
+	/* with their options, and with others */
+	assert_int_equal(add_with_options("url=http://u:p@a/x", "alice"), 1);
+	assert_int_equal(add_with_options("url=http://u:q@a/x", "alice"), 1);
+	assert_int_equal(add_with_options("url=http://a/x netrc_file=/n "
+					  "timeout_msecs=1", "alice"), 2);
+	/* and what only looked like it is another one */
+	assert_int_equal(add_with_options("url=http://a/x", "alice"), 3);
+	assert_int_equal(endpoints(), 3);
+
+	close_all();
+	open_all();
+	assert_int_equal(add_with_options("url=http://u:r@a/x", "alice"), 1);
+	assert_int_equal(endpoints(), 3);
+}
+
+/* Left by a former version that came after this one: it does not find an
+   endpoint whose options have changed. All goes to the one, and the other is
+   gone when it is done. */
+static void test_two_endpoints_of_one_key(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	assert_int_equal(add_with_options("url=http://u:p@a/x", "alice"), 1);
+	test_clock_turn();
+	close_all();
+	exec("INSERT INTO endpoint (id, key, options) VALUES "
+	     "(2, 'u@http://a/x', 'url=http://u:q@a/x');"
+	     "INSERT INTO notification SELECT id + (1 << 40) + 1, session, "
+	     "seq, created, expires, 0, 'bob', folder, uid, body "
+	     "FROM notification");
+	open_all();
+	assert_int_equal(under_way(), 2);
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(add_with_options("url=http://u:q@a/x",
+						  "alice"), 1);
+		assert_int_equal(add_with_options("url=http://u:p@a/x",
+						  "alice"), 1);
+	}
+	test_clock_turn();
+	answer_all(200);
+	test_clock_pass(10*1000);
+	assert_int_equal(endpoints(), 1);
+	assert_int_equal(add_with_options("url=http://u:q@a/x", "alice"), 1);
+}
+
 #define delivery_test(name) \
 	cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -314,6 +496,11 @@ int main(void)
 		delivery_test(test_old_ones_make_room),
 		delivery_test(test_idle_endpoints_are_kept),
 		delivery_test(test_many_idle_endpoints_are_forgotten),
+		delivery_test(test_what_makes_another_endpoint),
+		delivery_test(test_twin_urls_with_and_without_standby),
+		delivery_test(test_what_makes_no_other_endpoint),
+		delivery_test(test_endpoints_of_former_versions),
+		delivery_test(test_two_endpoints_of_one_key),
 	};
 	int ret;
 

@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "str.h"
 #include "strescape.h"
 
-#include "compat.h"
+#include "dovecot-compat.h"
 #include "handoff.h"
 #include "notification.h"
 #include "options.h"
@@ -310,7 +311,8 @@ static const char *biggest_body(void)
 	};
 	string_t *body = t_str_new(1024);
 
-	http_notify_notification_append_json(&notification, body);
+	assert_int_equal(http_notify_notification_append_json(&notification,
+							      body), 0);
 	assert_true(str_len(body) > 6 * (HTTP_NOTIFY_USER_MAX +
 					 HTTP_NOTIFY_FOLDER_MAX +
 					 3 * HTTP_NOTIFY_TEXT_MAX));

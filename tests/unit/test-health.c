@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 
 #include "health.h"
@@ -7,22 +8,47 @@
 /* any time */
 #define NOW 1000000
 
+/* A notification's that has not been tried. */
+static void sent(struct health *health)
+{
+	struct blame blame;
+
+	i_zero(&blame);
+	health_sent(health, &blame);
+	assert_ptr_equal(blame.tried, health);
+	assert_int_equal(blame.taken, health->taken);
+}
+
+/* again: the notification has failed before. blamed: others have been accepted
+   since it was sent. */
+static bool
+answered_for(struct health *health, enum answer_class answer, bool again,
+	     bool blamed, unsigned int retry_after_secs, int64_t now)
+{
+	struct blame blame = {
+		.tried = health, .failed = again,
+		.taken = health->taken - (blamed ? 1 : 0)
+	};
+
+	return health_answered(health, &blame, answer, retry_after_secs, now);
+}
+
 static bool
 answered(struct health *health, enum answer_class answer, int64_t now)
 {
-	return health_answered(health, answer, FALSE, FALSE, 0, now);
+	return answered_for(health, answer, FALSE, FALSE, 0, now);
 }
 
 static void send_count(struct health *health, unsigned int count)
 {
 	for (; count > 0; count--)
-		health_sent(health);
+		sent(health);
 }
 
 /* A request and its answer. */
 static bool send_one(struct health *health, enum answer_class answer)
 {
-	health_sent(health);
+	sent(health);
 	return answered(health, answer, NOW);
 }
 
@@ -48,8 +74,8 @@ probe(struct health *health, enum answer_class answer,
 	int64_t now = health->next_probe;
 
 	assert_true(health_may_send(health, now));
-	health_sent(health);
-	(void)health_answered(health, answer, FALSE, FALSE, retry_after_secs,
+	sent(health);
+	(void)answered_for(health, answer, FALSE, FALSE, retry_after_secs,
 			      now);
 	return now;
 }
@@ -78,7 +104,7 @@ static void test_window_limits_requests_under_way(void **state ATTR_UNUSED)
 	health_init(&health);
 	for (i = 0; i < HEALTH_WINDOW_MIN; i++) {
 		assert_true(health_may_send(&health, NOW));
-		health_sent(&health);
+		sent(&health);
 	}
 	assert_false(health_may_send(&health, NOW));
 	(void)answered(&health, ANSWER_DONE, NOW);
@@ -154,8 +180,8 @@ static void test_one_notification_failing_is_not_down(void **state ATTR_UNUSED)
 	health_init(&health);
 	(void)send_one(&health, ANSWER_FAILED);
 	for (i = 0; i < 10 * HEALTH_MAX_FAILURES; i++) {
-		health_sent(&health);
-		assert_false(health_answered(&health, ANSWER_FAILED, TRUE, TRUE, 0,
+		sent(&health);
+		assert_false(answered_for(&health, ANSWER_FAILED, TRUE, TRUE, 0,
 					     NOW));
 	}
 	assert_int_equal(health.state, HEALTH_UP);
@@ -169,12 +195,12 @@ static void test_window_halves_if_others_are_taken(void **state ATTR_UNUSED)
 
 	health_init(&health);
 	health.window = 10;
-	health_sent(&health);
-	(void)health_answered(&health, ANSWER_FAILED, TRUE, TRUE, 0, NOW);
+	sent(&health);
+	(void)answered_for(&health, ANSWER_FAILED, TRUE, TRUE, 0, NOW);
 	assert_int_equal(health.window, 5);
 	/* that has nothing to do with how many there are */
-	health_sent(&health);
-	(void)health_answered(&health, ANSWER_MISCONFIGURED, TRUE, TRUE, 0,
+	sent(&health);
+	(void)answered_for(&health, ANSWER_MISCONFIGURED, TRUE, TRUE, 0,
 			      NOW);
 	assert_int_equal(health.window, 5);
 	assert_int_equal(health.state, HEALTH_UP);
@@ -183,8 +209,8 @@ static void test_window_halves_if_others_are_taken(void **state ATTR_UNUSED)
 /* It has nothing else to send, so nobody knows whose fault it is. */
 static bool fail_alone(struct health *health)
 {
-	health_sent(health);
-	return health_answered(health, ANSWER_FAILED, TRUE, FALSE, 0, NOW);
+	sent(health);
+	return answered_for(health, ANSWER_FAILED, TRUE, FALSE, 0, NOW);
 }
 
 static void test_one_notification_failing_alone_is_down(
@@ -218,7 +244,7 @@ static void test_other_notification_does_not_wait_for_one_that_fails(
 	for (i = 0; i < HEALTH_MAX_FAILURES; i++)
 		(void)fail_alone(&health);
 	assert_true(health_may_send_untried(&health));
-	health_sent(&health);
+	sent(&health);
 	assert_false(health_may_send_untried(&health));
 	assert_true(answered(&health, ANSWER_DONE, NOW));
 	assert_int_equal(health.state, HEALTH_UP);
@@ -266,8 +292,8 @@ test_blamed_notification_says_nothing_about_a_server_that_is_up(
 
 	health_init(&health);
 	for (i = 0; i < N_ELEMENTS(failures); i++) {
-		health_sent(&health);
-		assert_false(health_answered(&health, failures[i], TRUE, TRUE,
+		sent(&health);
+		assert_false(answered_for(&health, failures[i], TRUE, TRUE,
 					     0, NOW));
 		assert_int_equal(health.state, HEALTH_UP);
 		assert_int_equal(health.in_flight, 0);
@@ -312,7 +338,7 @@ static void test_one_probe_at_a_time(void **state ATTR_UNUSED)
 	struct health health;
 
 	down_init(&health);
-	health_sent(&health);
+	sent(&health);
 	assert_false(health_may_send(&health, health.next_probe));
 	assert_false(health_may_send(&health, INT64_MAX));
 }
@@ -391,7 +417,7 @@ test_late_success_does_not_end_retry_after(void **state ATTR_UNUSED)
 
 	health_init(&health);
 	send_count(&health, 2);
-	assert_true(health_answered(&health, ANSWER_LATER, FALSE, FALSE,
+	assert_true(answered_for(&health, ANSWER_LATER, FALSE, FALSE,
 				    120, NOW));
 	assert_false(answered(&health, ANSWER_DONE, NOW));
 	assert_int_equal(health.state, HEALTH_DOWN);
@@ -412,7 +438,7 @@ static void test_up_again_begins_with_small_window(void **state ATTR_UNUSED)
 
 	down_init(&health);
 	health.window = HEALTH_WINDOW_MAX;
-	health_sent(&health);
+	sent(&health);
 	assert_true(answered(&health, ANSWER_DONE, health.next_probe));
 	assert_int_equal(health.state, HEALTH_UP);
 	assert_int_equal(health.window, HEALTH_WINDOW_MIN);
@@ -514,8 +540,8 @@ static void test_retry_after_is_honoured_while_up(void **state ATTR_UNUSED)
 	struct health health;
 
 	health_init(&health);
-	health_sent(&health);
-	assert_true(health_answered(&health, ANSWER_LATER, FALSE, FALSE,
+	sent(&health);
+	assert_true(answered_for(&health, ANSWER_LATER, FALSE, FALSE,
 				    120, NOW));
 	assert_int_equal(health.state, HEALTH_DOWN);
 	assert_int_equal(health.next_probe, NOW + 120*1000);
@@ -527,8 +553,8 @@ static void test_retry_after_holds_for_all(void **state ATTR_UNUSED)
 	struct health health;
 
 	health_init(&health);
-	health_sent(&health);
-	assert_true(health_answered(&health, ANSWER_LATER, TRUE, TRUE, 120,
+	sent(&health);
+	assert_true(answered_for(&health, ANSWER_LATER, TRUE, TRUE, 120,
 				    NOW));
 	assert_int_equal(health.next_probe, NOW + 120 * 1000);
 }
@@ -539,8 +565,8 @@ static void test_retry_after_of_a_poison_holds_for_it(void **state ATTR_UNUSED)
 	struct health health;
 
 	health_init(&health);
-	health_sent(&health);
-	assert_false(health_answered(&health, ANSWER_FAILED, TRUE, TRUE,
+	sent(&health);
+	assert_false(answered_for(&health, ANSWER_FAILED, TRUE, TRUE,
 				     120, NOW));
 	assert_int_equal(health.state, HEALTH_UP);
 }

@@ -1,13 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "message-address.h"
 #include "str.h"
 #include "unichar.h"
 
-#include "compat.h"
+#include "dovecot-compat.h"
 #include "notification.h"
 #include "registration.h"
 
 #include <jansson.h>
+#include <stdlib.h>
 
 #include "test-common.h"
 
@@ -20,7 +22,8 @@ to_text(const struct http_notify_notification *notification)
 {
 	string_t *dest = t_str_new(256);
 
-	http_notify_notification_append_json(notification, dest);
+	if (http_notify_notification_append_json(notification, dest) < 0)
+		i_unreached();
 	return str_c(dest);
 }
 
@@ -153,7 +156,8 @@ static void test_json_is_appended(void **state ATTR_UNUSED)
 	string_t *dest = t_str_new(128);
 
 	str_append(dest, "before ");
-	http_notify_notification_append_json(&notification, dest);
+	assert_int_equal(http_notify_notification_append_json(&notification,
+							      dest), 0);
 	assert_true(str_begins_with(str_c(dest), "before {\"event\":"));
 }
 
@@ -324,6 +328,37 @@ static void test_cap_counts_replaced_bytes(void **state ATTR_UNUSED)
 
 	assert_string_equal(subject_of(t_strconcat(garbage, "text", NULL)),
 			    FFFD"text");
+}
+
+static unsigned int allocs_left;
+
+static void *malloc_some(size_t size)
+{
+	return allocs_left > 0 && allocs_left-- > 0 ? malloc(size) : NULL;
+}
+
+/* At each place where it may happen. */
+static void test_out_of_memory_is_an_error(void **state ATTR_UNUSED)
+{
+	const struct http_notify_notification notification = {
+		.user = "3@1", .folder = "INBOX", .uid = 1, .from = "a@b.c",
+		.subject = "x", .snippet = "text", .have_unseen = TRUE
+	};
+	string_t *text = t_str_new(256);
+	unsigned int allocs = 0;
+	int ret;
+
+	json_set_alloc_funcs(malloc_some, free);
+	do {
+		allocs_left = allocs++;
+		str_truncate(text, 0);
+		ret = http_notify_notification_append_json(&notification, text);
+	} while (ret < 0 && allocs < 1000);
+	json_set_alloc_funcs(malloc, free);
+	assert_int_equal(ret, 0);
+	/* one for each field at least */
+	assert_true(allocs > 10);
+	assert_string_equal(str_c(text), to_text(&notification));
 }
 
 static const char *
@@ -575,6 +610,7 @@ int main(void)
 		cmocka_unit_test(test_every_text_is_capped),
 		cmocka_unit_test(test_cap_holds_after_replacing),
 		cmocka_unit_test(test_cap_counts_replaced_bytes),
+		cmocka_unit_test(test_out_of_memory_is_an_error),
 		cmocka_unit_test(test_from_header_comes_first),
 		cmocka_unit_test(test_from_header_is_kept_verbatim),
 		cmocka_unit_test(test_header_without_address_is_skipped),

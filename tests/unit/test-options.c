@@ -1,8 +1,9 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "http-url.h"
 #include "str.h"
 
-#include "compat.h"
+#include "dovecot-compat.h"
 #include "options.h"
 
 #include "test-common.h"

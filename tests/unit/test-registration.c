@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "str.h"
 
@@ -140,6 +141,41 @@ static void test_invalid_utf8_is_refused(void **state ATTR_UNUSED)
 	}
 }
 
+static void test_what_ox_writes(void **state ATTR_UNUSED)
+{
+	uint32_t user, context;
+
+	assert_true(http_notify_registration_is_of_ox("user=3@1", &user,
+						      &context));
+	assert_int_equal(user, 3);
+	assert_int_equal(context, 1);
+	assert_true(http_notify_registration_is_of_ox(
+		"user=2147483647@2147483647", &user, &context));
+	assert_int_equal(user, 2147483647);
+	assert_int_equal(context, 2147483647);
+}
+
+static void test_what_ox_does_not_write(void **state ATTR_UNUSED)
+{
+	static const char *const values[] = {
+		"", "user=", "3@1", "user=3", "user=3@", "user=@1", "user=@",
+		"user=03@1", "user=3@01", "user=0@1", "user=3@0", "user=+3@1",
+		"user=3@+1", "user=-3@1", "user= 3@1", "user=3 @1",
+		"user=3@1 ", "user=3@1\t", "user=3@1\tmore=1", "\tuser=3@1",
+		"user=3@1@2", "user=3@1x", "USER=3@1",
+		"user=2147483648@1", "user=3@2147483648",
+		"user=4294967299@1", "user=99999999999999999999@1",
+		"user=user=3@1",
+	};
+	uint32_t user, context;
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(values); i++) {
+		assert_false(http_notify_registration_is_of_ox(
+			values[i], &user, &context));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +191,8 @@ int main(void)
 		cmocka_unit_test(test_longest_user_is_kept_whole),
 		cmocka_unit_test(test_longer_user_is_refused),
 		cmocka_unit_test(test_invalid_utf8_is_refused),
+		cmocka_unit_test(test_what_ox_writes),
+		cmocka_unit_test(test_what_ox_does_not_write),
 	};
 	int ret;
 

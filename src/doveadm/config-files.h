@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_CONFIG_FILES_H
+#define HTTP_NOTIFY_CONFIG_FILES_H
+
+/* Was one of the files that dovecot.conf consists of changed after this time?
+   Follows !include and !include_try; what can't be read is left out. Returns
+   the file, on the data stack, or NULL. */
+const char *config_files_find_newer(const char *path, time_t than);
+
+/* Do two files differ? FALSE also if one can't be read. */
+bool config_files_differ(const char *path1, const char *path2);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "env-util.h"
+#include "net.h"
+#include "restrict-access.h"
+#include "mail-storage-service.h"
+
+#include "doveadm-http-notify.h"
+#include "doveadm-mail-compat.h"
+#include "handoff-try.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void ATTR_FORMAT(2, 0) ATTR_NORETURN
+try_fatal(const struct failure_context *ctx ATTR_UNUSED,
+	  const char *format ATTR_UNUSED, va_list args ATTR_UNUSED)
+{
+	/* What is wrong with the user itself, doveadm says as well. */
+	_exit(0);
+}
+
+/* It does not block: EAGAIN is a busy service, which is no set-up's fault. */
+static int try_connect(const char *path)
+{
+	int fd = net_connect_unix(path);
+
+	if (fd == -1)
+		return errno == EAGAIN ? 0 : errno;
+	i_close_fd(&fd);
+	return 0;
+}
+
+static int
+try_in_child(struct doveadm_mail_cmd_context *ctx,
+	     struct mail_storage_service_user *service_user, const char *path)
+{
+	const char *last_gid;
+
+	i_set_fatal_handler(try_fatal);
+	/* a doveadm that Dovecot has started has a group of its own */
+	env_remove("RESTRICT_SETEXTRAGROUPS");
+	doveadm_mail_restrict_setenv(ctx, service_user);
+	/* Dovecot 2.4.5 writes last_valid_gid=unlimited as a number that it
+	   does not read. */
+	last_gid = getenv("RESTRICT_GID_LAST");
+	if (last_gid != NULL && strcmp(last_gid, dec2str((gid_t)-1)) == 0)
+		env_remove("RESTRICT_GID_LAST");
+	restrict_access_by_env(0, NULL);
+	return try_connect(path);
+}
+
+int handoff_try_as_lda(struct doveadm_mail_cmd_context *ctx,
+		       struct mail_storage_service_user *service_user,
+		       const char *path)
+{
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		return try_connect(path);
+	if ((pid = fork()) < 0)
+		return errno;
+	if (pid == 0)
+		_exit(try_in_child(ctx, service_user, path));
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return errno;
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_DOVECOT_COMPAT_H
+#define HTTP_NOTIFY_DOVECOT_COMPAT_H
+
+/* The code is written against Dovecot 2.4. Here is what earlier versions have
+   under another name, as configure has found out. */
+
+#ifndef HTTP_NOTIFY_HAVE_STR_BEGINS_WITH
+#define str_begins_with(haystack, needle) str_begins(haystack, needle)
+#endif
+
+#ifndef HTTP_NOTIFY_HAVE_STR_PARSE
+/* of settings-parser.h */
+#define str_parse_get_interval(str, secs_r, error_r) \
+	settings_get_time(str, secs_r, error_r)
+#endif
+
+#ifndef HTTP_NOTIFY_HAVE_SETTINGS_ROOT
+#define module_dir_load_missing(modules, dir, names, set) \
+	module_dir_load_missing(modules, dir, t_strarray_join(names, " "), set)
+#endif
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "istream.h"
+#include "mail-namespace.h"
+#include "mail-storage.h"
+#include "mail-user.h"
+#include "mailbox-attribute.h"
+
+#include "setting-names.h"
+#include "metadata.h"
+
+/* Where lib-storage keeps a private entry of the server level. */
+#define METADATA_KEY \
+	MAILBOX_ATTRIBUTE_PREFIX_DOVECOT_PVT_SERVER \
+	"vendor/vendor.dovecot/http-notify"
+/* of http_notify_metadata_try_set() */
+#define METADATA_TRY_KEY METADATA_KEY"-check"
+
+struct mailbox *
+http_notify_metadata_inbox(struct mail_user *user, enum mailbox_flags flags)
+{
+	struct mail_namespace *ns = mail_namespace_find_inbox(user->namespaces);
+
+	return mailbox_alloc(ns->list, "INBOX", flags |
+			     MAILBOX_FLAG_IGNORE_ACLS |
+			     MAILBOX_FLAG_ATTRIBUTE_SESSION);
+}
+
+static const char *
+metadata_error(struct mailbox *inbox, const char *access)
+{
+	const char *error = mailbox_get_last_internal_error(inbox, NULL);
+
+	/* what Dovecot's client of the dict service says then */
+	if (strstr(error, "Connection closed") != NULL) {
+		return t_strdup_printf("%s (the dict process has died: look "
+			"for service(dict) in the log; with Dovecot 2.4.1 and "
+			"SQLite it dies of an entry that is not there, see "
+			"dovecot-http-notify(7))", error);
+	}
+	return t_strdup_printf("%s ("SETTING_ATTRIBUTE_DICT" must be set to a "
+		"dictionary that this process can %s)", error, access);
+}
+
+int http_notify_metadata_get(struct mailbox *inbox, const char **value_r,
+			     const char **error_r)
+{
+	struct mail_attribute_value attr;
+	int ret;
+
+	/* Dovecot would, but a failure would look like one of the dictionary */
+	if (mailbox_open(inbox) < 0) {
+		*error_r = t_strdup_printf("INBOX can't be opened: %s",
+			mailbox_get_last_internal_error(inbox, NULL));
+		return -1;
+	}
+	ret = mailbox_attribute_get(inbox, MAIL_ATTRIBUTE_TYPE_PRIVATE,
+				    METADATA_KEY, &attr);
+	if (ret < 0) {
+		*error_r = metadata_error(inbox, "read");
+		return -1;
+	}
+	if (ret > 0 && attr.value == NULL) {
+		/* no backend has one as a stream for this entry */
+		i_stream_unref(&attr.value_stream);
+		*error_r = "the value is too long";
+		return -1;
+	}
+	*value_r = attr.value;
+	return ret;
+}
+
+static int
+metadata_set(struct mailbox *inbox, const char *key, const char *value,
+	     const char **error_r)
+{
+	const struct mail_attribute_value attr = { .value = value };
+	struct mailbox_transaction_context *trans;
+	int ret;
+
+	trans = mailbox_transaction_begin(inbox,
+		MAILBOX_TRANSACTION_FLAG_EXTERNAL, __func__);
+	ret = value == NULL ?
+		mailbox_attribute_unset(trans, MAIL_ATTRIBUTE_TYPE_PRIVATE,
+					key) :
+		mailbox_attribute_set(trans, MAIL_ATTRIBUTE_TYPE_PRIVATE,
+				      key, &attr);
+	if (ret < 0)
+		mailbox_transaction_rollback(&trans);
+	else
+		ret = mailbox_transaction_commit(&trans);
+	if (ret < 0) {
+		*error_r = metadata_error(inbox, "write");
+		return -1;
+	}
+	return 0;
+}
+
+int http_notify_metadata_set(struct mailbox *inbox, const char *value,
+			     const char **error_r)
+{
+	return metadata_set(inbox, METADATA_KEY, value, error_r);
+}
+
+int http_notify_metadata_try_set(struct mailbox *inbox, const char **error_r)
+{
+	if (metadata_set(inbox, METADATA_TRY_KEY, "check", error_r) < 0)
+		return -1;
+	return metadata_set(inbox, METADATA_TRY_KEY, NULL, error_r);
+}

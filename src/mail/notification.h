@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_NOTIFICATION_H
+#define HTTP_NOTIFY_NOTIFICATION_H
+
+/* Longest text in the JSON, in bytes of UTF-8 before JSON's own escaping. What
+   is longer ends at the last whole character that fits. (The user, which must
+   not be cut, is short by its registration.) */
+#define HTTP_NOTIFY_FOLDER_MAX 4096
+#define HTTP_NOTIFY_TEXT_MAX 1024
+
+/* What an endpoint is told about one new message. Strings may hold anything;
+   NULL leaves the field out. */
+struct http_notify_notification {
+	/* who it is for, as the endpoint knows the user */
+	const char *user;
+	/* what has happened; NULL = "messageNew" (a new message) */
+	const char *event;
+	/* where the message is */
+	const char *folder;
+	uint32_t uidvalidity, uid;
+	/* header values as the message has them, RFC 2047 words untouched */
+	const char *from, *subject;
+	/* the beginning of the message's text */
+	const char *snippet;
+
+	/* unseen messages in the folder, this one included */
+	unsigned int unseen;
+	bool have_unseen:1;
+};
+
+/* Does this value of a From or Sender header yield a mail address? */
+bool http_notify_notification_has_address(const char *value);
+
+/* Choose what to name as "from": the first of the From header, the Sender
+   header and the envelope sender that yields a mail address, else
+   MAILER-DAEMON. An OX server fails a notification whose "from" yields none,
+   such as a group (RFC 5322 section 3.4, "undisclosed-recipients:;"). A header
+   too long for HTTP_NOTIFY_TEXT_MAX is reduced to its address, so that capping
+   does not cut it off. Any argument may be NULL. The result lives on the data
+   stack or is one of the arguments. */
+const char *
+http_notify_notification_choose_from(const char *from, const char *sender,
+				     const char *envelope_sender);
+
+/* Append the notification as one JSON object (RFC 8259), always valid UTF-8:
+   bytes that are not are replaced by U+FFFD. Returns 0, or -1 if there is no
+   memory for it: a mail process whose mail is delivered must not end then. */
+int http_notify_notification_append_json(
+	const struct http_notify_notification *notification, string_t *dest);
+
+#endif

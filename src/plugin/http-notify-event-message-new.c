@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "array.h"
+#include "mail-storage-private.h"
+
+#include "http-notify-event.h"
+#include "notification-mail.h"
+#include "push-notification-api.h"
+
+/* MessageNew: a delivery to INBOX. POST_SESSION marks the mailboxes that a
+   delivery opens, as opposed to IMAP. */
+static bool message_new_is_for(const struct mailbox *box)
+{
+	return box->inbox_user && (box->flags & MAILBOX_FLAG_POST_SESSION) != 0;
+}
+
+static void message_new_save(struct push_notification_txn *ptxn,
+			     struct push_notification_event_config *ec,
+			     struct push_notification_txn_msg *msg,
+			     struct mail *mail)
+{
+	struct http_notify_notification *notification;
+
+	notification = http_notify_event_begin(ptxn, ec, msg);
+	if (notification == NULL)
+		return;
+
+	/* Without this Maildir does not promise a UID after the commit, and
+	   an endpoint can do nothing without one. */
+	mail->transaction->flags |= MAILBOX_TRANSACTION_FLAG_ASSIGN_UIDS;
+
+	http_notify_notification_read_mail(notification, mail, ptxn->pool);
+}
+
+extern const struct http_notify_event http_notify_event_message_new;
+
+const struct http_notify_event http_notify_event_message_new = {
+	.push = {
+		.name = HTTP_NOTIFY_EVENT_PREFIX"MessageNew",
+		.msg_triggers = {
+			.save = message_new_save,
+		},
+	},
+	.is_for = message_new_is_for,
+	.committed = http_notify_notification_read_unseen,
+};

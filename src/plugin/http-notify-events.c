@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+
+#include "http-notify-event.h"
+
+extern const struct http_notify_event http_notify_event_message_new;
+
+/* The table of events, each of which has a file of its own. A line of both
+   lists is all that one needs here. */
+const struct http_notify_event *const http_notify_events[] = {
+	&http_notify_event_message_new,
+	NULL
+};

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_PUSH_NOTIFICATION_API_H
+#define HTTP_NOTIFY_PUSH_NOTIFICATION_API_H
+
+#include "push-notification-drivers.h"
+#include "push-notification-events.h"
+#include "push-notification-plugin.h"
+#include "push-notification-txn-mbox.h"
+#include "push-notification-txn-msg.h"
+
+/* What the plugin uses of Dovecot's push_notification plugin. A module with an
+   undefined symbol stops all mail, and push_notification may be loaded later,
+   for a user whose mail_plugins has it, or not at all. So the symbols are
+   looked for when they are needed. */
+struct push_notification_api {
+#define PUSH_NOTIFICATION_API(name) \
+	__typeof__(push_notification_##name) *name
+	PUSH_NOTIFICATION_API(driver_register);
+	PUSH_NOTIFICATION_API(driver_unregister);
+	PUSH_NOTIFICATION_API(event_init);
+	PUSH_NOTIFICATION_API(event_register);
+	PUSH_NOTIFICATION_API(event_unregister);
+	PUSH_NOTIFICATION_API(get_event_category);
+	PUSH_NOTIFICATION_API(txn_mbox_get_eventdata);
+	PUSH_NOTIFICATION_API(txn_mbox_set_eventdata);
+	PUSH_NOTIFICATION_API(txn_msg_get_eventdata);
+	PUSH_NOTIFICATION_API(txn_msg_set_eventdata);
+#undef PUSH_NOTIFICATION_API
+};
+
+/* To be used by drivers and events only, which are not called before
+   _find() was successful. */
+extern struct push_notification_api push_notification_api;
+
+struct mail_user;
+
+/* Find the symbols. Returns 0 if push_notification is there and has its drivers
+   and events registered, or -1 and error_r. */
+int push_notification_api_find(const char **error_r);
+/* Returns 0 if push_notification sees what happens to the user's mail, or -1
+   and error_r, which says what is missing and what to do. Other users of the
+   process may have other plugins. */
+int push_notification_api_check_user(struct mail_user *user,
+				     const char **error_r);
+
+#ifdef HTTP_NOTIFY_HAVE_EVENT_INIT_EVENT
+#define push_notification_api_event_init(dtxn, name, config, event) \
+	push_notification_api.event_init(dtxn, name, config, event)
+#else
+#define push_notification_api_event_init(dtxn, name, config, event) \
+	push_notification_api.event_init(dtxn, name, config)
+#endif
+
+#endif

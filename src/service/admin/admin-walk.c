@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* STATUS, QUEUE, PURGE and FLUSH: all endpoints that match, and what is queued
+   for them */
+#include "lib.h"
+#include "ostream.h"
+#include "str-sanitize.h"
+#include "wildcard-match.h"
+
+#include "admin-conn.h"
+#include "admin-protocol.h"
+#include "delivery.h"
+#include "endpoint.h"
+#include "endpoint-names.h"
+#include "monotonic.h"
+#include "queue.h"
+
+/* What may wait to be written before the queue is read on. */
+#define OUTPUT_FULL (64*1024)
+/* Rows of the queue read at a time. */
+#define READ_BATCH 64
+
+struct admin_walk {
+	struct admin_conn *conn;
+	enum http_notify_admin_verb verb;
+	char *user_mask, *endpoint_mask;
+	struct endpoint_names *names;
+
+	/* the endpoint that it is at, and what of its queue has been read */
+	unsigned int number;
+	int64_t after_id;
+	struct queue_read *read;
+
+	uint64_t count;
+	/* STATUS: of all endpoints */
+	struct endpoint_status total;
+	int64_t total_oldest_secs;
+};
+
+static void admin_walk_on(struct admin_walk *walk);
+
+/* Returns the first endpoint that matches with this number or a higher one, to
+   which number is set; NULL if there is none. */
+static struct endpoint *
+next_endpoint(struct admin *admin, const struct endpoint_names *names,
+	      const char *mask, unsigned int *number, const char **name_r,
+	      struct endpoint_status *status_r)
+{
+	struct endpoint *ep;
+
+	*number -= 1;
+	while ((ep = delivery_next_endpoint(admin->delivery,
+					    number)) != NULL) {
+		endpoint_get_status(ep, status_r);
+		*name_r = endpoint_names_get(names, status_r->url, *number);
+		if (mask == NULL ||
+		    endpoint_name_matches(*name_r, status_r->url, mask))
+			break;
+	}
+	return ep;
+}
+
+/* STATUS */
+
+static void
+status_row(struct admin_walk *walk, const char *name, const char *state,
+	   int64_t oldest_secs, const struct endpoint_status *status)
+{
+	const char *row[HTTP_NOTIFY_ADMIN_STATUS_COUNT];
+
+	row[HTTP_NOTIFY_ADMIN_STATUS_ENDPOINT] = name;
+	row[HTTP_NOTIFY_ADMIN_STATUS_STATE] = state;
+	row[HTTP_NOTIFY_ADMIN_STATUS_SINCE] = admin_num(status->state_secs);
+	row[HTTP_NOTIFY_ADMIN_STATUS_STANDBY_STATE] = status->have_standby ?
+		health_state_name(status->standby_state) : "";
+	row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED] = admin_num(status->queued);
+	row[HTTP_NOTIFY_ADMIN_STATUS_OLDEST] = admin_num(oldest_secs);
+	row[HTTP_NOTIFY_ADMIN_STATUS_IN_FLIGHT] = admin_num(status->in_flight);
+	row[HTTP_NOTIFY_ADMIN_STATUS_DELIVERED] =
+		admin_num(status->counters.delivered);
+	row[HTTP_NOTIFY_ADMIN_STATUS_RETRIED] =
+		admin_num(status->counters.retried);
+	row[HTTP_NOTIFY_ADMIN_STATUS_REFUSED] =
+		admin_num(status->counters.refused);
+	row[HTTP_NOTIFY_ADMIN_STATUS_DROPPED] =
+		admin_num(status->counters.dropped);
+	row[HTTP_NOTIFY_ADMIN_STATUS_EXPIRED] =
+		admin_num(status->counters.expired);
+	row[HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR] =
+		status->last_error == NULL ? "" : status->last_error;
+	admin_conn_row(walk->conn, row, N_ELEMENTS(row));
+}
+
+static void
+status_endpoint(struct admin_walk *walk, const char *name,
+		const struct endpoint_status *status,
+		const struct queue_read_result *oldest)
+{
+	int64_t secs = oldest->count == 0 ? 0 :
+		queue_now(walk->conn->admin->queue) - oldest->items[0]->created;
+
+	status_row(walk, name, health_state_name(status->state), secs, status);
+	walk->total.queued += status->queued;
+	walk->total.in_flight += status->in_flight;
+	walk->total_oldest_secs = I_MAX(walk->total_oldest_secs, secs);
+	walk->count++;
+}
+
+static void status_total(struct admin_walk *walk)
+{
+	struct admin *admin = walk->conn->admin;
+
+	walk->total.state_secs =
+		(http_notify_monotonic_msecs() - admin->started) / 1000;
+	walk->total.counters = *delivery_counters(admin->delivery);
+	status_row(walk, HTTP_NOTIFY_ADMIN_TOTAL, "", walk->total_oldest_secs,
+		   &walk->total);
+}
+
+/* QUEUE and PURGE */
+
+static void
+queue_row(struct admin_walk *walk, const char *name,
+	  const struct queue_item *item, int64_t now)
+{
+	const char *row[HTTP_NOTIFY_ADMIN_QUEUE_COUNT];
+
+	row[HTTP_NOTIFY_ADMIN_QUEUE_USERNAME] = item->username;
+	row[HTTP_NOTIFY_ADMIN_QUEUE_ENDPOINT] = name;
+	row[HTTP_NOTIFY_ADMIN_QUEUE_FOLDER] = item->folder;
+	row[HTTP_NOTIFY_ADMIN_QUEUE_UID] = admin_num(item->uid);
+	row[HTTP_NOTIFY_ADMIN_QUEUE_AGE] = admin_num(now - item->created);
+	/* its end may not have been looked at yet */
+	row[HTTP_NOTIFY_ADMIN_QUEUE_EXPIRES_IN] =
+		admin_num(I_MAX(item->expires - now, 0));
+	row[HTTP_NOTIFY_ADMIN_QUEUE_ATTEMPTS] = admin_num(item->attempts);
+	admin_conn_row(walk->conn, row, N_ELEMENTS(row));
+}
+
+static void
+walk_items(struct admin_walk *walk, struct endpoint *ep, const char *name,
+	   const struct queue_read_result *result)
+{
+	int64_t now = queue_now(walk->conn->admin->queue);
+	unsigned int i;
+
+	for (i = 0; i < result->count; i++) T_BEGIN {
+		const struct queue_item *item = result->items[i];
+		bool matches = wildcard_match(item->username, walk->user_mask);
+
+		if (matches && walk->verb == HTTP_NOTIFY_ADMIN_QUEUE)
+			queue_row(walk, name, item, now);
+		else if (matches)
+			matches = endpoint_purge(ep, item);
+		if (matches)
+			walk->count++;
+	} T_END;
+}
+
+/* Walking */
+
+void admin_walk_abort(struct admin_conn *conn)
+{
+	struct admin_walk *walk = conn->walk;
+
+	if (walk == NULL)
+		return;
+	conn->walk = NULL;
+	if (conn->conn.output != NULL)
+		o_stream_unset_flush_callback(conn->conn.output);
+	queue_read_cancel(&walk->read);
+	endpoint_names_deinit(&walk->names);
+	i_free(walk->user_mask);
+	i_free(walk->endpoint_mask);
+	i_free(walk);
+}
+
+static void admin_walk_end(struct admin_walk *walk)
+{
+	struct admin_conn *conn = walk->conn;
+	uint64_t count = walk->count;
+
+	if (walk->verb == HTTP_NOTIFY_ADMIN_STATUS)
+		status_total(walk);
+	else if (walk->verb == HTTP_NOTIFY_ADMIN_PURGE) {
+		e_info(conn->admin->event, "Purged %"PRIu64" notifications "
+		       "(user=%s endpoint=%s)", count,
+		       str_sanitize(walk->user_mask, 128),
+		       str_sanitize(walk->endpoint_mask, 128));
+	}
+	admin_walk_abort(conn);
+	/* also if it has left: that shows when its input is read */
+	admin_conn_ok(conn, count);
+}
+
+static struct endpoint *
+admin_walk_endpoint(struct admin_walk *walk, const char **name_r,
+		    struct endpoint_status *status_r)
+{
+	unsigned int old_number = walk->number;
+	struct endpoint *ep;
+
+	ep = next_endpoint(walk->conn->admin, walk->names, walk->endpoint_mask,
+			   &walk->number, name_r, status_r);
+	if (walk->number != old_number)
+		walk->after_id = 0;
+	return ep;
+}
+
+static void
+admin_walk_read(const struct queue_read_result *result, void *context)
+{
+	struct admin_walk *walk = context;
+	unsigned int number = walk->number;
+	struct endpoint_status status;
+	struct endpoint *ep;
+	const char *name;
+
+	walk->read = NULL;
+	ep = admin_walk_endpoint(walk, &name, &status);
+	/* else it has been forgotten meanwhile */
+	if (ep != NULL && walk->number == number) {
+		if (walk->verb == HTTP_NOTIFY_ADMIN_STATUS)
+			status_endpoint(walk, name, &status, result);
+		else
+			walk_items(walk, ep, name, result);
+		walk->after_id = result->read_to;
+		if (walk->verb == HTTP_NOTIFY_ADMIN_STATUS || !result->more) {
+			walk->number++;
+			walk->after_id = 0;
+		}
+	}
+	admin_walk_on(walk);
+}
+
+static void admin_walk_on(struct admin_walk *walk)
+{
+	struct ostream *output = walk->conn->conn.output;
+	struct endpoint_status status;
+	struct endpoint *ep;
+	const char *name;
+
+	if (output->stream_errno == 0 &&
+	    o_stream_get_buffer_used_size(output) > OUTPUT_FULL) {
+		/* until it has been read */
+		o_stream_set_flush_pending(output, TRUE);
+		return;
+	}
+	ep = output->stream_errno != 0 ? NULL :
+		admin_walk_endpoint(walk, &name, &status);
+	if (ep == NULL) {
+		admin_walk_end(walk);
+		return;
+	}
+	walk->read = queue_read(walk->conn->admin->queue,
+		endpoint_get_queue(ep), QUEUE_READ_WHOLE, walk->after_id,
+		INT64_MAX, walk->verb == HTTP_NOTIFY_ADMIN_STATUS ?
+		1 : READ_BATCH, admin_walk_read, walk);
+}
+
+static int admin_walk_flush(struct admin_conn *conn)
+{
+	int ret;
+
+	/* also after an error */
+	if ((ret = o_stream_flush(conn->conn.output)) != 0 &&
+	    conn->walk->read == NULL)
+		admin_walk_on(conn->walk);
+	return ret;
+}
+
+void admin_walk_start(struct admin_conn *conn,
+		      const struct http_notify_admin_command *command)
+{
+	struct admin_walk *walk;
+
+	walk = i_new(struct admin_walk, 1);
+	walk->conn = conn;
+	walk->verb = command->verb;
+	walk->user_mask = i_strdup(command->user_mask);
+	walk->endpoint_mask = i_strdup(command->endpoint_mask);
+	walk->names = endpoint_names_init(conn->admin->delivery);
+	walk->number = 1;
+	conn->walk = walk;
+	o_stream_set_flush_callback(conn->conn.output, admin_walk_flush, conn);
+	admin_walk_on(walk);
+}
+
+void admin_flush(struct admin_conn *conn,
+		 const struct http_notify_admin_command *command)
+{
+	struct admin *admin = conn->admin;
+	struct endpoint_names *names = endpoint_names_init(admin->delivery);
+	struct endpoint_status status;
+	unsigned int number = 1;
+	uint64_t count = 0;
+	struct endpoint *ep;
+	const char *name;
+
+	while ((ep = next_endpoint(admin, names, command->endpoint_mask,
+				   &number, &name, &status)) != NULL) T_BEGIN {
+		count += endpoint_flush(ep, command->user_mask);
+		number++;
+	} T_END;
+	endpoint_names_deinit(&names);
+	admin_conn_ok(conn, count);
+}

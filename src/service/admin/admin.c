@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "connection.h"
+#include "ostream.h"
+#include "str.h"
+#include "strescape.h"
+#include "master-service.h"
+
+#include "admin.h"
+#include "admin-conn.h"
+#include "admin-protocol.h"
+#include "monotonic.h"
+
+static void
+admin_conn_reply(struct admin_conn *conn, const char *kind,
+		 const char *const *fields, unsigned int count)
+{
+	T_BEGIN {
+		string_t *str = t_str_new(256);
+		unsigned int i;
+
+		str_append(str, kind);
+		for (i = 0; i < count; i++) {
+			str_append_c(str, '\t');
+			str_append_tabescaped(str, fields[i]);
+		}
+		str_append_c(str, '\n');
+		o_stream_nsend(conn->conn.output, str_data(str), str_len(str));
+	} T_END;
+}
+
+void admin_conn_row(struct admin_conn *conn, const char *const *row,
+		    unsigned int count)
+{
+	admin_conn_reply(conn, "ROW", row, count);
+}
+
+void admin_conn_ok(struct admin_conn *conn, uint64_t count)
+{
+	const char *field = t_strdup_printf("%"PRIu64, count);
+
+	admin_conn_reply(conn, "OK", &field, 1);
+	connection_input_resume(&conn->conn);
+}
+
+void admin_conn_fail(struct admin_conn *conn, const char *reason)
+{
+	admin_conn_reply(conn, "FAIL", &reason, 1);
+	connection_input_resume(&conn->conn);
+}
+
+const char *admin_num(int64_t value)
+{
+	return t_strdup_printf("%"PRId64, value);
+}
+
+static void
+admin_conn_run(struct admin_conn *conn,
+	       const struct http_notify_admin_command *command)
+{
+	switch (command->verb) {
+	case HTTP_NOTIFY_ADMIN_STATUS:
+	case HTTP_NOTIFY_ADMIN_QUEUE:
+	case HTTP_NOTIFY_ADMIN_PURGE:
+		admin_walk_start(conn, command);
+		break;
+	case HTTP_NOTIFY_ADMIN_FLUSH:
+		admin_flush(conn, command);
+		break;
+	case HTTP_NOTIFY_ADMIN_PROBE:
+		admin_probe(conn, command);
+		break;
+	case HTTP_NOTIFY_ADMIN_SEND:
+		admin_send(conn, command);
+		break;
+	}
+}
+
+static int
+admin_conn_input_args(struct connection *connection, const char *const *args)
+{
+	struct admin_conn *conn =
+		container_of(connection, struct admin_conn, conn);
+	struct http_notify_admin_command command;
+	const char *error;
+
+	if (http_notify_admin_parse(args, &command, &error) < 0) {
+		e_error(connection->event, "Invalid command: %s", error);
+		return -1;
+	}
+	/* One command at a time: the answer's end resumes. */
+	connection_input_halt(connection);
+	admin_conn_run(conn, &command);
+	return connection->io == NULL ? 0 : 1;
+}
+
+static void admin_conn_destroy(struct connection *connection)
+{
+	struct admin_conn *conn =
+		container_of(connection, struct admin_conn, conn);
+
+	admin_walk_abort(conn);
+	admin_send_abort(conn);
+	connection_deinit(connection);
+	i_free(conn);
+	master_service_client_connection_destroyed(master_service);
+}
+
+static const struct connection_settings admin_conn_settings = {
+	.service_name_in = HTTP_NOTIFY_ADMIN_NAME,
+	.service_name_out = HTTP_NOTIFY_ADMIN_NAME,
+	.major_version = HTTP_NOTIFY_ADMIN_VERSION_MAJOR,
+	.minor_version = HTTP_NOTIFY_ADMIN_VERSION_MINOR,
+	.input_max_size = HTTP_NOTIFY_ADMIN_LINE_MAX,
+	.output_max_size = SIZE_MAX,
+};
+
+static const struct connection_vfuncs admin_conn_vfuncs = {
+	.destroy = admin_conn_destroy,
+	.input_args = admin_conn_input_args,
+};
+
+void admin_connected(struct admin *admin,
+		     struct master_service_connection *service_conn)
+{
+	struct admin_conn *conn;
+
+	master_service_client_connection_accept(service_conn);
+	fd_close_on_exec(service_conn->fd, TRUE);
+	conn = i_new(struct admin_conn, 1);
+	conn->admin = admin;
+	connection_init_server(admin->conns, &conn->conn, service_conn->name,
+			       service_conn->fd, service_conn->fd);
+}
+
+struct admin *admin_init(struct queue *queue, struct delivery *delivery,
+			 struct sender *sender)
+{
+	struct admin *admin;
+
+	admin = i_new(struct admin, 1);
+	admin->queue = queue;
+	admin->delivery = delivery;
+	admin->sender = sender;
+	admin->event = event_create(NULL);
+	guid_128_generate(admin->session);
+	admin->started = http_notify_monotonic_msecs();
+	admin->conns = connection_list_init(&admin_conn_settings,
+					    &admin_conn_vfuncs);
+	return admin;
+}
+
+void admin_deinit(struct admin **_admin)
+{
+	struct admin *admin = *_admin;
+
+	*_admin = NULL;
+	connection_list_deinit(&admin->conns);
+	admin_probes_free(admin);
+	event_unref(&admin->event);
+	i_free(admin);
+}

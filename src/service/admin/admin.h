@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_SERVICE_ADMIN_H
+#define HTTP_NOTIFY_SERVICE_ADMIN_H
+
+struct delivery;
+struct master_service_connection;
+struct queue;
+struct sender;
+
+/* The service's side of the admin socket (admin-protocol.h): what doveadm asks. */
+struct admin;
+
+struct admin *admin_init(struct queue *queue, struct delivery *delivery,
+			 struct sender *sender);
+/* Closes all connections. */
+void admin_deinit(struct admin **admin);
+
+/* A doveadm has connected. */
+void admin_connected(struct admin *admin,
+		     struct master_service_connection *conn);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* An open-addressing hash table from a checksum of the user's name to the
+   user's last id. A user whose last id has been read is deleted when the table
+   would have to grow. */
+#include "lib.h"
+#include "bits.h"
+#include "crc32.h"
+
+#include "backlog.h"
+
+#define MIN_SLOTS 256
+
+struct backlog_slot {
+	uint32_t checksum;
+	/* 0 = unused */
+	int64_t last_id;
+};
+
+struct backlog {
+	struct backlog_slot *slots;
+	/* a power of two, 0 at first */
+	unsigned int slots_count, used_count;
+	/* the last one that was added, and that was read */
+	int64_t last_id, read_id;
+};
+
+/* The slot that has the checksum, or the unused one where it belongs. At least
+   one is unused. */
+static struct backlog_slot *
+backlog_find(const struct backlog *backlog, uint32_t checksum)
+{
+	unsigned int mask = backlog->slots_count - 1;
+	unsigned int i = checksum & mask;
+
+	while (backlog->slots[i].last_id != 0 &&
+	       backlog->slots[i].checksum != checksum)
+		i = (i + 1) & mask;
+	return &backlog->slots[i];
+}
+
+/* Make room for as many users again as have something waiting. */
+static void backlog_resize(struct backlog *backlog)
+{
+	struct backlog_slot *old_slots = backlog->slots;
+	unsigned int i, old_count = backlog->slots_count;
+
+	backlog->used_count = 0;
+	for (i = 0; i < old_count; i++) {
+		if (old_slots[i].last_id > backlog->read_id)
+			backlog->used_count++;
+	}
+	backlog->slots_count =
+		nearest_power(I_MAX(backlog->used_count * 4, MIN_SLOTS));
+	backlog->slots = i_new(struct backlog_slot, backlog->slots_count);
+	for (i = 0; i < old_count; i++) {
+		if (old_slots[i].last_id > backlog->read_id) {
+			*backlog_find(backlog, old_slots[i].checksum) =
+				old_slots[i];
+		}
+	}
+	i_free(old_slots);
+}
+
+void backlog_add(struct backlog *backlog, const char *username, int64_t id)
+{
+	uint32_t checksum = crc32_str(username);
+	struct backlog_slot *slot;
+
+	i_assert(id > backlog->last_id);
+
+	if (backlog->used_count >= backlog->slots_count / 2)
+		backlog_resize(backlog);
+	slot = backlog_find(backlog, checksum);
+	if (slot->last_id == 0)
+		backlog->used_count++;
+	slot->checksum = checksum;
+	slot->last_id = id;
+	backlog->last_id = id;
+}
+
+void backlog_read(struct backlog *backlog, int64_t id)
+{
+	backlog->read_id = id;
+	if (backlog_is_empty(backlog)) {
+		i_free(backlog->slots);
+		backlog->slots_count = backlog->used_count = 0;
+	}
+}
+
+bool backlog_has(const struct backlog *backlog, const char *username)
+{
+	return !backlog_is_empty(backlog) &&
+		backlog_find(backlog, crc32_str(username))->last_id >
+		backlog->read_id;
+}
+
+bool backlog_is_empty(const struct backlog *backlog)
+{
+	return backlog->last_id <= backlog->read_id;
+}
+
+struct backlog *backlog_init(void)
+{
+	return i_new(struct backlog, 1);
+}
+
+void backlog_deinit(struct backlog **_backlog)
+{
+	struct backlog *backlog = *_backlog;
+
+	*_backlog = NULL;
+	i_free(backlog->slots);
+	i_free(backlog);
+}

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "array.h"
+#include "bsearch-insert-pos.h"
+#include "hash.h"
+#include "http-url.h"
+#include "ioloop.h"
+#include "llist.h"
+#include "str.h"
+#include "strescape.h"
+
+#include "delivery.h"
+#include "endpoint.h"
+#include "endpoint-common.h"
+#include "endpoint-watch.h"
+#include "events.h"
+#include "monotonic.h"
+#include "options.h"
+#include "queue.h"
+
+/* How often to look for notifications that are too old and for endpoints that
+   are not in use any more. */
+#define SWEEP_INTERVAL_MSECS (5*1000)
+/* Endpoints looked at before others have their turn. */
+#define SWEEP_BATCH 256
+/* There may be an endpoint for each user: if there are more than so many, those
+   that have had nothing to do for this time are forgotten. */
+#define ENDPOINTS_MIN 1000
+#define IDLE_MSECS (60*1000)
+/* Memory for notifications that wait for their turn, of all endpoints. */
+#define LANE_BUDGET (16*1024*1024)
+
+struct delivery_endpoint {
+	struct delivery *delivery;
+	struct endpoint *ep;
+	struct queue_endpoint *queue_ep;
+	unsigned int number;
+	/* NULL: another one, to which all is added, has the same. Only versions
+	   that take turns on one queue leave that. */
+	char *key;
+	/* its options as the queue and the hand-off have them */
+	char *options_key;
+	unsigned int max_age_secs;
+
+	/* monotonic, in milliseconds */
+	int64_t last_used;
+	/* added, and it is not known yet whether they are stored */
+	unsigned int adding;
+	/* something was stored since it has run */
+	bool stored;
+};
+
+/* A notification being stored. */
+struct delivery_adding {
+	struct delivery_endpoint *dep;
+	delivery_stored_callback_t *callback;
+	void *context;
+};
+
+struct delivery {
+	struct endpoint_common common;
+	unsigned int queue_limit;
+	/* notifications that were refused because the queue was full; it is
+	   full for the log until it has shrunk a bit */
+	unsigned int refused;
+
+	/* sorted by their numbers */
+	ARRAY(struct delivery_endpoint *) endpoints;
+	unsigned int last_number;
+	HASH_TABLE(const char *, struct delivery_endpoint *) by_key, by_options;
+	/* those that have something stored */
+	ARRAY(struct delivery_endpoint *) stored;
+	struct timeout *to_sweep;
+	/* the first ones of the endpoints, which are still to be looked at */
+	unsigned int sweep_left;
+};
+
+/* Endpoints */
+
+static void
+key_append(string_t *key, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	if (str_len(key) > 0)
+		str_append_c(key, '\t');
+	str_append(key, name);
+	str_append_tabescaped(key, value);
+}
+
+static void
+key_append_url(string_t *key, const char *url, const char *url_name,
+	       const char *user_name)
+{
+	const struct http_url *http_url =
+		http_notify_url_parse(url, pool_datastack_create());
+
+	key_append(key, url_name, http_url_create(http_url));
+	key_append(key, user_name, http_url->user);
+}
+
+/* What makes an endpoint the same one with other options: where it sends to and
+   as whom, without the passwords. Former versions had keys that were the same
+   for different ones, with an @ in each. There is none in these, so that none
+   of these is one of those. */
+static const char *endpoint_key(const struct http_notify_options *options)
+{
+	string_t *key = t_str_new(256);
+
+	key_append_url(key, options->url, "url=", "user=");
+	if (options->standby_url != NULL) {
+		key_append_url(key, options->standby_url, "standby_url=",
+			       "standby_user=");
+	}
+	key_append(key, "netrc_file=", options->netrc_file);
+	/* a newline is escaped, so this is the only one */
+	return t_str_replace(str_c(key), '@', '\n');
+}
+
+static const char *options_key_of_words(const char *const *words)
+{
+	string_t *str = t_str_new(256);
+
+	for (; *words != NULL; words++)
+		key_append(str, "", *words);
+	return str_c(str);
+}
+
+static void
+delivery_endpoint_set_options(struct delivery *delivery,
+			      struct delivery_endpoint *dep,
+			      const char *options_key,
+			      const struct http_notify_options *options)
+{
+	if (dep->options_key != NULL) {
+		hash_table_remove(delivery->by_options,
+				  (const char *)dep->options_key);
+		i_free(dep->options_key);
+	}
+	dep->options_key = i_strdup(options_key);
+	hash_table_insert(delivery->by_options,
+			  (const char *)dep->options_key, dep);
+	dep->max_age_secs = options->max_age_secs;
+	dep->last_used = http_notify_monotonic_msecs();
+}
+
+static struct delivery_endpoint *
+delivery_endpoint_create(struct delivery *delivery,
+			 struct queue_endpoint *queue_ep,
+			 const char *key, const char *options_key,
+			 const struct http_notify_options *options)
+{
+	struct delivery_endpoint *dep;
+
+	dep = i_new(struct delivery_endpoint, 1);
+	dep->delivery = delivery;
+	dep->number = ++delivery->last_number;
+	dep->queue_ep = queue_ep;
+	dep->ep = endpoint_init(&delivery->common, queue_ep, options);
+	if (hash_table_lookup(delivery->by_key, key) == NULL) {
+		dep->key = i_strdup(key);
+		hash_table_insert(delivery->by_key,
+				  (const char *)dep->key, dep);
+		delivery_endpoint_set_options(delivery, dep, options_key,
+					      options);
+	}
+	array_push_back(&delivery->endpoints, &dep);
+	return dep;
+}
+
+static void delivery_endpoint_free(struct delivery *delivery, unsigned int idx)
+{
+	struct delivery_endpoint *dep =
+		array_idx_elem(&delivery->endpoints, idx);
+
+	if (dep->key != NULL) {
+		hash_table_remove(delivery->by_key, (const char *)dep->key);
+		hash_table_remove(delivery->by_options,
+				  (const char *)dep->options_key);
+	}
+	array_delete(&delivery->endpoints, idx, 1);
+	endpoint_deinit(&dep->ep);
+	i_free(dep->key);
+	i_free(dep->options_key);
+	i_free(dep);
+}
+
+static int
+delivery_endpoint_find(struct delivery *delivery, const char *const *words,
+		       struct delivery_endpoint **dep_r, const char **error_r)
+{
+	const char *options_key = options_key_of_words(words), *key;
+	struct queue *queue = delivery->common.queue;
+	struct http_notify_options options;
+	struct delivery_endpoint *dep;
+
+	dep = hash_table_lookup(delivery->by_options, options_key);
+	if (dep == NULL) {
+		if (http_notify_options_parse(words, pool_datastack_create(),
+					      &options, error_r) < 0)
+			return -1;
+		key = endpoint_key(&options);
+		dep = hash_table_lookup(delivery->by_key, key);
+		if (dep == NULL) {
+			dep = delivery_endpoint_create(delivery,
+				queue_endpoint_set(queue, key, options_key),
+				key, options_key, &options);
+		} else {
+			queue_endpoint_set_options(queue, dep->queue_ep,
+						   options_key);
+			endpoint_set_options(dep->ep, &options);
+			delivery_endpoint_set_options(delivery, dep,
+						      options_key, &options);
+		}
+	}
+	*dep_r = dep;
+	return 0;
+}
+
+/* Adding */
+
+static bool delivery_is_full(struct delivery *delivery)
+{
+	if (delivery->common.queued < delivery->queue_limit)
+		return FALSE;
+	if (delivery->refused++ == 0) {
+		e_error(delivery->common.event, "Queue is full, notifications "
+			"are refused (http_notify_queue_limit = %u)",
+			delivery->queue_limit);
+	}
+	return TRUE;
+}
+
+static void delivery_list_stored(struct delivery_endpoint *dep)
+{
+	if (!dep->stored)
+		array_push_back(&dep->delivery->stored, &dep);
+	dep->stored = TRUE;
+}
+
+/* The caller first: it waits. */
+static void
+delivery_item_stored(struct queue_item *item, const char *error, void *context)
+{
+	struct delivery_adding *adding = context;
+	struct delivery_endpoint *dep = adding->dep;
+	const struct delivery_stored stored = {
+		.error = error, .id = item == NULL ? 0 : item->id,
+		.endpoint = dep->ep
+	};
+
+	dep->adding--;
+	adding->callback(&stored, adding->context);
+	if (item != NULL && error == NULL) {
+		endpoint_stored(dep->ep, item);
+		delivery_list_stored(dep);
+	}
+	i_free(adding);
+}
+
+int delivery_add(struct delivery *delivery,
+		 const struct delivery_notification *n,
+		 delivery_stored_callback_t *callback, void *context,
+		 const char **error_r)
+{
+	struct delivery_adding *adding;
+	struct delivery_endpoint *dep;
+	struct queue_item item;
+
+	if (delivery_is_full(delivery)) {
+		*error_r = t_strdup_printf("the queue is full "
+			"(http_notify_queue_limit = %u)",
+			delivery->queue_limit);
+		return -1;
+	}
+	if (delivery_endpoint_find(delivery, n->options, &dep, error_r) < 0)
+		return -1;
+	dep->last_used = http_notify_monotonic_msecs();
+	dep->adding++;
+
+	i_zero(&item);
+	item.endpoint = dep->queue_ep;
+	guid_128_copy(item.session, n->session);
+	item.seq = n->seq;
+	item.username = n->username;
+	item.folder = n->folder;
+	item.uid = n->uid;
+	item.body = n->body;
+	item.created = queue_now(delivery->common.queue);
+	item.expires = item.created + dep->max_age_secs;
+
+	adding = i_new(struct delivery_adding, 1);
+	adding->dep = dep;
+	adding->callback = callback;
+	adding->context = context;
+	(void)queue_add(delivery->common.queue, &item, delivery_item_stored,
+			adding);
+	return 0;
+}
+
+/* All callers have been told what of theirs is stored. */
+static void
+delivery_committed(const char *error ATTR_UNUSED, void *context)
+{
+	struct delivery *delivery = context;
+	struct delivery_endpoint *dep;
+
+	array_foreach_elem(&delivery->stored, dep) {
+		dep->stored = FALSE;
+		endpoint_run(dep->ep);
+	}
+	array_clear(&delivery->stored);
+}
+
+/* What others ask for */
+
+static int
+delivery_endpoint_cmp(const unsigned int *number,
+		      struct delivery_endpoint *const *dep)
+{
+	return *number < (*dep)->number ? -1 : *number > (*dep)->number;
+}
+
+struct endpoint *
+delivery_next_endpoint(struct delivery *delivery, unsigned int *number)
+{
+	struct delivery_endpoint *dep;
+	unsigned int next = *number + 1, idx;
+
+	(void)array_bsearch_insert_pos(&delivery->endpoints, &next,
+				       delivery_endpoint_cmp, &idx);
+	if (idx == array_count(&delivery->endpoints))
+		return NULL;
+	dep = array_idx_elem(&delivery->endpoints, idx);
+	*number = dep->number;
+	return dep->ep;
+}
+
+const struct endpoint_counters *delivery_counters(struct delivery *delivery)
+{
+	return &delivery->common.counters;
+}
+
+void delivery_watch(struct delivery *delivery, struct endpoint_watch *watch)
+{
+	DLLIST_PREPEND(&delivery->common.watches, watch);
+}
+
+void delivery_unwatch(struct delivery *delivery, struct endpoint_watch *watch)
+{
+	DLLIST_REMOVE(&delivery->common.watches, watch);
+}
+
+/* Sweeping */
+
+static void
+delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
+{
+	struct delivery_endpoint *dep =
+		array_idx_elem(&delivery->endpoints, idx);
+	int64_t idle_since = http_notify_monotonic_msecs() - IDLE_MSECS;
+	bool unused = dep->key == NULL ||
+		(array_count(&delivery->endpoints) > ENDPOINTS_MIN &&
+		 dep->last_used <= idle_since);
+
+	endpoint_expire(dep->ep);
+	if (unused && dep->adding == 0 && !dep->stored &&
+	    endpoint_is_idle(dep->ep)) {
+		struct queue_endpoint *queue_ep = dep->queue_ep;
+
+		delivery_endpoint_free(delivery, idx);
+		queue_endpoint_forget(delivery->common.queue, &queue_ep);
+	}
+}
+
+static void delivery_sweep_done(struct delivery *delivery)
+{
+	if (delivery->refused > 0 && delivery->common.queued <
+	    delivery->queue_limit - delivery->queue_limit / 10) {
+		e_info(delivery->common.event, "Queue accepts notifications "
+		       "again; %u were refused", delivery->refused);
+		delivery->refused = 0;
+	}
+	if (delivery->common.queued == 0)
+		queue_tidy(delivery->common.queue);
+}
+
+static void delivery_sweep(struct delivery *delivery)
+{
+	unsigned int i, msecs = 0;
+
+	for (i = 0; i < SWEEP_BATCH && delivery->sweep_left > 0; i++) T_BEGIN {
+		delivery_sweep_endpoint(delivery, --delivery->sweep_left);
+	} T_END;
+	if (delivery->sweep_left == 0) {
+		delivery_sweep_done(delivery);
+		delivery->sweep_left = array_count(&delivery->endpoints);
+		msecs = SWEEP_INTERVAL_MSECS;
+	}
+	timeout_remove(&delivery->to_sweep);
+	delivery->to_sweep = timeout_add_short(msecs, delivery_sweep, delivery);
+}
+
+/* What a former process left. */
+static void
+delivery_claimed(struct queue_endpoint *queue_ep, const char *options_key,
+		 void *context)
+{
+	struct delivery *delivery = context;
+	const char *const *words = t_strsplit_tabescaped(options_key);
+	struct http_notify_options options;
+	const char *error;
+
+	if (http_notify_options_parse(words, pool_datastack_create(),
+				      &options, &error) < 0) {
+		e_error(delivery->common.event, "Queue has an invalid endpoint; "
+			"its notifications wait: %s", error);
+		return;
+	}
+	(void)delivery_endpoint_create(delivery, queue_ep,
+				       endpoint_key(&options), options_key,
+				       &options);
+}
+
+struct delivery *
+delivery_init(struct queue *queue, struct sender *sender,
+	      unsigned int queue_limit)
+{
+	struct delivery *delivery;
+
+	delivery = i_new(struct delivery, 1);
+	delivery->common.queue = queue;
+	delivery->common.sender = sender;
+	delivery->common.event = event_create(NULL);
+	event_add_category(delivery->common.event, &event_category_http_notify);
+	delivery->common.lane_budget.max = LANE_BUDGET;
+	delivery->queue_limit = queue_limit;
+	i_array_init(&delivery->endpoints, 4);
+	i_array_init(&delivery->stored, 4);
+	hash_table_create(&delivery->by_options, default_pool, 0,
+			  str_hash, strcmp);
+	hash_table_create(&delivery->by_key, default_pool, 0,
+			  str_hash, strcmp);
+	queue_set_committed_callback(queue, delivery_committed, delivery);
+	queue_claim(queue, delivery_claimed, delivery);
+	delivery->to_sweep = timeout_add_short(SWEEP_INTERVAL_MSECS,
+					       delivery_sweep, delivery);
+	return delivery;
+}
+
+void delivery_deinit(struct delivery **_delivery)
+{
+	struct delivery *delivery = *_delivery;
+	unsigned int i;
+
+	*_delivery = NULL;
+	timeout_remove(&delivery->to_sweep);
+	/* callers are told what is stored, but nothing is sent any more */
+	queue_set_committed_callback(delivery->common.queue, NULL, NULL);
+	queue_flush(delivery->common.queue);
+	endpoint_watches_end(&delivery->common.watches,
+			     "the service is being stopped");
+	for (i = array_count(&delivery->endpoints); i > 0; i--)
+		delivery_endpoint_free(delivery, i - 1);
+	hash_table_destroy(&delivery->by_options);
+	hash_table_destroy(&delivery->by_key);
+	array_free(&delivery->endpoints);
+	array_free(&delivery->stored);
+	event_unref(&delivery->common.event);
+	i_free(delivery);
+}

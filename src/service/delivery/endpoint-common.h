@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_ENDPOINT_COMMON_H
+#define HTTP_NOTIFY_ENDPOINT_COMMON_H
+
+#include "endpoint.h"
+#include "lane.h"
+
+struct endpoint_watch;
+struct queue;
+struct sender;
+
+/* What all endpoints have in common. */
+struct endpoint_common {
+	struct queue *queue;
+	struct sender *sender;
+	struct event *event;
+	/* notifications queued, as far as the endpoints have found them */
+	unsigned int queued;
+	struct lane_budget lane_budget;
+	struct endpoint_counters counters;
+	struct endpoint_watch *watches;
+};
+
+#endif

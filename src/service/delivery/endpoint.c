@@ -1,0 +1,697 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "ioloop.h"
+#include "llist.h"
+#include "str-sanitize.h"
+#include "wildcard-match.h"
+
+#include "answer.h"
+#include "endpoint.h"
+#include "endpoint-common.h"
+#include "endpoint-watch.h"
+#include "lane.h"
+#include "monotonic.h"
+#include "options.h"
+#include "queue.h"
+#include "reader.h"
+#include "sender.h"
+#include "supply.h"
+#include "target.h"
+
+/* Rows looked at for being too old at a time. */
+#define EXPIRE_BATCH 64
+/* Notifications sent, or found to be too old, before others have their turn. */
+#define SEND_BATCH 256
+/* After a notification could not be read. */
+#define RETRY_MSECS 1000
+
+struct endpoint {
+	struct endpoint_common *common;
+	struct queue_endpoint *queue_ep;
+	unsigned int max_retries;
+	/* how often the options have changed */
+	unsigned int options_changes;
+	struct targets targets;
+
+	struct reader *reader;
+	struct lanes *lanes;
+	struct supply supply;
+	/* found by the reader, and not done with */
+	unsigned int queued;
+	struct attempt *attempts;
+	struct item_read *item_reads;
+	struct queue_read *expire_read;
+	/* nothing is too old before this time of the queue's clock */
+	int64_t next_expiry;
+
+	/* to go on where work was left for a later turn */
+	struct timeout *to_run;
+	/* for the next probe */
+	struct timeout *to_probe;
+	/* since a target is down: notifications given up */
+	unsigned int given_up;
+	struct endpoint_counters counters;
+};
+
+/* A lane's notification under way. */
+struct attempt {
+	struct attempt *prev, *next;
+	struct endpoint *ep;
+	struct lane *lane;
+	struct target *target;
+	/* monotonic, in milliseconds */
+	int64_t sent;
+	struct event *event;
+	/* the endpoint's options when it was sent */
+	unsigned int options_changes;
+};
+
+/* A lane's notification being read. */
+struct item_read {
+	struct item_read *prev, *next;
+	struct endpoint *ep;
+	/* NULL = it was removed meanwhile */
+	struct lane *lane;
+	struct queue_read *read;
+	/* it could not be read */
+	struct timeout *to_retry;
+};
+
+/* Counts for the endpoint and for all of them. */
+#define ENDPOINT_COUNT(ep, counter) STMT_START { \
+		(ep)->counters.counter++; \
+		(ep)->common->counters.counter++; \
+	} STMT_END
+
+static void endpoint_pump(struct endpoint *ep);
+
+static void endpoint_run_later(struct endpoint *ep)
+{
+	if (ep->to_run == NULL)
+		ep->to_run = timeout_add_short(0, endpoint_run, ep);
+}
+
+/* Turns of a lane */
+
+static void item_read_begin(struct item_read *iread);
+
+static void item_read_free(struct item_read *iread)
+{
+	DLLIST_REMOVE(&iread->ep->item_reads, iread);
+	queue_read_cancel(&iread->read);
+	timeout_remove(&iread->to_retry);
+	i_free(iread);
+}
+
+static void item_read_retry(struct item_read *iread)
+{
+	timeout_remove(&iread->to_retry);
+	item_read_begin(iread);
+}
+
+/* The lane's notification has its turn. */
+static void endpoint_lane_turn(struct endpoint *ep, struct lane *lane)
+{
+	struct item_read *iread;
+
+	if (lane_item(lane) != NULL) {
+		lane_ready(lane);
+		return;
+	}
+	lane_reading(lane);
+	iread = i_new(struct item_read, 1);
+	iread->ep = ep;
+	iread->lane = lane;
+	DLLIST_PREPEND(&ep->item_reads, iread);
+	item_read_begin(iread);
+}
+
+/* The lane is done with its notification. */
+static void endpoint_lane_done(struct endpoint *ep, struct lane *lane)
+{
+	struct item_read *iread;
+
+	for (iread = ep->item_reads; iread != NULL; iread = iread->next) {
+		if (iread->lane == lane) {
+			item_read_free(iread);
+			break;
+		}
+	}
+	if (lane_next(&lane))
+		endpoint_lane_turn(ep, lane);
+}
+
+static void
+item_read_done(const struct queue_read_result *result, void *context)
+{
+	struct item_read *iread = context;
+	struct endpoint *ep = iread->ep;
+	struct lane *lane = iread->lane;
+
+	iread->read = NULL;
+	if (result->error != NULL) {
+		iread->to_retry = timeout_add(RETRY_MSECS, item_read_retry,
+					      iread);
+		return;
+	}
+	if (result->count == 0) {
+		/* it was too old while others were before it */
+		endpoint_lane_done(ep, lane);
+	} else {
+		item_read_free(iread);
+		lane_set_item(lane, result->items[0]);
+		lane_ready(lane);
+	}
+	endpoint_pump(ep);
+}
+
+static void item_read_begin(struct item_read *iread)
+{
+	int64_t id = lane_id(iread->lane);
+
+	iread->read = queue_read(iread->ep->common->queue, iread->ep->queue_ep,
+				 QUEUE_READ_WHOLE, id - 1, id, 1,
+				 item_read_done, iread);
+}
+
+static void endpoint_lane_waited(struct lane *lane, void *context)
+{
+	struct endpoint *ep = context;
+
+	endpoint_lane_turn(ep, lane);
+	endpoint_pump(ep);
+}
+
+/* What becomes of a notification */
+
+static void
+endpoint_tell_finished(struct endpoint *ep, int64_t id, const char *error)
+{
+	endpoint_watches_finished(&ep->common->watches, id, error);
+}
+
+/* It may be anywhere. */
+static void
+endpoint_remove(struct endpoint *ep, const struct queue_item *item)
+{
+	struct lane *lane = lanes_find(ep->lanes, item->username);
+
+	i_assert(ep->queued > 0);
+
+	queue_remove(ep->common->queue, item->id);
+	reader_removed(ep->reader, item->id);
+	if (lane != NULL && lane_id(lane) != item->id)
+		lane_remove(lane, item->id);
+	ep->queued--;
+	ep->common->queued--;
+}
+
+static void
+endpoint_lost(struct endpoint *ep, const struct queue_item *item,
+	      const char *event_name, const char *reason)
+{
+	struct event_passthrough *e;
+
+	reason = str_sanitize(reason, 256);
+	e = event_create_passthrough(ep->common->event)->
+		set_name(event_name)->
+		add_str("user", item->username)->
+		add_str("endpoint", endpoint_get_label(ep))->
+		add_str("folder", item->folder)->
+		add_int("uid", item->uid)->
+		add_int("age", queue_now(ep->common->queue) - item->created)->
+		add_str("error", reason);
+	e_error(e->event(), "Notification lost: "
+		"user=%s folder=%s uid=%u endpoint=%s: %s",
+		str_sanitize(item->username, 128),
+		str_sanitize(item->folder, 128), item->uid,
+		endpoint_get_label(ep), reason);
+	ep->given_up++;
+	endpoint_remove(ep, item);
+	endpoint_tell_finished(ep, item->id, reason);
+}
+
+/* Too old; error is what it has failed with, if it has. */
+static void
+endpoint_lost_by_age(struct endpoint *ep, const struct queue_item *item,
+		     const char *error)
+{
+	ENDPOINT_COUNT(ep, expired);
+	endpoint_lost(ep, item, "http_notify_expired",
+		error == NULL ? "max_age reached" :
+		t_strconcat("max_age reached: ", error, NULL));
+}
+
+static void endpoint_lane_dropped(struct endpoint *ep, struct lane *lane,
+				  const char *reason)
+{
+	ENDPOINT_COUNT(ep, dropped);
+	endpoint_lost(ep, lane_item(lane), "http_notify_dropped", reason);
+	endpoint_lane_done(ep, lane);
+}
+
+static void attempt_free(struct attempt *attempt)
+{
+	DLLIST_REMOVE(&attempt->ep->attempts, attempt);
+	event_unref(&attempt->event);
+	i_free(attempt);
+}
+
+/* It has failed, another one may succeed. */
+static void attempt_failed(struct attempt *attempt)
+{
+	struct endpoint *ep = attempt->ep;
+	struct lane *lane = attempt->lane;
+	unsigned int strikes = lane_blame(lane)->strikes;
+
+	if (lane_attempts(lane) > ep->max_retries) {
+		endpoint_lane_dropped(ep, lane, t_strdup_printf(
+			"max_retries=%u reached: %s", ep->max_retries,
+			lane_error(lane)));
+		return;
+	}
+	if (strikes == BLAME_STRIKES_MAX) {
+		endpoint_lane_dropped(ep, lane, t_strdup_printf(
+			"failed %u times while the endpoint accepted others: %s",
+			strikes, lane_error(lane)));
+		return;
+	}
+	ENDPOINT_COUNT(ep, retried);
+	event_set_name(attempt->event, "http_notify_retried");
+	e_debug(attempt->event, "Attempt %u for user=%s failed, there will be "
+		"another", lane_attempts(lane),
+		str_sanitize(lane_username(lane), 128));
+	queue_set_attempts(ep->common->queue, lane_id(lane),
+			   lane_attempts(lane));
+	if (attempt->target->health.state == HEALTH_UP)
+		lane_waiting(lane, endpoint_lane_waited, ep);
+	else {
+		/* it is not this notification's turn to wait */
+		lane_ready(lane);
+	}
+}
+
+static void attempt_delivered(struct attempt *attempt)
+{
+	struct endpoint *ep = attempt->ep;
+	const struct queue_item *item = lane_item(attempt->lane);
+	int64_t id = item->id;
+	int64_t age = queue_now(ep->common->queue) - item->created;
+
+	event_set_name(attempt->event, "http_notify_delivered");
+	event_add_int(attempt->event, "age", age);
+	e_debug(attempt->event, "Delivered for user=%s, %"PRId64" s after it "
+		"was queued", str_sanitize(item->username, 128), age);
+
+	ENDPOINT_COUNT(ep, delivered);
+	endpoint_remove(ep, item);
+	endpoint_tell_finished(ep, id, NULL);
+	endpoint_lane_done(ep, attempt->lane);
+}
+
+static void attempt_refused(struct attempt *attempt)
+{
+	struct endpoint *ep = attempt->ep;
+	struct lane *lane = attempt->lane;
+
+	ENDPOINT_COUNT(ep, refused);
+	endpoint_lost(ep, lane_item(lane), "http_notify_refused",
+		      t_strconcat("refused: ", attempt->target->error, NULL));
+	endpoint_lane_done(ep, lane);
+}
+
+/* error: NULL = the endpoint has taken it */
+static void
+attempt_finished(struct attempt *attempt, const struct answer *answer,
+		 const char *error, int64_t now)
+{
+	const char *label = attempt->target->sender_target.label;
+	struct lane *lane = attempt->lane;
+	unsigned int msecs = now - attempt->sent;
+
+	event_set_name(attempt->event, "http_notify_attempt_finished");
+	event_add_int(attempt->event, "status_code", answer->status);
+	if (error != NULL)
+		event_add_str(attempt->event, "error", error);
+	e_debug(attempt->event, "Attempt %u at %s for user=%s: %s (%u ms)",
+		lane_attempts(lane) + 1, label,
+		str_sanitize(lane_username(lane), 128),
+		error == NULL ? "taken" : error, msecs);
+	endpoint_watches_answered(attempt->ep->common->watches, lane_id(lane),
+				  label, answer, msecs);
+}
+
+static void attempt_answered(const struct answer *answer, void *context)
+{
+	struct attempt *attempt = context;
+	struct endpoint *ep = attempt->ep;
+	struct target *target = attempt->target;
+	int64_t now = http_notify_monotonic_msecs();
+	enum answer_class class;
+	bool went_down;
+
+	class = targets_answered(&ep->targets, target,
+				 lane_blame(attempt->lane), answer, ep->queued,
+				 ep->given_up, now, &went_down);
+	if (went_down)
+		ep->given_up = 0;
+	if (target->health.state == HEALTH_MISCONFIGURED &&
+	    attempt->options_changes != ep->options_changes) {
+		/* that was what an admin has fixed meanwhile */
+		target->health.next_probe = 0;
+	}
+	attempt_finished(attempt, answer,
+			 class == ANSWER_DONE ? NULL : target->error, now);
+
+	switch (class) {
+	case ANSWER_DONE:
+		attempt_delivered(attempt);
+		break;
+	case ANSWER_REFUSED:
+		attempt_refused(attempt);
+		break;
+	case ANSWER_LATER:
+	case ANSWER_FAILED:
+	case ANSWER_UNREACHABLE:
+	case ANSWER_MISCONFIGURED:
+		lane_failed(attempt->lane, target->error);
+		attempt_failed(attempt);
+		break;
+	}
+	attempt_free(attempt);
+	endpoint_pump(ep);
+}
+
+/* Sending */
+
+static void
+endpoint_send(struct endpoint *ep, struct lane *lane, struct target *target)
+{
+	const struct queue_item *item = lane_item(lane);
+	const char *key = t_strdup_printf("%s-%"PRIu64,
+		guid_128_to_string(item->session), item->seq);
+	struct attempt *attempt;
+
+	supply_sending(&ep->supply, lane);
+	attempt = i_new(struct attempt, 1);
+	attempt->ep = ep;
+	attempt->lane = lane;
+	attempt->target = target;
+	attempt->sent = http_notify_monotonic_msecs();
+	attempt->options_changes = ep->options_changes;
+	attempt->event = event_create(ep->common->event);
+	event_add_str(attempt->event, "user", item->username);
+	event_add_str(attempt->event, "endpoint", target->sender_target.label);
+	event_add_int(attempt->event, "attempt", lane_attempts(lane) + 1);
+	DLLIST_PREPEND(&ep->attempts, attempt);
+	health_sent(&target->health, lane_blame(lane));
+	sender_put(ep->common->sender, &target->sender_target, item->body, key,
+		   attempt_answered, attempt);
+}
+
+static void
+endpoint_send_or_expire(struct endpoint *ep, struct lane *lane,
+			struct target *target)
+{
+	const struct queue_item *item = lane_item(lane);
+
+	if (item->expires > queue_now(ep->common->queue)) {
+		endpoint_send(ep, lane, target);
+		return;
+	}
+	endpoint_lost_by_age(ep, item, lane_error(lane));
+	endpoint_lane_done(ep, lane);
+}
+
+static void endpoint_probe(struct endpoint *ep)
+{
+	timeout_remove(&ep->to_probe);
+	endpoint_pump(ep);
+}
+
+static void endpoint_schedule_probe(struct endpoint *ep, int64_t now)
+{
+	int64_t wait = targets_next_probe(&ep->targets, now);
+
+	timeout_remove(&ep->to_probe);
+	if (wait >= 0)
+		ep->to_probe = timeout_add(I_MAX(wait, 1), endpoint_probe, ep);
+}
+
+static void endpoint_pump(struct endpoint *ep)
+{
+	int64_t now = http_notify_monotonic_msecs();
+	struct target *target;
+	struct lane *lane;
+	unsigned int i;
+	bool untried, probe;
+
+	for (i = 0; i < SEND_BATCH; i++) {
+		target = targets_choose(&ep->targets, now);
+		untried = target == NULL;
+		if (untried)
+			target = targets_choose_for_untried(&ep->targets);
+		if (target == NULL)
+			break;
+		probe = target->health.state != HEALTH_UP;
+		lane = supply_next(&ep->supply, target->health.window, probe);
+		if (lane == NULL)
+			return;
+		if (lane_attempts(lane) > 0 && probe) {
+			/* it is called again when one that has not failed may
+			   have been read */
+			if (reader_is_reading(ep->reader))
+				return;
+			if (untried)
+				break;
+		}
+		T_BEGIN {
+			endpoint_send_or_expire(ep, lane, target);
+		} T_END;
+	}
+	if (i == SEND_BATCH)
+		endpoint_run_later(ep);
+	endpoint_schedule_probe(ep, now);
+}
+
+static void endpoint_count_found(struct endpoint *ep)
+{
+	unsigned int found = reader_take_found(ep->reader);
+
+	ep->queued += found;
+	ep->common->queued += found;
+}
+
+static void endpoint_reader_changed(void *context)
+{
+	struct endpoint *ep = context;
+
+	endpoint_count_found(ep);
+	endpoint_pump(ep);
+}
+
+void endpoint_stored(struct endpoint *ep, struct queue_item *item)
+{
+	supply_stored(&ep->supply, item, targets_are_up(&ep->targets));
+	endpoint_count_found(ep);
+}
+
+void endpoint_run(struct endpoint *ep)
+{
+	timeout_remove(&ep->to_run);
+	endpoint_pump(ep);
+}
+
+/* Age */
+
+static void
+endpoint_expire_item(struct endpoint *ep, const struct queue_item *item)
+{
+	struct lane *lane = lanes_find(ep->lanes, item->username);
+
+	if (lane == NULL || lane_id(lane) != item->id) {
+		endpoint_lost_by_age(ep, item,
+			targets_are_up(&ep->targets) ? NULL :
+			ep->targets.targets[0].error);
+	} else if (lane_state(lane) != LANE_SENDING) {
+		endpoint_lost_by_age(ep, item, lane_error(lane));
+		endpoint_lane_done(ep, lane);
+	}
+	/* else its last attempt is under way */
+}
+
+static void endpoint_expire_read(struct endpoint *ep, int64_t after_id);
+
+static void
+endpoint_expire_done(const struct queue_read_result *result, void *context)
+{
+	struct endpoint *ep = context;
+	int64_t now = queue_now(ep->common->queue);
+	unsigned int i;
+
+	ep->expire_read = NULL;
+	for (i = 0; i < result->count; i++) {
+		if (result->items[i]->expires > now) {
+			ep->next_expiry = result->items[i]->expires;
+			return;
+		}
+		endpoint_expire_item(ep, result->items[i]);
+	}
+	if (result->more)
+		endpoint_expire_read(ep, result->read_to);
+	/* lanes have gone on to their next notification */
+	if (result->count > 0)
+		endpoint_pump(ep);
+}
+
+static void endpoint_expire_read(struct endpoint *ep, int64_t after_id)
+{
+	/* not what has not been found yet */
+	ep->expire_read = queue_read(ep->common->queue, ep->queue_ep,
+		QUEUE_READ_WHOLE, after_id, reader_known_id(ep->reader),
+		EXPIRE_BATCH, endpoint_expire_done, ep);
+}
+
+void endpoint_expire(struct endpoint *ep)
+{
+	if (ep->queued > 0 && ep->expire_read == NULL &&
+	    ep->next_expiry <= queue_now(ep->common->queue))
+		endpoint_expire_read(ep, 0);
+}
+
+/* What an admin asks for */
+
+void endpoint_get_status(const struct endpoint *ep,
+			 struct endpoint_status *status_r)
+{
+	const struct target *first = &ep->targets.targets[0];
+
+	i_zero(status_r);
+	/* a query may hold what is no one else's business */
+	status_r->url = t_strcut(first->sender_target.url, '?');
+	status_r->state = first->health.state;
+	status_r->state_secs =
+		(http_notify_monotonic_msecs() - first->since) / 1000;
+	status_r->in_flight = targets_in_flight(&ep->targets);
+	if (ep->targets.count > 1) {
+		status_r->have_standby = TRUE;
+		status_r->standby_state = ep->targets.targets[1].health.state;
+	}
+	status_r->queued = ep->queued;
+	status_r->counters = ep->counters;
+	status_r->last_error = first->error;
+}
+
+struct flush {
+	struct endpoint *ep;
+	const char *user_mask;
+	unsigned int count;
+};
+
+static void endpoint_flush_lane(struct lane *lane, void *context)
+{
+	struct flush *flush = context;
+
+	if (lane_state(lane) == LANE_WAITING &&
+	    wildcard_match(lane_username(lane), flush->user_mask)) {
+		endpoint_lane_turn(flush->ep, lane);
+		flush->count++;
+	}
+}
+
+unsigned int endpoint_flush(struct endpoint *ep, const char *user_mask)
+{
+	struct flush flush = { .ep = ep, .user_mask = user_mask };
+
+	lanes_foreach(ep->lanes, endpoint_flush_lane, &flush);
+	flush.count += targets_probe_now(&ep->targets, FALSE);
+	endpoint_pump(ep);
+	return flush.count;
+}
+
+bool endpoint_purge(struct endpoint *ep, const struct queue_item *item)
+{
+	struct lane *lane = lanes_find(ep->lanes, item->username);
+
+	if (item->id > reader_known_id(ep->reader)) {
+		/* it will be looked at soon */
+		return FALSE;
+	}
+	if (lane == NULL || lane_id(lane) != item->id)
+		endpoint_remove(ep, item);
+	else if (lane_state(lane) == LANE_SENDING)
+		return FALSE;
+	else {
+		endpoint_remove(ep, item);
+		endpoint_lane_done(ep, lane);
+		endpoint_run_later(ep);
+	}
+	endpoint_tell_finished(ep, item->id, "purged");
+	return TRUE;
+}
+
+/* Options */
+
+void endpoint_set_options(struct endpoint *ep,
+			  const struct http_notify_options *options)
+{
+	ep->max_retries = options->max_retries;
+	ep->options_changes++;
+	targets_set_options(&ep->targets, options);
+	(void)targets_probe_now(&ep->targets, TRUE);
+}
+
+const char *endpoint_get_label(const struct endpoint *ep)
+{
+	return ep->targets.targets[0].sender_target.label;
+}
+
+struct queue_endpoint *endpoint_get_queue(const struct endpoint *ep)
+{
+	return ep->queue_ep;
+}
+
+bool endpoint_is_idle(const struct endpoint *ep)
+{
+	/* the standby's trouble does not end while it is not needed */
+	return ep->targets.targets[0].health.state == HEALTH_UP &&
+		ep->queued == 0 && ep->to_run == NULL &&
+		reader_is_empty(ep->reader);
+}
+
+struct endpoint *
+endpoint_init(struct endpoint_common *common, struct queue_endpoint *queue_ep,
+	      const struct http_notify_options *options)
+{
+	struct endpoint *ep;
+
+	ep = i_new(struct endpoint, 1);
+	ep->common = common;
+	ep->queue_ep = queue_ep;
+	ep->max_retries = options->max_retries;
+	targets_init(&ep->targets, common->event, options);
+	ep->reader = reader_init(common->queue, queue_ep,
+				 endpoint_reader_changed, ep);
+	ep->lanes = lanes_init(&common->lane_budget);
+	ep->supply.lanes = ep->lanes;
+	ep->supply.reader = ep->reader;
+	return ep;
+}
+
+void endpoint_deinit(struct endpoint **_ep)
+{
+	struct endpoint *ep = *_ep;
+
+	*_ep = NULL;
+	while (ep->attempts != NULL)
+		attempt_free(ep->attempts);
+	while (ep->item_reads != NULL)
+		item_read_free(ep->item_reads);
+	queue_read_cancel(&ep->expire_read);
+	lanes_deinit(&ep->lanes);
+	reader_deinit(&ep->reader);
+	timeout_remove(&ep->to_run);
+	timeout_remove(&ep->to_probe);
+	targets_deinit(&ep->targets);
+	i_free(ep);
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "array.h"
+#include "bsearch-insert-pos.h"
+#include "hash.h"
+#include "ioloop.h"
+#include "llist.h"
+
+#include "lane.h"
+#include "queue-item.h"
+
+/* How long a notification waits after it has failed: 1 second, then 4, 16, 64
+   and 120. */
+#define WAIT_MIN_MSECS (1*1000)
+#define WAIT_MAX_MSECS (120*1000)
+
+struct lane_entry {
+	int64_t id;
+	/* NULL = it has to be read */
+	struct queue_item *item;
+};
+
+struct lane {
+	/* in the list of those that are ready */
+	struct lane *prev, *next;
+	struct lanes *lanes;
+	char *username;
+	bool fresh;
+
+	enum lane_state state;
+	struct lane_entry current;
+	unsigned int attempts;
+	char *error;
+	struct blame blame;
+	struct timeout *to_ready;
+	unsigned int waits;
+	lane_waited_callback_t *callback;
+	void *context;
+
+	/* those behind, of which some have had their turn */
+	ARRAY(struct lane_entry) behind;
+	unsigned int behind_done;
+	int64_t last_id;
+};
+
+struct lanes {
+	struct lane_budget *budget;
+	HASH_TABLE(char *, struct lane *) by_user;
+	struct lane *ready_head, *ready_tail;
+	unsigned int ready_count;
+};
+
+/* What is carried */
+
+/* The one whose turn it is has to be carried. */
+static void entry_carry(struct lanes *lanes, struct lane_entry *entry,
+			struct queue_item *item, bool must)
+{
+	size_t size = queue_item_size(item);
+
+	i_assert(entry->item == NULL);
+	entry->id = item->id;
+	if (!must && lanes->budget->used + size > lanes->budget->max)
+		return;
+	queue_item_ref(item);
+	entry->item = item;
+	lanes->budget->used += size;
+}
+
+static void entry_drop(struct lanes *lanes, struct lane_entry *entry)
+{
+	if (entry->item == NULL)
+		return;
+	lanes->budget->used -= queue_item_size(entry->item);
+	queue_item_unref(&entry->item);
+}
+
+/* States */
+
+static void lane_set_state(struct lane *lane, enum lane_state state)
+{
+	struct lanes *lanes = lane->lanes;
+
+	if (lane->state == LANE_READY) {
+		DLLIST2_REMOVE(&lanes->ready_head, &lanes->ready_tail, lane);
+		lanes->ready_count--;
+	}
+	timeout_remove(&lane->to_ready);
+	lane->state = state;
+	if (state == LANE_READY) {
+		i_assert(lane->current.item != NULL);
+		DLLIST2_APPEND(&lanes->ready_head, &lanes->ready_tail, lane);
+		lanes->ready_count++;
+	}
+}
+
+enum lane_state lane_state(const struct lane *lane)
+{
+	return lane->state;
+}
+
+void lane_ready(struct lane *lane)
+{
+	lane_set_state(lane, LANE_READY);
+}
+
+bool lane_sending(struct lane *lane)
+{
+	bool fresh = lane->fresh;
+
+	lane_set_state(lane, LANE_SENDING);
+	lane->fresh = FALSE;
+	return fresh;
+}
+
+void lane_reading(struct lane *lane)
+{
+	lane_set_state(lane, LANE_READING);
+}
+
+static void lane_waited(struct lane *lane)
+{
+	timeout_remove(&lane->to_ready);
+	lane->callback(lane, lane->context);
+}
+
+void lane_waiting(struct lane *lane, lane_waited_callback_t *callback,
+		  void *context)
+{
+	unsigned int msecs = WAIT_MIN_MSECS, i;
+
+	lane_set_state(lane, LANE_WAITING);
+	if (lane->lanes->budget->used > lane->lanes->budget->max)
+		entry_drop(lane->lanes, &lane->current);
+	for (i = 0; i < lane->waits && msecs < WAIT_MAX_MSECS; i++)
+		msecs *= 4;
+	lane->waits++;
+	lane->callback = callback;
+	lane->context = context;
+	lane->to_ready = timeout_add(
+		health_jitter(I_MIN(msecs, WAIT_MAX_MSECS)), lane_waited, lane);
+}
+
+/* A lane */
+
+static void lane_deinit(struct lane *lane)
+{
+	struct lane_entry *entry;
+
+	/* out of the list, if it is there */
+	lane_set_state(lane, LANE_READING);
+	entry_drop(lane->lanes, &lane->current);
+	if (array_is_created(&lane->behind)) {
+		array_foreach_modifiable(&lane->behind, entry)
+			entry_drop(lane->lanes, entry);
+		array_free(&lane->behind);
+	}
+	i_free(lane->error);
+	i_free(lane->username);
+	i_free(lane);
+}
+
+void lane_add(struct lane *lane, struct queue_item *item)
+{
+	struct lane_entry *entry;
+
+	i_assert(item->id > lane->last_id);
+
+	if (!array_is_created(&lane->behind))
+		i_array_init(&lane->behind, 8);
+	else if (lane->behind_done > array_count(&lane->behind) / 2) {
+		/* a user may have something queued forever */
+		array_delete(&lane->behind, 0, lane->behind_done);
+		lane->behind_done = 0;
+	}
+	entry = array_append_space(&lane->behind);
+	entry_carry(lane->lanes, entry, item, FALSE);
+	lane->last_id = item->id;
+}
+
+static int lane_entry_cmp(const int64_t *id, const struct lane_entry *entry)
+{
+	return *id < entry->id ? -1 : *id > entry->id;
+}
+
+void lane_remove(struct lane *lane, int64_t id)
+{
+	unsigned int idx;
+
+	i_assert(id != lane->current.id);
+
+	if (array_is_created(&lane->behind) &&
+	    array_bsearch_insert_pos(&lane->behind, &id, lane_entry_cmp,
+				     &idx) && idx >= lane->behind_done) {
+		entry_drop(lane->lanes,
+			   array_idx_modifiable(&lane->behind, idx));
+		array_delete(&lane->behind, idx, 1);
+	}
+}
+
+static bool lane_has_more(const struct lane *lane)
+{
+	return array_is_created(&lane->behind) &&
+		lane->behind_done < array_count(&lane->behind);
+}
+
+bool lane_next(struct lane **_lane)
+{
+	struct lane *lane = *_lane;
+	struct lane_entry *entry;
+
+	if (!lane_has_more(lane)) {
+		*_lane = NULL;
+		hash_table_remove(lane->lanes->by_user, lane->username);
+		lane_deinit(lane);
+		return FALSE;
+	}
+
+	lane_set_state(lane, LANE_READING);
+	entry_drop(lane->lanes, &lane->current);
+	entry = array_idx_modifiable(&lane->behind, lane->behind_done++);
+	lane->current = *entry;
+	entry->item = NULL;
+	i_free(lane->error);
+	lane->attempts = lane->current.item == NULL ? 0 :
+		lane->current.item->attempts;
+	lane->waits = 0;
+	i_zero(&lane->blame);
+	return TRUE;
+}
+
+void lane_set_item(struct lane *lane, struct queue_item *item)
+{
+	i_assert(item->id == lane->current.id);
+
+	entry_carry(lane->lanes, &lane->current, item, TRUE);
+	/* it may have failed before the service was started */
+	lane->attempts = I_MAX(lane->attempts, item->attempts);
+}
+
+void lane_failed(struct lane *lane, const char *error)
+{
+	i_free(lane->error);
+	lane->error = i_strdup(error);
+	lane->attempts++;
+}
+
+const char *lane_username(const struct lane *lane)
+{
+	return lane->username;
+}
+
+int64_t lane_id(const struct lane *lane)
+{
+	return lane->current.id;
+}
+
+struct queue_item *lane_item(const struct lane *lane)
+{
+	return lane->current.item;
+}
+
+int64_t lane_last_id(const struct lane *lane)
+{
+	return lane->last_id;
+}
+
+unsigned int lane_attempts(const struct lane *lane)
+{
+	return lane->attempts;
+}
+
+const char *lane_error(const struct lane *lane)
+{
+	return lane->error;
+}
+
+struct blame *lane_blame(struct lane *lane)
+{
+	return &lane->blame;
+}
+
+/* All of them */
+
+struct lane *lanes_find(struct lanes *lanes, const char *username)
+{
+	return hash_table_lookup(lanes->by_user, username);
+}
+
+struct lane *
+lanes_add(struct lanes *lanes, struct queue_item *item, bool fresh)
+{
+	struct lane *lane;
+
+	lane = i_new(struct lane, 1);
+	lane->lanes = lanes;
+	lane->username = i_strdup(item->username);
+	lane->fresh = fresh;
+	lane->last_id = lane->current.id = item->id;
+	lane->state = LANE_READING;
+	lane_set_item(lane, item);
+	lane_set_state(lane, LANE_READY);
+	hash_table_insert(lanes->by_user, lane->username, lane);
+	return lane;
+}
+
+struct lane *lanes_first_ready(const struct lanes *lanes)
+{
+	return lanes->ready_head;
+}
+
+struct lane *lane_next_ready(const struct lane *lane)
+{
+	return lane->next;
+}
+
+unsigned int lanes_ready_count(const struct lanes *lanes)
+{
+	return lanes->ready_count;
+}
+
+void lanes_foreach(struct lanes *lanes,
+		   void (*callback)(struct lane *lane, void *context),
+		   void *context)
+{
+	struct hash_iterate_context *iter;
+	struct lane *lane;
+	char *username;
+
+	iter = hash_table_iterate_init(lanes->by_user);
+	while (hash_table_iterate(iter, lanes->by_user, &username, &lane))
+		callback(lane, context);
+	hash_table_iterate_deinit(&iter);
+}
+
+struct lanes *lanes_init(struct lane_budget *budget)
+{
+	struct lanes *lanes;
+
+	lanes = i_new(struct lanes, 1);
+	lanes->budget = budget;
+	hash_table_create(&lanes->by_user, default_pool, 0, str_hash, strcmp);
+	return lanes;
+}
+
+static void lane_deinit_callback(struct lane *lane, void *context ATTR_UNUSED)
+{
+	lane_deinit(lane);
+}
+
+void lanes_deinit(struct lanes **_lanes)
+{
+	struct lanes *lanes = *_lanes;
+
+	*_lanes = NULL;
+	lanes_foreach(lanes, lane_deinit_callback, NULL);
+	hash_table_destroy(&lanes->by_user);
+	i_free(lanes);
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "array.h"
+#include "ioloop.h"
+
+#include "backlog.h"
+#include "queue.h"
+#include "reader.h"
+
+/* Rows whose users are read at a time. */
+#define SCOUT_BATCH 512
+/* After a read that failed. */
+#define RETRY_MSECS 1000
+
+struct reader {
+	struct queue *queue;
+	struct queue_endpoint *queue_ep;
+	reader_changed_callback_t *changed;
+	void *context;
+
+	/* Ids: all rows up to them have been found, and been read. The backlog
+	   is between them, and in ahead. */
+	int64_t scouted, cursor;
+	struct backlog *backlog;
+	unsigned int found;
+
+	/* the users of what is in the queue at first are being read, and what
+	   is stored meanwhile is found by that */
+	bool scouting;
+	struct queue_read *scout;
+
+	/* read up to cursor; those before ahead_idx have been pulled, NULL ones
+	   were removed */
+	ARRAY(struct queue_item *) ahead;
+	unsigned int ahead_idx, batch;
+	struct queue_read *read;
+	struct timeout *to_retry;
+};
+
+static void reader_scout(struct reader *reader);
+static void reader_read(struct reader *reader);
+
+static void reader_retry(struct reader *reader)
+{
+	timeout_remove(&reader->to_retry);
+	if (reader->scouting && reader->scout == NULL)
+		reader_scout(reader);
+	if (reader->read == NULL && reader->batch > 0)
+		reader_read(reader);
+}
+
+static void reader_retry_later(struct reader *reader)
+{
+	if (reader->to_retry == NULL) {
+		reader->to_retry = timeout_add(RETRY_MSECS, reader_retry,
+					       reader);
+	}
+}
+
+static void reader_skip(struct reader *reader)
+{
+	if (backlog_is_empty(reader->backlog) && reader->read == NULL)
+		reader->cursor = reader->scouted;
+}
+
+/* What is there */
+
+static void
+reader_scouted(const struct queue_read_result *result, void *context)
+{
+	struct reader *reader = context;
+	unsigned int i;
+
+	reader->scout = NULL;
+	for (i = 0; i < result->count; i++) {
+		backlog_add(reader->backlog, result->items[i]->username,
+			    result->items[i]->id);
+	}
+	reader->found += result->count;
+	reader->scouted = result->read_to;
+	if (result->error != NULL)
+		reader_retry_later(reader);
+	else if (reader->scouted < queue_endpoint_last_id(reader->queue_ep))
+		reader_scout(reader);
+	else
+		reader->scouting = FALSE;
+	reader_skip(reader);
+	reader->changed(reader->context);
+}
+
+static void reader_scout(struct reader *reader)
+{
+	reader->scout = queue_read(reader->queue, reader->queue_ep,
+				   QUEUE_READ_USERS, reader->scouted,
+				   INT64_MAX, SCOUT_BATCH, reader_scouted,
+				   reader);
+}
+
+bool reader_stored(struct reader *reader, const struct queue_item *item,
+		   bool have_room)
+{
+	if (reader->scouting)
+		return FALSE;
+	reader->found++;
+	reader->scouted = item->id;
+	if (!have_room || backlog_has(reader->backlog, item->username)) {
+		backlog_add(reader->backlog, item->username, item->id);
+		return FALSE;
+	}
+	reader_skip(reader);
+	return TRUE;
+}
+
+/* The backlog */
+
+static void
+reader_read_done(const struct queue_read_result *result, void *context)
+{
+	struct reader *reader = context;
+	struct queue_item *item;
+	unsigned int i;
+
+	reader->read = NULL;
+	for (i = 0; i < result->count; i++) {
+		item = result->items[i];
+		queue_item_ref(item);
+		array_push_back(&reader->ahead, &item);
+	}
+	reader->cursor = result->read_to;
+	if (result->error != NULL)
+		reader_retry_later(reader);
+	else
+		reader->batch = 0;
+	reader->changed(reader->context);
+}
+
+static void reader_read(struct reader *reader)
+{
+	reader->read = queue_read(reader->queue, reader->queue_ep,
+				  QUEUE_READ_WHOLE, reader->cursor,
+				  reader->scouted, reader->batch,
+				  reader_read_done, reader);
+}
+
+static void reader_drop_ahead(struct reader *reader)
+{
+	unsigned int i;
+
+	for (i = reader->ahead_idx; i < array_count(&reader->ahead); i++)
+		queue_item_unref(array_idx_modifiable(&reader->ahead, i));
+	array_clear(&reader->ahead);
+	reader->ahead_idx = 0;
+}
+
+/* Have the next ones read before the last one is pulled. */
+static void reader_read_ahead(struct reader *reader, unsigned int batch)
+{
+	if (reader->batch > 0 || reader->cursor >= reader->scouted ||
+	    array_count(&reader->ahead) - reader->ahead_idx > batch / 2)
+		return;
+	array_delete(&reader->ahead, 0, reader->ahead_idx);
+	reader->ahead_idx = 0;
+	reader->batch = batch;
+	reader_read(reader);
+}
+
+struct queue_item *reader_pull(struct reader *reader, unsigned int batch)
+{
+	struct queue_item *item = NULL;
+
+	if (backlog_is_empty(reader->backlog)) {
+		/* what is left of it was stored later and is no backlog */
+		reader_drop_ahead(reader);
+		return NULL;
+	}
+	while (item == NULL &&
+	       reader->ahead_idx < array_count(&reader->ahead))
+		item = array_idx_elem(&reader->ahead, reader->ahead_idx++);
+	if (reader->ahead_idx == array_count(&reader->ahead)) {
+		array_clear(&reader->ahead);
+		reader->ahead_idx = 0;
+		backlog_read(reader->backlog, reader->cursor);
+		reader_skip(reader);
+	} else
+		backlog_read(reader->backlog, item->id);
+	if (!backlog_is_empty(reader->backlog))
+		reader_read_ahead(reader, batch);
+	return item;
+}
+
+bool reader_is_reading(const struct reader *reader)
+{
+	return reader->read != NULL;
+}
+
+void reader_removed(struct reader *reader, int64_t id)
+{
+	struct queue_item **itemp;
+	unsigned int i;
+
+	for (i = reader->ahead_idx; i < array_count(&reader->ahead); i++) {
+		itemp = array_idx_modifiable(&reader->ahead, i);
+		if (*itemp != NULL && (*itemp)->id == id)
+			queue_item_unref(itemp);
+	}
+}
+
+bool reader_is_empty(const struct reader *reader)
+{
+	return !reader->scouting && backlog_is_empty(reader->backlog);
+}
+
+int64_t reader_known_id(const struct reader *reader)
+{
+	return reader->scouted;
+}
+
+unsigned int reader_take_found(struct reader *reader)
+{
+	unsigned int found = reader->found;
+
+	reader->found = 0;
+	return found;
+}
+
+struct reader *
+reader_init(struct queue *queue, struct queue_endpoint *queue_ep,
+	    reader_changed_callback_t *changed, void *context)
+{
+	struct reader *reader;
+
+	reader = i_new(struct reader, 1);
+	reader->queue = queue;
+	reader->queue_ep = queue_ep;
+	reader->changed = changed;
+	reader->context = context;
+	reader->backlog = backlog_init();
+	i_array_init(&reader->ahead, 16);
+	if (queue_endpoint_last_id(queue_ep) > 0) {
+		reader->scouting = TRUE;
+		reader_scout(reader);
+	}
+	return reader;
+}
+
+void reader_deinit(struct reader **_reader)
+{
+	struct reader *reader = *_reader;
+
+	*_reader = NULL;
+	queue_read_cancel(&reader->scout);
+	queue_read_cancel(&reader->read);
+	timeout_remove(&reader->to_retry);
+	reader_drop_ahead(reader);
+	array_free(&reader->ahead);
+	backlog_deinit(&reader->backlog);
+	i_free(reader);
+}

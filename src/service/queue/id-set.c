@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "array.h"
+
+#include "id-set.h"
+
+#include <stdlib.h>
+
+/* Ids that are looked through one by one rather than sorted. */
+#define UNSORTED_MAX 64
+
+void id_set_init(struct id_set *set)
+{
+	i_array_init(&set->ids, UNSORTED_MAX);
+	set->sorted = 0;
+}
+
+void id_set_deinit(struct id_set *set)
+{
+	array_free(&set->ids);
+}
+
+static int id_cmp(const int64_t *id1, const int64_t *id2)
+{
+	return *id1 < *id2 ? -1 : *id1 > *id2;
+}
+
+void id_set_add(struct id_set *set, int64_t id)
+{
+	array_push_back(&set->ids, &id);
+}
+
+bool id_set_has(struct id_set *set, int64_t id)
+{
+	const int64_t *ids;
+	unsigned int i, count = array_count(&set->ids);
+
+	if (count - set->sorted > UNSORTED_MAX) {
+		array_sort(&set->ids, id_cmp);
+		set->sorted = count;
+	}
+	if (count == 0)
+		return FALSE;
+	ids = array_front(&set->ids);
+	if (bsearch(&id, ids, set->sorted, sizeof(*ids),
+		    (int (*)(const void *, const void *))id_cmp) != NULL)
+		return TRUE;
+	for (i = set->sorted; i < count; i++) {
+		if (ids[i] == id)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+void id_set_merge(struct id_set *set, struct id_set *other)
+{
+	array_append_array(&set->ids, &other->ids);
+	array_clear(&other->ids);
+	other->sorted = 0;
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_ID_SET_H
+#define HTTP_NOTIFY_ID_SET_H
+
+/* A set of ids, in an array that is sorted but for its latest ones. */
+struct id_set {
+	ARRAY(int64_t) ids;
+	unsigned int sorted;
+};
+
+void id_set_init(struct id_set *set);
+void id_set_deinit(struct id_set *set);
+
+/* Add one that is not in it. */
+void id_set_add(struct id_set *set, int64_t id);
+bool id_set_has(struct id_set *set, int64_t id);
+/* Move all of the other set's ids to this one. */
+void id_set_merge(struct id_set *set, struct id_set *other);
+
+#endif

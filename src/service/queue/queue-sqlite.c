@@ -1,0 +1,468 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The queue in an SQLite file, in WAL mode.
+
+   Every page that a commit touches is one more to write and to checksum, so
+   there is one table without an index: the id has the endpoint's number in its
+   upper bits, which keeps each endpoint's rows together and in order. What a
+   hand-off costs does not depend on how much is queued, and nothing here needs
+   more memory for a longer queue than SQLite's page cache of a fixed size.
+
+   A file that turns out to be corrupt is moved aside and ends the process, so
+   that the next one begins with an empty queue. */
+#include "lib.h"
+#include "array.h"
+
+#include "queue-engine.h"
+#include "sqlite-db.h"
+
+/* An id: the endpoint, and below it a number that ascends over all endpoints.
+   2^40 notifications take years at any rate. */
+#define ID_ENDPOINT_SHIFT 40
+#define ID_ENDPOINT_SHIFT_STR "40"
+#define ID_FIRST(endpoint) ((endpoint) << ID_ENDPOINT_SHIFT)
+#define ID_NUMBER(id) ((id) & ((INT64_C(1) << ID_ENDPOINT_SHIFT) - 1))
+
+/* Less than this much free space (of 4 kB pages) is kept for the next time. */
+#define TIDY_MIN_PAGES 4096
+
+enum statement {
+	STATEMENT_BEGIN,
+	STATEMENT_COMMIT,
+	STATEMENT_ROLLBACK,
+	STATEMENT_ENDPOINT_SET,
+	STATEMENT_ENDPOINT_GET,
+	STATEMENT_ENDPOINT_FORGET,
+	STATEMENT_ADD,
+	STATEMENT_REMOVE,
+	STATEMENT_SET_ATTEMPTS,
+	STATEMENT_READ_WHOLE,
+	STATEMENT_READ_USERS,
+	STATEMENT_SESSION_SET,
+	STATEMENT_SESSION_FORGET,
+
+	STATEMENT_COUNT
+};
+
+#define ITEM_COLUMNS \
+	"id, session, seq, created, expires, attempts, " \
+	"username, folder, uid, body"
+
+static const char *const statements[STATEMENT_COUNT] = {
+	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
+	[STATEMENT_COMMIT] = "COMMIT",
+	[STATEMENT_ROLLBACK] = "ROLLBACK",
+	[STATEMENT_ENDPOINT_SET] =
+		"INSERT INTO endpoint (key, options) VALUES (?1, ?2) "
+		"ON CONFLICT (key) DO UPDATE SET options = ?2",
+	[STATEMENT_ENDPOINT_GET] =
+		"SELECT id FROM endpoint WHERE key = ?1",
+	[STATEMENT_ENDPOINT_FORGET] =
+		"DELETE FROM endpoint WHERE id = ?1 AND NOT EXISTS ("
+		"SELECT 1 FROM notification "
+		"WHERE notification.id >= ?1 << "ID_ENDPOINT_SHIFT_STR" AND "
+		"notification.id < (?1 + 1) << "ID_ENDPOINT_SHIFT_STR")",
+	[STATEMENT_ADD] =
+		"INSERT INTO notification ("ITEM_COLUMNS") VALUES "
+		"(?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)",
+	[STATEMENT_REMOVE] =
+		"DELETE FROM notification WHERE id = ?1",
+	[STATEMENT_SET_ATTEMPTS] =
+		"UPDATE notification SET attempts = ?2 WHERE id = ?1",
+	[STATEMENT_READ_WHOLE] =
+		"SELECT "ITEM_COLUMNS" FROM notification "
+		"WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
+	[STATEMENT_READ_USERS] =
+		"SELECT id, username FROM notification "
+		"WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
+	[STATEMENT_SESSION_SET] =
+		"INSERT INTO session (id, seq, used) VALUES (?1, ?2, ?3) "
+		"ON CONFLICT (id) DO UPDATE SET seq = ?2, used = ?3",
+	[STATEMENT_SESSION_FORGET] =
+		"DELETE FROM session WHERE used < ?1",
+};
+
+struct sqlite_queue {
+	struct queue_engine engine;
+	struct sqlite_db db;
+	sqlite3_stmt *statements[STATEMENT_COUNT];
+
+	/* the highest number given out */
+	int64_t last_number;
+};
+
+/* The database can't be used any more. The next process begins anew, which
+   also brings the rest of the service to where a new queue needs it to be. */
+static void ATTR_NORETURN sqlite_queue_die_corrupt(struct sqlite_queue *queue)
+{
+	sqlite_db_move_aside(&queue->db);
+	i_fatal("Queue is corrupt");
+}
+
+/* Runs a statement that returns no rows, and resets it. Returns FALSE and
+   error_r if it fails. */
+static bool
+run(struct sqlite_queue *queue, enum statement idx, const char **error_r)
+{
+	sqlite3_stmt *stmt = queue->statements[idx];
+	int ret;
+
+	ret = sqlite3_step(stmt);
+	if (ret != SQLITE_DONE) {
+		if (sqlite_db_is_corrupt(&queue->db))
+			sqlite_queue_die_corrupt(queue);
+		*error_r = sqlite_db_error(&queue->db,
+			t_strcut(statements[idx], ' '));
+	}
+	(void)sqlite3_reset(stmt);
+	return ret == SQLITE_DONE;
+}
+
+/* Committing */
+
+static bool
+set_endpoint(struct sqlite_queue *queue, struct queue_endpoint *ep,
+	     const char **error_r)
+{
+	sqlite3_stmt *set = queue->statements[STATEMENT_ENDPOINT_SET];
+	sqlite3_stmt *get = queue->statements[STATEMENT_ENDPOINT_GET];
+	int ret;
+
+	sqlite3_bind_text(set, 1, ep->key, -1, SQLITE_STATIC);
+	sqlite3_bind_text(set, 2, ep->options, -1, SQLITE_STATIC);
+	if (!run(queue, STATEMENT_ENDPOINT_SET, error_r))
+		return FALSE;
+	sqlite3_bind_text(get, 1, ep->key, -1, SQLITE_STATIC);
+	ret = sqlite3_step(get);
+	if (ret == SQLITE_ROW)
+		ep->number = sqlite3_column_int64(get, 0);
+	else
+		*error_r = sqlite_db_error(&queue->db, "SELECT");
+	(void)sqlite3_reset(get);
+	return ret == SQLITE_ROW;
+}
+
+static bool
+forget_endpoint(struct sqlite_queue *queue, struct queue_endpoint *ep,
+		const char **error_r)
+{
+	if (ep->number == 0) {
+		/* it has never been stored */
+		return TRUE;
+	}
+	sqlite3_bind_int64(queue->statements[STATEMENT_ENDPOINT_FORGET], 1,
+			   ep->number);
+	if (!run(queue, STATEMENT_ENDPOINT_FORGET, error_r))
+		return FALSE;
+	if (sqlite3_changes(queue->db.sqlite) > 0)
+		ep->number = 0;
+	return TRUE;
+}
+
+static bool
+set_session(struct sqlite_queue *queue, const struct queue_session *session,
+	    const char **error_r)
+{
+	sqlite3_stmt *stmt = queue->statements[STATEMENT_SESSION_SET];
+
+	sqlite3_bind_blob(stmt, 1, session->id, sizeof(session->id),
+			  SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 2, session->seq);
+	sqlite3_bind_int64(stmt, 3, session->used);
+	return run(queue, STATEMENT_SESSION_SET, error_r);
+}
+
+static bool
+add(struct sqlite_queue *queue, struct queue_item *item, const char **error_r)
+{
+	sqlite3_stmt *stmt = queue->statements[STATEMENT_ADD];
+
+	item->id = ID_FIRST(item->endpoint->number) + ++queue->last_number;
+	sqlite3_bind_int64(stmt, 1, item->id);
+	sqlite3_bind_blob(stmt, 2, item->session, sizeof(item->session),
+			  SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 3, item->seq);
+	sqlite3_bind_int64(stmt, 4, item->created);
+	sqlite3_bind_int64(stmt, 5, item->expires);
+	sqlite3_bind_text(stmt, 6, item->username, -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 7, item->folder, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 8, item->uid);
+	sqlite3_bind_text(stmt, 9, item->body, -1, SQLITE_STATIC);
+	return run(queue, STATEMENT_ADD, error_r);
+}
+
+static bool
+change(struct sqlite_queue *queue, struct queue_changes *changes,
+       const char **error_r)
+{
+	const struct queue_attempts *attempts;
+	const struct queue_session *session;
+	struct queue_endpoint *ep;
+	struct queue_item *item;
+	sqlite3_stmt *stmt;
+	int64_t id;
+
+	stmt = queue->statements[STATEMENT_REMOVE];
+	array_foreach_elem(&changes->removed, id) {
+		sqlite3_bind_int64(stmt, 1, id);
+		if (!run(queue, STATEMENT_REMOVE, error_r))
+			return FALSE;
+	}
+	stmt = queue->statements[STATEMENT_SET_ATTEMPTS];
+	array_foreach(&changes->attempts, attempts) {
+		sqlite3_bind_int64(stmt, 1, attempts->id);
+		sqlite3_bind_int64(stmt, 2, attempts->attempts);
+		if (!run(queue, STATEMENT_SET_ATTEMPTS, error_r))
+			return FALSE;
+	}
+	array_foreach_elem(&changes->endpoints, ep) {
+		if (!set_endpoint(queue, ep, error_r))
+			return FALSE;
+	}
+	array_foreach_elem(&changes->forgotten, ep) {
+		if (!forget_endpoint(queue, ep, error_r))
+			return FALSE;
+	}
+	array_foreach(&changes->sessions, session) {
+		if (!set_session(queue, session, error_r))
+			return FALSE;
+	}
+	array_foreach_elem(&changes->added, item) {
+		if (!add(queue, item, error_r))
+			return FALSE;
+	}
+	if (changes->forget_sessions_before != 0) {
+		sqlite3_bind_int64(queue->statements[STATEMENT_SESSION_FORGET],
+				   1, changes->forget_sessions_before);
+		return run(queue, STATEMENT_SESSION_FORGET, error_r);
+	}
+	return TRUE;
+}
+
+static void
+sqlite_queue_commit(struct queue_engine *engine, struct queue_changes *changes)
+{
+	struct sqlite_queue *queue =
+		container_of(engine, struct sqlite_queue, engine);
+	const char *error, *rollback_error;
+
+	if (run(queue, STATEMENT_BEGIN, &error) &&
+	    change(queue, changes, &error) &&
+	    run(queue, STATEMENT_COMMIT, &error)) {
+		queue_engine_committed(engine->queue, NULL);
+		return;
+	}
+	/* some errors have rolled back by themselves */
+	if (sqlite3_get_autocommit(queue->db.sqlite) == 0)
+		(void)run(queue, STATEMENT_ROLLBACK, &rollback_error);
+	queue_engine_committed(engine->queue, error);
+}
+
+/* Reading */
+
+static void
+fill_whole(sqlite3_stmt *stmt, struct queue_item *item)
+{
+	if (sqlite3_column_bytes(stmt, 1) == sizeof(item->session)) {
+		memcpy(item->session, sqlite3_column_blob(stmt, 1),
+		       sizeof(item->session));
+	}
+	item->seq = sqlite3_column_int64(stmt, 2);
+	item->created = sqlite3_column_int64(stmt, 3);
+	item->expires = sqlite3_column_int64(stmt, 4);
+	item->attempts = sqlite3_column_int64(stmt, 5);
+	item->username = (const char *)sqlite3_column_text(stmt, 6);
+	item->folder = (const char *)sqlite3_column_text(stmt, 7);
+	item->uid = sqlite3_column_int64(stmt, 8);
+	item->body = (const char *)sqlite3_column_text(stmt, 9);
+}
+
+static void read_row(sqlite3_stmt *stmt, struct queue_read *read)
+{
+	struct queue_item item = {
+		.id = sqlite3_column_int64(stmt, 0),
+		.endpoint = read->endpoint,
+	};
+
+	if (read->what == QUEUE_READ_WHOLE)
+		fill_whole(stmt, &item);
+	else
+		item.username = (const char *)sqlite3_column_text(stmt, 1);
+	queue_engine_read_row(read, &item);
+}
+
+static void
+sqlite_queue_read(struct queue_engine *engine, struct queue_read *read)
+{
+	struct sqlite_queue *queue =
+		container_of(engine, struct sqlite_queue, engine);
+	sqlite3_stmt *stmt =
+		queue->statements[read->what == QUEUE_READ_WHOLE ?
+				  STATEMENT_READ_WHOLE : STATEMENT_READ_USERS];
+	const char *error = NULL;
+	int ret;
+
+	sqlite3_bind_int64(stmt, 1, I_MAX(read->after_id,
+		ID_FIRST(read->endpoint->number)));
+	sqlite3_bind_int64(stmt, 2, read->last_id);
+	sqlite3_bind_int64(stmt, 3, read->limit);
+	while ((ret = sqlite3_step(stmt)) == SQLITE_ROW)
+		read_row(stmt, read);
+	if (ret != SQLITE_DONE) {
+		if (sqlite_db_is_corrupt(&queue->db))
+			sqlite_queue_die_corrupt(queue);
+		error = sqlite_db_error(&queue->db, "SELECT");
+	}
+	(void)sqlite3_reset(stmt);
+	queue_engine_read_done(read, error);
+}
+
+/* The rest */
+
+static int64_t sqlite_queue_now(struct queue_engine *engine)
+{
+	struct sqlite_queue *queue =
+		container_of(engine, struct sqlite_queue, engine);
+
+	return sqlite_db_time(&queue->db);
+}
+
+static void sqlite_queue_tidy(struct queue_engine *engine)
+{
+	struct sqlite_queue *queue =
+		container_of(engine, struct sqlite_queue, engine);
+	struct sqlite_db *db = &queue->db;
+	int64_t pages, free_pages;
+	const char *error;
+
+	if (sqlite_db_get_int(db, "PRAGMA page_count", &pages, &error) < 0 ||
+	    sqlite_db_get_int(db, "PRAGMA freelist_count", &free_pages,
+			      &error) < 0 ||
+	    (free_pages > TIDY_MIN_PAGES && free_pages > pages / 2 &&
+	     sqlite_db_exec(db, "VACUUM", &error) < 0))
+		i_warning("%s", error);
+}
+
+/* Opening */
+
+static int load_endpoints(struct sqlite_queue *queue, const char **error_r)
+{
+	/* the last one of each endpoint has its highest number */
+	static const char *sql = "SELECT id, key, options, coalesce("
+		"(SELECT max(notification.id) FROM notification "
+		"WHERE notification.id >= endpoint.id << "
+		ID_ENDPOINT_SHIFT_STR" AND notification.id < "
+		"(endpoint.id + 1) << "ID_ENDPOINT_SHIFT_STR"), 0) "
+		"FROM endpoint ORDER BY id";
+	sqlite3_stmt *stmt;
+	int64_t last_id;
+	int ret;
+
+	ret = sqlite3_prepare_v2(queue->db.sqlite, sql, -1, &stmt, NULL);
+	while (ret == SQLITE_OK || ret == SQLITE_ROW) {
+		ret = sqlite3_step(stmt);
+		if (ret != SQLITE_ROW)
+			break;
+		last_id = sqlite3_column_int64(stmt, 3);
+		queue->last_number = I_MAX(queue->last_number,
+					   ID_NUMBER(last_id));
+		queue_engine_have_endpoint(queue->engine.queue,
+			sqlite3_column_int64(stmt, 0),
+			(const char *)sqlite3_column_text(stmt, 1),
+			(const char *)sqlite3_column_text(stmt, 2), last_id);
+	}
+	if (ret != SQLITE_DONE)
+		*error_r = sqlite_db_error(&queue->db, "reading endpoints");
+	(void)sqlite3_finalize(stmt);
+	return ret == SQLITE_DONE ? 0 : -1;
+}
+
+static int load_sessions(struct sqlite_queue *queue, const char **error_r)
+{
+	static const char *sql = "SELECT id, seq, used FROM session";
+	struct queue_session session;
+	sqlite3_stmt *stmt;
+	int ret;
+
+	ret = sqlite3_prepare_v2(queue->db.sqlite, sql, -1, &stmt, NULL);
+	while (ret == SQLITE_OK || ret == SQLITE_ROW) {
+		ret = sqlite3_step(stmt);
+		if (ret != SQLITE_ROW)
+			break;
+		if (sqlite3_column_bytes(stmt, 0) != sizeof(session.id))
+			continue;
+		memcpy(session.id, sqlite3_column_blob(stmt, 0),
+		       sizeof(session.id));
+		session.seq = sqlite3_column_int64(stmt, 1);
+		session.used = sqlite3_column_int64(stmt, 2);
+		queue_engine_have_session(queue->engine.queue, &session);
+	}
+	if (ret != SQLITE_DONE)
+		*error_r = sqlite_db_error(&queue->db, "reading sessions");
+	(void)sqlite3_finalize(stmt);
+	return ret == SQLITE_DONE ? 0 : -1;
+}
+
+static int prepare(struct sqlite_queue *queue, const char **error_r)
+{
+	enum statement i;
+	int ret;
+
+	for (i = 0; i < STATEMENT_COUNT; i++) {
+		ret = sqlite3_prepare_v3(queue->db.sqlite, statements[i], -1,
+					 SQLITE_PREPARE_PERSISTENT,
+					 &queue->statements[i], NULL);
+		if (ret != SQLITE_OK) {
+			*error_r = sqlite_db_error(&queue->db, statements[i]);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static void sqlite_queue_deinit(struct queue_engine *engine)
+{
+	struct sqlite_queue *queue =
+		container_of(engine, struct sqlite_queue, engine);
+	enum statement i;
+
+	for (i = 0; i < STATEMENT_COUNT; i++)
+		(void)sqlite3_finalize(queue->statements[i]);
+	sqlite_db_close(&queue->db);
+	i_free(queue);
+}
+
+static int
+sqlite_queue_init(struct queue *q, const struct queue_settings *set,
+		  struct queue_engine **engine_r, const char **error_r)
+{
+	struct sqlite_queue *queue;
+
+	queue = i_new(struct sqlite_queue, 1);
+	queue->engine.v = &queue_engine_sqlite;
+	queue->engine.queue = q;
+	if (sqlite_db_open(set->directory, set->sync_full, &queue->db,
+			   error_r) < 0) {
+		sqlite_queue_deinit(&queue->engine);
+		return -1;
+	}
+	if (prepare(queue, error_r) < 0 ||
+	    load_endpoints(queue, error_r) < 0 ||
+	    load_sessions(queue, error_r) < 0) {
+		if (sqlite_db_is_corrupt(&queue->db))
+			sqlite_queue_die_corrupt(queue);
+		sqlite_queue_deinit(&queue->engine);
+		return -1;
+	}
+	*engine_r = &queue->engine;
+	return 0;
+}
+
+const struct queue_engine_vfuncs queue_engine_sqlite = {
+	.name = "sqlite",
+	.init = sqlite_queue_init,
+	.deinit = sqlite_queue_deinit,
+	.commit = sqlite_queue_commit,
+	.read = sqlite_queue_read,
+	.now = sqlite_queue_now,
+	.tidy = sqlite_queue_tidy,
+};

@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What every engine shares: a turn's changes gather and are committed together,
+   who has added something is told what became of it, hand-offs that come again
+   are recognised, and what was removed is not read any more. */
+#include "lib.h"
+#include "array.h"
+#include "hash.h"
+#include "ioloop.h"
+#include "llist.h"
+
+#include "id-set.h"
+#include "queue.h"
+#include "queue-engine.h"
+#include "queue-sessions.h"
+
+/* After a commit that failed. */
+#define RETRY_MSECS 1000
+/* A session is forgotten when it has not been used for this time: far more than
+   a mail process ever waits before it sends again. */
+#define SESSION_LIFETIME_SECS 60
+/* Reads made before others have their turn. */
+#define READS_PER_TURN 16
+
+struct pending {
+	/* NULL = it had been added before */
+	struct queue_item *item;
+	queue_stored_callback_t *callback;
+	void *context;
+};
+ARRAY_DEFINE_TYPE(pending, struct pending);
+
+struct queue {
+	struct queue_engine *engine;
+	queue_committed_callback_t *callback;
+	void *context;
+
+	HASH_TABLE(const char *, struct queue_endpoint *) endpoints;
+	struct queue_endpoint *endpoints_head, *endpoints_tail;
+	struct queue_sessions *sessions;
+
+	/* What gathers: additions and who is told; endpoints that have changed;
+	   removals; the rest is in next and sessions. */
+	ARRAY_TYPE(pending) pending;
+	ARRAY(struct queue_endpoint *) changed_endpoints;
+	struct id_set removed;
+	struct queue_changes next;
+
+	/* What is being committed, if it is, and who is told. */
+	struct queue_changes changes;
+	bool committing;
+	ARRAY_TYPE(pending) committing_pending;
+	struct id_set removing;
+
+	/* the last commit has failed */
+	bool in_trouble;
+	struct timeout *to_commit, *to_retry, *to_forget, *to_read;
+	/* not begun yet */
+	struct queue_read *reads_head, *reads_tail;
+};
+
+static void queue_commit(struct queue *queue);
+
+static void changes_init(struct queue_changes *changes)
+{
+	i_array_init(&changes->removed, 64);
+	i_array_init(&changes->attempts, 16);
+	i_array_init(&changes->endpoints, 4);
+	i_array_init(&changes->forgotten, 4);
+	i_array_init(&changes->sessions, 16);
+	i_array_init(&changes->added, 64);
+}
+
+static void changes_clear(struct queue_changes *changes)
+{
+	array_clear(&changes->removed);
+	array_clear(&changes->attempts);
+	array_clear(&changes->endpoints);
+	array_clear(&changes->forgotten);
+	array_clear(&changes->sessions);
+	array_clear(&changes->added);
+	changes->forget_sessions_before = 0;
+}
+
+static void changes_deinit(struct queue_changes *changes)
+{
+	array_free(&changes->removed);
+	array_free(&changes->attempts);
+	array_free(&changes->endpoints);
+	array_free(&changes->forgotten);
+	array_free(&changes->sessions);
+	array_free(&changes->added);
+}
+
+/* Committing */
+
+static bool queue_has_changes(struct queue *queue)
+{
+	return !array_is_empty(&queue->pending) ||
+		!array_is_empty(&queue->changed_endpoints) ||
+		!array_is_empty(&queue->removed.ids) ||
+		!array_is_empty(&queue->next.attempts) ||
+		!array_is_empty(&queue->next.forgotten) ||
+		queue->next.forget_sessions_before != 0;
+}
+
+/* Somebody waits for the commit. */
+static void queue_commit_soon(struct queue *queue)
+{
+	timeout_remove(&queue->to_retry);
+	if (queue->to_commit == NULL && !queue->committing)
+		queue->to_commit = timeout_add_short(0, queue_commit, queue);
+}
+
+/* The same for a change that nobody waits for: if the queue can't be written,
+   that shows soon enough, and each try may take a while. */
+static void queue_commit_some_time(struct queue *queue)
+{
+	if (queue->to_retry == NULL)
+		queue_commit_soon(queue);
+}
+
+static void queue_prepare_endpoints(struct queue *queue)
+{
+	struct queue_changes *changes = &queue->changes;
+	struct queue_endpoint *ep;
+
+	array_foreach_elem(&queue->changed_endpoints, ep) {
+		/* it may have been forgotten before it was ever stored */
+		if (!ep->forgotten)
+			array_push_back(&changes->endpoints, &ep);
+		ep->changed = FALSE;
+	}
+	array_clear(&queue->changed_endpoints);
+	array_foreach_elem(&queue->next.forgotten, ep) {
+		ep->listed = FALSE;
+		if (ep->forgotten)
+			array_push_back(&changes->forgotten, &ep);
+	}
+	array_clear(&queue->next.forgotten);
+}
+
+static void queue_prepare(struct queue *queue)
+{
+	struct queue_changes *changes = &queue->changes;
+	const struct pending *pending;
+
+	changes_clear(changes);
+	id_set_merge(&queue->removing, &queue->removed);
+	array_append_array(&changes->removed, &queue->removing.ids);
+	array_append_array(&changes->attempts, &queue->next.attempts);
+	array_clear(&queue->next.attempts);
+	queue_prepare_endpoints(queue);
+	queue_sessions_begin(queue->sessions, &changes->sessions);
+	array_foreach(&queue->pending, pending) {
+		if (pending->item != NULL)
+			array_push_back(&changes->added, &pending->item);
+	}
+	changes->forget_sessions_before = queue->next.forget_sessions_before;
+	queue->next.forget_sessions_before = 0;
+
+	array_append_array(&queue->committing_pending, &queue->pending);
+	array_clear(&queue->pending);
+}
+
+static void queue_commit(struct queue *queue)
+{
+	timeout_remove(&queue->to_commit);
+	timeout_remove(&queue->to_retry);
+
+	i_assert(!queue->committing);
+	queue->committing = TRUE;
+	queue_prepare(queue);
+	queue->engine->v->commit(queue->engine, &queue->changes);
+}
+
+static struct queue_endpoint *
+queue_endpoint_init(struct queue *queue, const char *key, const char *options)
+{
+	struct queue_endpoint *ep;
+
+	ep = i_new(struct queue_endpoint, 1);
+	ep->key = i_strdup(key);
+	ep->options = i_strdup(options);
+	hash_table_insert(queue->endpoints, (const char *)ep->key, ep);
+	DLLIST2_APPEND(&queue->endpoints_head, &queue->endpoints_tail, ep);
+	return ep;
+}
+
+static void queue_endpoint_deinit(struct queue *queue,
+				  struct queue_endpoint *ep)
+{
+	struct queue_read *read;
+
+	for (read = queue->reads_head; read != NULL; read = read->next) {
+		if (read->endpoint == ep)
+			read->endpoint = NULL;
+	}
+	hash_table_remove(queue->endpoints, (const char *)ep->key);
+	DLLIST2_REMOVE(&queue->endpoints_head, &queue->endpoints_tail, ep);
+	i_free(ep->key);
+	i_free(ep->options);
+	i_free(ep);
+}
+
+static void queue_change_endpoint(struct queue *queue,
+				  struct queue_endpoint *ep)
+{
+	if (!ep->changed)
+		array_push_back(&queue->changed_endpoints, &ep);
+	ep->changed = TRUE;
+}
+
+static void queue_list_forgotten(struct queue *queue,
+				 struct queue_endpoint *ep)
+{
+	if (!ep->listed)
+		array_push_back(&queue->next.forgotten, &ep);
+	ep->listed = TRUE;
+}
+
+static void queue_succeeded(struct queue *queue)
+{
+	struct queue_changes *changes = &queue->changes;
+	struct queue_endpoint *ep;
+	struct queue_item *item;
+
+	array_clear(&queue->removing.ids);
+	queue->removing.sorted = 0;
+	array_foreach_elem(&changes->endpoints, ep)
+		ep->stored = TRUE;
+	array_foreach_elem(&changes->added, item)
+		item->endpoint->last_id = I_MAX(item->endpoint->last_id,
+						item->id);
+	queue_sessions_succeeded(queue->sessions, &changes->sessions);
+	array_foreach_elem(&changes->forgotten, ep) {
+		ep->stored = ep->number != 0;
+		if (ep->stored)
+			continue;
+		if (!ep->forgotten) {
+			/* it is needed again */
+			queue_change_endpoint(queue, ep);
+		} else if (!ep->listed && !ep->changed) {
+			queue_endpoint_deinit(queue, ep);
+		}
+	}
+}
+
+/* Nothing of it is stored. What gathers meanwhile shares its fate: a session's
+   hand-offs are stored in their order or not at all. */
+static void queue_failed(struct queue *queue)
+{
+	struct queue_changes *changes = &queue->changes;
+	struct queue_endpoint *ep;
+	struct queue_item *item;
+
+	id_set_merge(&queue->removed, &queue->removing);
+	array_foreach_elem(&changes->endpoints, ep) {
+		if (!ep->stored)
+			ep->number = 0;
+		queue_change_endpoint(queue, ep);
+	}
+	array_foreach_elem(&changes->forgotten, ep)
+		queue_list_forgotten(queue, ep);
+	array_foreach_elem(&changes->added, item)
+		item->id = 0;
+	queue_sessions_failed(queue->sessions);
+	array_append_array(&queue->committing_pending, &queue->pending);
+	array_clear(&queue->pending);
+
+	if (queue_has_changes(queue)) {
+		timeout_remove(&queue->to_commit);
+		queue->to_retry = timeout_add(RETRY_MSECS, queue_commit, queue);
+	}
+}
+
+static void
+queue_tell_pending(struct queue *queue, const char *error)
+{
+	ARRAY_TYPE(pending) told = queue->committing_pending;
+	struct pending *pending;
+
+	/* what is added from now on is for the next commit */
+	i_array_init(&queue->committing_pending, 64);
+	array_foreach_modifiable(&told, pending) {
+		pending->callback(pending->item, error, pending->context);
+		queue_item_unref(&pending->item);
+	}
+	array_free(&told);
+}
+
+/* Once per spell. */
+static void queue_log_trouble(struct queue *queue, const char *error)
+{
+	if (error != NULL && !queue->in_trouble) {
+		i_error("Queue can't be written; refusing "
+			"notifications: %s", error);
+	} else if (error == NULL && queue->in_trouble)
+		i_info("Queue can be written again");
+	queue->in_trouble = error != NULL;
+}
+
+void queue_engine_committed(struct queue *queue, const char *error)
+{
+	queue_log_trouble(queue, error);
+	if (error == NULL)
+		queue_succeeded(queue);
+	else
+		queue_failed(queue);
+	queue->committing = FALSE;
+	if (queue_has_changes(queue))
+		queue_commit_some_time(queue);
+
+	queue_tell_pending(queue, error);
+	if (queue->callback != NULL)
+		queue->callback(error, queue->context);
+}
+
+/* Endpoints */
+
+void queue_endpoint_set_options(struct queue *queue, struct queue_endpoint *ep,
+				const char *options)
+{
+	ep->forgotten = FALSE;
+	if (strcmp(ep->options, options) == 0)
+		return;
+	i_free(ep->options);
+	ep->options = i_strdup(options);
+	queue_change_endpoint(queue, ep);
+	queue_commit_some_time(queue);
+}
+
+struct queue_endpoint *
+queue_endpoint_set(struct queue *queue, const char *key, const char *options)
+{
+	struct queue_endpoint *ep;
+
+	ep = hash_table_lookup(queue->endpoints, key);
+	if (ep != NULL)
+		queue_endpoint_set_options(queue, ep, options);
+	else {
+		ep = queue_endpoint_init(queue, key, options);
+		queue_change_endpoint(queue, ep);
+		queue_commit_some_time(queue);
+	}
+	return ep;
+}
+
+void queue_endpoint_forget(struct queue *queue, struct queue_endpoint **_ep)
+{
+	struct queue_endpoint *ep = *_ep;
+
+	*_ep = NULL;
+	ep->forgotten = TRUE;
+	queue_list_forgotten(queue, ep);
+	queue_commit_some_time(queue);
+}
+
+int64_t queue_endpoint_last_id(const struct queue_endpoint *ep)
+{
+	return ep->last_id;
+}
+
+void queue_claim(struct queue *queue, queue_claim_callback_t *callback,
+		 void *context)
+{
+	struct queue_endpoint *ep;
+
+	for (ep = queue->endpoints_head; ep != NULL; ep = ep->next)
+		callback(ep, ep->options, context);
+}
+
+void queue_engine_have_endpoint(struct queue *queue, int64_t number,
+				const char *key, const char *options,
+				int64_t last_id)
+{
+	struct queue_endpoint *ep;
+
+	ep = queue_endpoint_init(queue, key, options);
+	ep->number = number;
+	ep->last_id = last_id;
+	ep->stored = TRUE;
+}
+
+/* Sessions */
+
+void queue_engine_have_session(struct queue *queue,
+			       const struct queue_session *session)
+{
+	queue_sessions_have(queue->sessions, session);
+}
+
+static void queue_forget_sessions(struct queue *queue)
+{
+	int64_t before = queue_now(queue) - SESSION_LIFETIME_SECS;
+
+	if (queue_sessions_forget(queue->sessions, before)) {
+		queue->next.forget_sessions_before = before;
+		queue_commit_some_time(queue);
+	}
+}
+
+/* Items */
+
+bool queue_add(struct queue *queue, const struct queue_item *item,
+	       queue_stored_callback_t *callback, void *context)
+{
+	struct pending *pending;
+	bool added = queue_sessions_add(queue->sessions, item->session,
+					item->seq, queue_now(queue));
+
+	/* also if it was there already: what it waits for may be the very
+	   transaction that is not committed yet */
+	pending = array_append_space(&queue->pending);
+	pending->callback = callback;
+	pending->context = context;
+	if (added) {
+		item->endpoint->forgotten = FALSE;
+		pending->item = queue_item_dup(item);
+	}
+	queue_commit_soon(queue);
+	return added;
+}
+
+void queue_remove(struct queue *queue, int64_t id)
+{
+	id_set_add(&queue->removed, id);
+	queue_commit_some_time(queue);
+}
+
+void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts)
+{
+	const struct queue_attempts change = {
+		.id = id, .attempts = attempts
+	};
+
+	/* lost if the commit fails: an attempt more is no harm */
+	if (queue->to_retry != NULL)
+		return;
+	array_push_back(&queue->next.attempts, &change);
+	queue_commit_soon(queue);
+}
+
+static bool queue_is_removed(struct queue *queue, int64_t id)
+{
+	return id_set_has(&queue->removed, id) ||
+		id_set_has(&queue->removing, id);
+}
+
+/* Reading */
+
+static void queue_read_free(struct queue_read *read)
+{
+	struct queue_item **itemp;
+
+	array_foreach_modifiable(&read->items, itemp)
+		queue_item_unref(itemp);
+	array_free(&read->items);
+	i_free(read);
+}
+
+static void queue_run_reads(struct queue *queue)
+{
+	struct queue_read *read;
+	unsigned int i;
+
+	timeout_remove(&queue->to_read);
+	for (i = 0; i < READS_PER_TURN && queue->reads_head != NULL; i++) {
+		read = queue->reads_head;
+		DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
+		read->begun = TRUE;
+		if (read->endpoint == NULL) {
+			/* it has been forgotten */
+			queue_engine_read_done(read, NULL);
+			continue;
+		}
+		read->last_id = I_MIN(read->last_id, read->endpoint->last_id);
+		T_BEGIN {
+			queue->engine->v->read(queue->engine, read);
+		} T_END;
+	}
+	if (queue->reads_head != NULL && queue->to_read == NULL)
+		queue->to_read = timeout_add_short(0, queue_run_reads, queue);
+}
+
+struct queue_read *
+queue_read(struct queue *queue, struct queue_endpoint *ep,
+	   enum queue_read_what what, int64_t after_id, int64_t last_id,
+	   unsigned int limit, queue_read_callback_t *callback, void *context)
+{
+	struct queue_read *read;
+
+	read = i_new(struct queue_read, 1);
+	read->queue = queue;
+	read->endpoint = ep;
+	read->what = what;
+	read->after_id = read->read_to = after_id;
+	read->last_id = last_id;
+	read->limit = limit;
+	i_array_init(&read->items, limit);
+	read->callback = callback;
+	read->context = context;
+	DLLIST2_APPEND(&queue->reads_head, &queue->reads_tail, read);
+	if (queue->to_read == NULL)
+		queue->to_read = timeout_add_short(0, queue_run_reads, queue);
+	return read;
+}
+
+void queue_read_cancel(struct queue_read **_read)
+{
+	struct queue_read *read = *_read;
+	struct queue *queue;
+
+	*_read = NULL;
+	if (read == NULL)
+		return;
+	queue = read->queue;
+	if (read->begun) {
+		/* the engine is at it */
+		read->callback = NULL;
+		return;
+	}
+	DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
+	if (queue->reads_head == NULL)
+		timeout_remove(&queue->to_read);
+	queue_read_free(read);
+}
+
+void queue_engine_read_row(struct queue_read *read,
+			   const struct queue_item *item)
+{
+	struct queue_item *copy;
+
+	read->rows++;
+	read->read_to = item->id;
+	if (!queue_is_removed(read->queue, item->id)) {
+		copy = queue_item_dup(item);
+		array_push_back(&read->items, &copy);
+	}
+}
+
+void queue_engine_read_done(struct queue_read *read, const char *error)
+{
+	struct queue_read_result result;
+
+	i_zero(&result);
+	result.error = error;
+	result.items = array_get(&read->items, &result.count);
+	result.read_to = read->read_to;
+	if (error != NULL)
+		i_error("%s", error);
+	else if (read->rows == read->limit)
+		result.more = TRUE;
+	else
+		result.read_to = I_MAX(read->read_to, read->last_id);
+	if (read->callback != NULL)
+		read->callback(&result, read->context);
+	queue_read_free(read);
+}
+
+/* The rest */
+
+int64_t queue_now(struct queue *queue)
+{
+	return queue->engine->v->now(queue->engine);
+}
+
+void queue_tidy(struct queue *queue)
+{
+	if (!queue->committing && queue->to_commit == NULL)
+		queue->engine->v->tidy(queue->engine);
+}
+
+void queue_set_committed_callback(struct queue *queue,
+				  queue_committed_callback_t *callback,
+				  void *context)
+{
+	queue->callback = callback;
+	queue->context = context;
+}
+
+static void queue_free(struct queue **_queue)
+{
+	struct queue *queue = *_queue;
+
+	*_queue = NULL;
+	timeout_remove(&queue->to_commit);
+	timeout_remove(&queue->to_retry);
+	timeout_remove(&queue->to_forget);
+	timeout_remove(&queue->to_read);
+	while (queue->endpoints_head != NULL)
+		queue_endpoint_deinit(queue, queue->endpoints_head);
+	hash_table_destroy(&queue->endpoints);
+	queue_sessions_deinit(&queue->sessions);
+	array_free(&queue->pending);
+	array_free(&queue->changed_endpoints);
+	array_free(&queue->committing_pending);
+	id_set_deinit(&queue->removed);
+	id_set_deinit(&queue->removing);
+	changes_deinit(&queue->next);
+	changes_deinit(&queue->changes);
+	i_free(queue);
+}
+
+int queue_init(const struct queue_engine_vfuncs *engine,
+	       const struct queue_settings *set,
+	       struct queue **queue_r, const char **error_r)
+{
+	struct queue *queue;
+
+	queue = i_new(struct queue, 1);
+	hash_table_create(&queue->endpoints, default_pool, 0,
+			  str_hash, strcmp);
+	queue->sessions = queue_sessions_init();
+	i_array_init(&queue->pending, 64);
+	i_array_init(&queue->changed_endpoints, 4);
+	i_array_init(&queue->committing_pending, 64);
+	id_set_init(&queue->removed);
+	id_set_init(&queue->removing);
+	changes_init(&queue->next);
+	changes_init(&queue->changes);
+
+	if (engine->init(queue, set, &queue->engine, error_r) < 0) {
+		queue_free(&queue);
+		return -1;
+	}
+	queue->to_forget = timeout_add(SESSION_LIFETIME_SECS * 1000,
+				       queue_forget_sessions, queue);
+	queue_forget_sessions(queue);
+	*queue_r = queue;
+	return 0;
+}
+
+void queue_flush(struct queue *queue)
+{
+	if (!queue->committing && queue_has_changes(queue))
+		queue_commit(queue);
+}
+
+void queue_deinit(struct queue **queue)
+{
+	queue_flush(*queue);
+	(*queue)->engine->v->deinit((*queue)->engine);
+	queue_free(queue);
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "eacces-error.h"
+
+#include "queue-clock.h"
+#include "monotonic.h"
+#include "sqlite-db.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DB_FNAME "queue.sqlite"
+/* Held by the process that has the queue open. Not a lock of SQLite's own, so
+   that an admin can look into a live queue with the sqlite3 shell. */
+#define LOCK_FNAME "queue.lock"
+/* How long a service that was just started waits for its predecessor, which
+   Dovecot has told to stop. */
+#define LOCK_TIMEOUT_SECS 10
+#define LOCK_RETRY_USECS (10*1000)
+/* An admin's sqlite3 shell may lock the queue for a moment. */
+#define BUSY_MSECS 200
+
+#define SCHEMA_VERSION 1
+
+static const char *const schema[] = {
+	"CREATE TABLE endpoint ("
+	" id INTEGER PRIMARY KEY,"
+	" key TEXT NOT NULL UNIQUE,"
+	" options TEXT NOT NULL)",
+
+	/* created and expires are of the queue's own time */
+	"CREATE TABLE notification ("
+	" id INTEGER PRIMARY KEY,"
+	" session BLOB NOT NULL,"
+	" seq INTEGER NOT NULL,"
+	" created INTEGER NOT NULL,"
+	" expires INTEGER NOT NULL,"
+	" attempts INTEGER NOT NULL DEFAULT 0,"
+	" username TEXT NOT NULL,"
+	" folder TEXT NOT NULL,"
+	" uid INTEGER NOT NULL,"
+	" body TEXT NOT NULL)",
+
+	/* the latest hand-off of each mail process */
+	"CREATE TABLE session ("
+	" id BLOB PRIMARY KEY,"
+	" seq INTEGER NOT NULL,"
+	" used INTEGER NOT NULL) WITHOUT ROWID",
+
+	/* one row: what the queue's time is ahead of the monotonic clock, which
+	   begins anew when the host boots */
+	"CREATE TABLE clock ("
+	" boot TEXT NOT NULL,"
+	" offset INTEGER NOT NULL)",
+	NULL
+};
+
+const char *sqlite_db_error(struct sqlite_db *db, const char *what)
+{
+	return t_strdup_printf("%s: %s failed: %s", db->path, what,
+			       sqlite3_errmsg(db->sqlite));
+}
+
+bool sqlite_db_is_corrupt(struct sqlite_db *db)
+{
+	int errcode = sqlite3_errcode(db->sqlite);
+
+	return errcode == SQLITE_CORRUPT || errcode == SQLITE_NOTADB;
+}
+
+int sqlite_db_exec(struct sqlite_db *db, const char *sql, const char **error_r)
+{
+	if (sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL) == SQLITE_OK)
+		return 0;
+	*error_r = sqlite_db_error(db, sql);
+	return -1;
+}
+
+int sqlite_db_get_int(struct sqlite_db *db, const char *sql, int64_t *num_r,
+		     const char **error_r)
+{
+	sqlite3_stmt *stmt;
+	int ret = -1;
+
+	if (sqlite3_prepare_v2(db->sqlite, sql, -1, &stmt, NULL) == SQLITE_OK &&
+	    sqlite3_step(stmt) == SQLITE_ROW) {
+		*num_r = sqlite3_column_int64(stmt, 0);
+		ret = 0;
+	} else {
+		*error_r = sqlite_db_error(db, sql);
+	}
+	(void)sqlite3_finalize(stmt);
+	return ret;
+}
+
+int64_t sqlite_db_time(const struct sqlite_db *db)
+{
+	return queue_clock_time(db->time_offset);
+}
+
+/* Dovecot's own time is the wall clock's, which may jump by hours. */
+static int sqlite_db_open_time(struct sqlite_db *db, const char **error_r)
+{
+	const char *boot = queue_clock_boot();
+	int64_t latest;
+
+	if (sqlite_db_get_int(db, t_strdup_printf("SELECT count(*) FROM clock "
+			"WHERE boot = '%s'", boot), &latest, error_r) < 0)
+		return -1;
+	if (latest > 0) {
+		return sqlite_db_get_int(db, "SELECT offset FROM clock",
+					&db->time_offset, error_r);
+	}
+
+	if (sqlite_db_get_int(db, "SELECT coalesce(max(created), 0) "
+			     "FROM notification", &latest, error_r) < 0)
+		return -1;
+	db->time_offset = queue_clock_offset(latest);
+	return sqlite_db_exec(db, t_strdup_printf(
+		"BEGIN IMMEDIATE; DELETE FROM clock; "
+		"INSERT INTO clock (boot, offset) VALUES ('%s', %"PRId64"); "
+		"COMMIT", boot, db->time_offset), error_r);
+}
+
+static int sqlite_db_open_lock(struct sqlite_db *db, const char *directory,
+			      const char **error_r)
+{
+	const struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	const char *path = t_strconcat(directory, "/"LOCK_FNAME, NULL);
+	int64_t deadline = http_notify_monotonic_msecs() +
+		LOCK_TIMEOUT_SECS*1000;
+
+	db->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (db->lock_fd == -1) {
+		const char *reason = errno == EACCES ?
+			eacces_error_get_creating("open", path) :
+			t_strdup_printf("open(%s) failed: %m", path);
+		*error_r = t_strdup_printf("%s (the queue's directory must "
+			"exist, with mode 0700, and belong to the user that "
+			"the service runs as)", reason);
+		return -1;
+	}
+	/* Dovecot's own function for this is not the same in 2.3.16. */
+	while (fcntl(db->lock_fd, F_SETLK, &lock) < 0) {
+		if (errno != EAGAIN && errno != EACCES) {
+			*error_r = t_strdup_printf("fcntl(%s) failed: %m",
+						   path);
+			return -1;
+		}
+		if (http_notify_monotonic_msecs() >= deadline) {
+			*error_r = t_strdup_printf("another process has locked "
+				"%s for over %u seconds", path,
+				LOCK_TIMEOUT_SECS);
+			return -1;
+		}
+		usleep(LOCK_RETRY_USECS);
+	}
+	return 0;
+}
+
+static int sqlite_db_open_schema(struct sqlite_db *db, const char **error_r)
+{
+	const char *const *sql;
+	int64_t version;
+
+	if (sqlite_db_get_int(db, "PRAGMA user_version", &version, error_r) < 0)
+		return -1;
+	if (version == SCHEMA_VERSION)
+		return 0;
+	if (version != 0) {
+		*error_r = t_strdup_printf("%s: was written by a newer version "
+			"(schema %"PRId64", this one knows %d)",
+			db->path, version, SCHEMA_VERSION);
+		return -1;
+	}
+
+	if (sqlite_db_exec(db, "BEGIN IMMEDIATE", error_r) < 0)
+		return -1;
+	for (sql = schema; *sql != NULL; sql++) {
+		if (sqlite_db_exec(db, *sql, error_r) < 0)
+			return -1;
+	}
+	return sqlite_db_exec(db, t_strdup_printf(
+		"PRAGMA user_version = %d; COMMIT", SCHEMA_VERSION), error_r);
+}
+
+static int
+sqlite_db_open_file(struct sqlite_db *db, bool sync_full, const char **error_r)
+{
+	mode_t old_umask;
+	int ret;
+
+	/* SQLite's files have the notifications and the endpoints'
+	   credentials in them */
+	old_umask = umask(0077);
+	ret = sqlite3_open_v2(db->path, &db->sqlite, SQLITE_OPEN_READWRITE |
+			      SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	if (ret == SQLITE_OK) {
+		(void)sqlite3_busy_timeout(db->sqlite, BUSY_MSECS);
+		ret = sqlite3_exec(db->sqlite, "PRAGMA journal_mode = WAL",
+				   NULL, NULL, NULL);
+	}
+	(void)umask(old_umask);
+	if (ret != SQLITE_OK) {
+		*error_r = sqlite_db_error(db, "open");
+		return -1;
+	}
+	if (sqlite_db_exec(db, t_strdup_printf("PRAGMA synchronous = %s",
+			sync_full ? "FULL" : "NORMAL"), error_r) < 0 ||
+	    sqlite_db_open_schema(db, error_r) < 0)
+		return -1;
+	return sqlite_db_open_time(db, error_r);
+}
+
+void sqlite_db_move_aside(struct sqlite_db *db)
+{
+	/* what SQLite adds to the name; the shared memory is of no use */
+	static const char *const suffixes[] = { "-wal", "" };
+	const char *error = sqlite_db_error(db, "reading");
+	const char *aside;
+	unsigned int i;
+
+	aside = t_strdup_printf("%s.corrupt-%"PRId64, db->path,
+				(int64_t)time(NULL));
+	/* unlike closing it first, this leaves all there is in the files */
+	for (i = 0; i < N_ELEMENTS(suffixes); i++) {
+		const char *from = t_strconcat(db->path, suffixes[i], NULL);
+		const char *to = t_strconcat(aside, suffixes[i], NULL);
+
+		if (rename(from, to) < 0 && errno != ENOENT)
+			i_fatal("rename(%s, %s) failed: %m", from, to);
+	}
+	i_unlink_if_exists(t_strconcat(db->path, "-shm", NULL));
+	(void)sqlite3_close_v2(db->sqlite);
+	db->sqlite = NULL;
+	i_error("Queue is corrupt; starting an empty one, all that was queued "
+		"is lost (try: sqlite3 %s .recover): %s", aside, error);
+}
+
+int sqlite_db_open(const char *directory, bool sync_full,
+		  struct sqlite_db *db_r, const char **error_r)
+{
+	struct sqlite_db *db = db_r;
+
+	i_zero(db);
+	db->path = i_strconcat(directory, "/"DB_FNAME, NULL);
+	db->lock_fd = -1;
+	if (sqlite_db_open_lock(db, directory, error_r) < 0)
+		return -1;
+	if (sqlite_db_open_file(db, sync_full, error_r) == 0)
+		return 0;
+	if (!sqlite_db_is_corrupt(db))
+		return -1;
+	sqlite_db_move_aside(db);
+	return sqlite_db_open_file(db, sync_full, error_r);
+}
+
+void sqlite_db_close(struct sqlite_db *db)
+{
+	(void)sqlite3_close(db->sqlite);
+	db->sqlite = NULL;
+	i_close_fd(&db->lock_fd);
+	i_free(db->path);
+}

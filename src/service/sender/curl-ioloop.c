@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* libcurl closes some sockets, such as one whose connection took too long,
+   before it says so, and the number may be another socket's by then. So the
+   ioloop watches a duplicate of each socket, which nobody closes but us. */
+#include "lib.h"
+#include "fd-util.h"
+#include "ioloop.h"
+#include "llist.h"
+
+#include "curl-ioloop.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Far more endpoints than can be expected to have names that take long to look
+   up at the same time. */
+#define RESOLVE_THREADS_MAX 1000L
+
+/* Connections that are kept for the next request: as many endpoints as may have
+   one each. Over TLS each takes tens of kilobytes. */
+#define IDLE_CONNECTIONS_MAX 1000L
+
+struct curl_ioloop_socket {
+	struct curl_ioloop_socket *prev, *next;
+	struct curl_ioloop *loop;
+	/* libcurl's, and the one that is watched */
+	curl_socket_t fd;
+	int watched_fd;
+	struct io *io_read, *io_write;
+};
+
+struct curl_ioloop {
+	CURLM *multi;
+	curl_ioloop_finished_t *finished;
+	struct timeout *to_multi;
+	struct curl_ioloop_socket *sockets;
+};
+
+static void
+curl_ioloop_action(struct curl_ioloop *loop, curl_socket_t fd, int events)
+{
+	CURLMsg *msg;
+	int left;
+
+	(void)curl_multi_socket_action(loop->multi, fd, events, &left);
+	while ((msg = curl_multi_info_read(loop->multi, &left)) != NULL) {
+		T_BEGIN {
+			loop->finished(msg->easy_handle, msg->data.result);
+		} T_END;
+	}
+}
+
+static void curl_ioloop_readable(struct curl_ioloop_socket *sock)
+{
+	curl_ioloop_action(sock->loop, sock->fd, CURL_CSELECT_IN);
+}
+
+static void curl_ioloop_writable(struct curl_ioloop_socket *sock)
+{
+	curl_ioloop_action(sock->loop, sock->fd, CURL_CSELECT_OUT);
+}
+
+static void
+curl_ioloop_watch(struct curl_ioloop_socket *sock, bool read, bool write)
+{
+	if (sock->watched_fd == -1) {
+		sock->watched_fd = fcntl(sock->fd, F_DUPFD_CLOEXEC, 0);
+		if (sock->watched_fd == -1)
+			i_fatal("fcntl(F_DUPFD_CLOEXEC) failed: %m");
+	}
+	if (!read)
+		io_remove(&sock->io_read);
+	else if (sock->io_read == NULL) {
+		sock->io_read = io_add(sock->watched_fd, IO_READ,
+				       curl_ioloop_readable, sock);
+	}
+	if (!write)
+		io_remove(&sock->io_write);
+	else if (sock->io_write == NULL) {
+		sock->io_write = io_add(sock->watched_fd, IO_WRITE,
+					curl_ioloop_writable, sock);
+	}
+}
+
+static void curl_ioloop_unwatch(struct curl_ioloop_socket *sock)
+{
+	io_remove(&sock->io_read);
+	io_remove(&sock->io_write);
+	i_close_fd(&sock->watched_fd);
+}
+
+static void curl_ioloop_socket_free(struct curl_ioloop_socket **_sock)
+{
+	struct curl_ioloop_socket *sock = *_sock;
+
+	*_sock = NULL;
+	DLLIST_REMOVE(&sock->loop->sockets, sock);
+	curl_ioloop_unwatch(sock);
+	i_free(sock);
+}
+
+/* libcurl says what a socket is to be watched for. */
+static int
+curl_ioloop_socket_callback(CURL *easy ATTR_UNUSED, curl_socket_t fd, int what,
+			    void *context, void *socket_context)
+{
+	struct curl_ioloop *loop = context;
+	struct curl_ioloop_socket *sock = socket_context;
+
+	if (what == CURL_POLL_REMOVE) {
+		if (sock != NULL)
+			curl_ioloop_socket_free(&sock);
+		return 0;
+	}
+	if (sock == NULL) {
+		sock = i_new(struct curl_ioloop_socket, 1);
+		sock->loop = loop;
+		sock->fd = fd;
+		sock->watched_fd = -1;
+		DLLIST_PREPEND(&loop->sockets, sock);
+		(void)curl_multi_assign(loop->multi, fd, sock);
+	}
+	curl_ioloop_watch(sock, (what & CURL_POLL_IN) != 0,
+			  (what & CURL_POLL_OUT) != 0);
+	return 0;
+}
+
+/* libcurl opens a socket. If it has closed one that had this number without
+   saying so yet, it may as well go on with the number without saying more. */
+static curl_socket_t
+curl_ioloop_open_socket(void *context, curlsocktype purpose ATTR_UNUSED,
+			struct curl_sockaddr *addr)
+{
+	struct curl_ioloop *loop = context;
+	struct curl_ioloop_socket *sock;
+	int fd;
+
+	fd = socket(addr->family, addr->socktype, addr->protocol);
+	if (fd == -1)
+		return CURL_SOCKET_BAD;
+	fd_close_on_exec(fd, TRUE);
+
+	for (sock = loop->sockets; sock != NULL; sock = sock->next) {
+		if (sock->fd == fd) {
+			bool read = sock->io_read != NULL;
+			bool write = sock->io_write != NULL;
+
+			curl_ioloop_unwatch(sock);
+			curl_ioloop_watch(sock, read, write);
+			break;
+		}
+	}
+	return fd;
+}
+
+static void curl_ioloop_timeout(struct curl_ioloop *loop)
+{
+	timeout_remove(&loop->to_multi);
+	curl_ioloop_action(loop, CURL_SOCKET_TIMEOUT, 0);
+}
+
+/* libcurl says when it wants to be called although nothing happened. */
+static int
+curl_ioloop_timer_callback(CURLM *multi ATTR_UNUSED, long msecs, void *context)
+{
+	struct curl_ioloop *loop = context;
+
+	timeout_remove(&loop->to_multi);
+	if (msecs >= 0) {
+		loop->to_multi = timeout_add_short(msecs, curl_ioloop_timeout,
+						   loop);
+	}
+	return 0;
+}
+
+void curl_ioloop_add(struct curl_ioloop *loop, CURL *easy)
+{
+	CURLMcode ret;
+
+	(void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION,
+			       curl_ioloop_open_socket);
+	(void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, loop);
+	ret = curl_multi_add_handle(loop->multi, easy);
+	if (ret != CURLM_OK)
+		i_fatal("libcurl: %s", curl_multi_strerror(ret));
+}
+
+void curl_ioloop_remove(struct curl_ioloop *loop, CURL *easy)
+{
+	(void)curl_multi_remove_handle(loop->multi, easy);
+}
+
+struct curl_ioloop *
+curl_ioloop_init(unsigned int max_fds, curl_ioloop_finished_t *finished)
+{
+	struct curl_ioloop *loop;
+	/* one under way has its socket watched by a duplicate */
+	long connections_max = I_MAX(max_fds / 2, 1);
+
+	loop = i_new(struct curl_ioloop, 1);
+	loop->finished = finished;
+	loop->multi = curl_multi_init();
+	if (loop->multi == NULL)
+		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
+	(void)curl_multi_setopt(loop->multi, CURLMOPT_SOCKETFUNCTION,
+				curl_ioloop_socket_callback);
+	(void)curl_multi_setopt(loop->multi, CURLMOPT_SOCKETDATA, loop);
+	(void)curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION,
+				curl_ioloop_timer_callback);
+	(void)curl_multi_setopt(loop->multi, CURLMOPT_TIMERDATA, loop);
+	/* Beyond that transfers wait. Of those kept, the one that has not been
+	   used for the longest time makes room. By default libcurl keeps four
+	   for each transfer under way, so one by one to more endpoints than
+	   four there would be none to use again. */
+	(void)curl_multi_setopt(loop->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+				connections_max);
+	(void)curl_multi_setopt(loop->multi, CURLMOPT_MAXCONNECTS,
+				I_MIN(connections_max, IDLE_CONNECTIONS_MAX));
+#if LIBCURL_VERSION_NUM >= 0x081400
+	/* Since 8.20 look-ups share threads: one that takes long is not to keep
+	   others waiting, nor the end of the service. */
+	(void)curl_multi_setopt(loop->multi, CURLMOPT_RESOLVE_THREADS_MAX,
+				RESOLVE_THREADS_MAX);
+	(void)curl_multi_setopt(loop->multi, CURLMOPT_QUICK_EXIT, 1L);
+#endif
+	return loop;
+}
+
+void curl_ioloop_deinit(struct curl_ioloop **_loop)
+{
+	struct curl_ioloop *loop = *_loop;
+
+	*_loop = NULL;
+	(void)curl_multi_cleanup(loop->multi);
+	while (loop->sockets != NULL) {
+		struct curl_ioloop_socket *sock = loop->sockets;
+		curl_ioloop_socket_free(&sock);
+	}
+	timeout_remove(&loop->to_multi);
+	i_free(loop);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "http-url.h"
+
+#include "options.h"
+#include "sender-target.h"
+
+void sender_target_init(struct sender_target *target_r, const char *url,
+			const struct http_notify_options *options, pool_t pool)
+{
+	const struct http_url *http_url = http_notify_url_parse(url, pool);
+
+	i_zero(target_r);
+	target_r->label = p_strdup(pool, http_url_create_authority(http_url));
+	target_r->url = p_strdup(pool, http_url_create(http_url));
+	target_r->username = http_url->user;
+	target_r->password = http_url->password;
+	target_r->netrc_file = p_strdup(pool, options->netrc_file);
+	target_r->timeout_msecs = options->timeout_msecs;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_SENDER_TARGET_H
+#define HTTP_NOTIFY_SENDER_TARGET_H
+
+struct http_notify_options;
+
+/* Where requests go, and how. */
+struct sender_target {
+	/* host and port, for the log */
+	const char *label;
+	/* without credentials */
+	const char *url;
+	/* Basic credentials, decoded; NULL = none */
+	const char *username, *password;
+	/* netrc(5) file with them instead; NULL = none */
+	const char *netrc_file;
+	/* from connecting to the end of the answer */
+	unsigned int timeout_msecs;
+};
+
+/* url is one of the options' URLs. The result lives in the pool. */
+void sender_target_init(struct sender_target *target_r, const char *url,
+			const struct http_notify_options *options, pool_t pool);
+
+#endif

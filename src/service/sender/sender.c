@@ -1,0 +1,499 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "ioloop.h"
+#include "llist.h"
+#include "str.h"
+
+#include "dovecot-compat.h"
+#include "curl-ioloop.h"
+#include "sender.h"
+#include "sender-ca.h"
+#include "tls-settings.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What the log may get of an answer's text. */
+#define ANSWER_TEXT_MAX 200
+/* What is kept of its reason phrase, and of its body: enough to recognise a
+   secret that begins in the above, since a URL with credentials is at most 2 kB
+   (options.h). */
+#define ANSWER_KEPT_MAX 4096
+/* What is read of it. The status is all that counts. */
+#define ANSWER_BODY_READ_MAX (64*1024)
+/* For how long a name that was looked up is not looked up again. */
+#define DNS_CACHE_SECS 10L
+
+struct sender_request {
+	struct sender_request *prev, *next;
+	struct sender *sender;
+	CURL *easy;
+	/* the request's own header before the sender's common ones */
+	struct curl_slist headers;
+	string_t *header;
+	/* of the answer, once its headers are complete; 0 until then */
+	unsigned int status;
+	/* the reason phrase of its status line, and its body */
+	string_t *phrase, *body;
+	size_t body_size;
+	char error[CURL_ERROR_SIZE];
+
+	/* the target's, which may be gone when the answer comes */
+	char *username, *password, *netrc_file;
+	/* set if the request can't even be made */
+	struct timeout *to_fail;
+
+	sender_callback_t *callback;
+	void *context;
+};
+
+struct sender {
+	struct curl_ioloop *loop;
+	const struct tls_settings *tls;
+	long ssl_min_version;
+	struct sender_ca ca;
+	char *user_agent;
+	struct curl_slist *common_headers;
+
+	/* under way, and ready for use again */
+	struct sender_request *requests, *idle_requests;
+};
+
+static void
+append_limited(string_t *dest, const char *data, size_t size)
+{
+	str_append_data(dest, data,
+			I_MIN(size, ANSWER_KEPT_MAX - str_len(dest)));
+}
+
+/* What follows version and status, as in "HTTP/1.1 500 USR-0010 ...". */
+static void
+sender_status_line(struct sender_request *req, const char *data, size_t size)
+{
+	const char *end = data + size, *p = data;
+	unsigned int i;
+
+	for (i = 0; i < 2 && p != NULL; i++) {
+		p = memchr(p, ' ', end - p);
+		if (p != NULL)
+			p++;
+	}
+	while (end > data && (end[-1] == '\r' || end[-1] == '\n'))
+		end--;
+	str_truncate(req->phrase, 0);
+	if (p != NULL && p < end)
+		append_limited(req->phrase, p, end - p);
+}
+
+/* The status of an answer whose headers are complete is all that counts,
+   whatever becomes of the rest. One that breaks off in its headers is none,
+   which libcurl does not notice after the status. */
+static size_t
+sender_header_callback(char *data, size_t size, size_t nmemb, void *context)
+{
+	struct sender_request *req = context;
+	long status = 0;
+
+	size *= nmemb;
+	if (req->status != 0 || size == 0) {
+		/* a chunked body may have trailers */
+		return size;
+	}
+	if (size > 5 && memcmp(data, "HTTP/", 5) == 0)
+		sender_status_line(req, data, size);
+	else if (data[0] == '\r' || data[0] == '\n') {
+		/* Interim answers, such as 100 (Continue), come before the
+		   real one. */
+		(void)curl_easy_getinfo(req->easy, CURLINFO_RESPONSE_CODE,
+					&status);
+		if (status >= 200)
+			req->status = status;
+	}
+	return size;
+}
+
+static size_t
+sender_body_callback(char *data, size_t size, size_t nmemb, void *context)
+{
+	struct sender_request *req = context;
+
+	size *= nmemb;
+	append_limited(req->body, data, size);
+	req->body_size += size;
+	/* what is beyond nobody wants to know: the connection is closed */
+	return req->body_size > ANSWER_BODY_READ_MAX ? 0 : size;
+}
+
+static struct curl_blob blob_of(const char *str)
+{
+	struct curl_blob blob = {
+		.data = (void *)(uintptr_t)str,
+		.len = strlen(str),
+		.flags = CURL_BLOB_NOCOPY,
+	};
+	return blob;
+}
+
+#define setopt(easy, option, value) STMT_START { \
+		CURLcode setopt_ret = \
+			curl_easy_setopt(easy, CURLOPT_##option, value); \
+		if (setopt_ret != CURLE_OK) \
+			i_fatal("libcurl: option "#option": %s", \
+				curl_easy_strerror(setopt_ret)); \
+	} STMT_END
+
+static long ssl_min_version(const char *ssl_min_protocol)
+{
+	static const struct {
+		const char *name;
+		long version;
+	} versions[] = {
+		{ "TLSv1", CURL_SSLVERSION_TLSv1_0 },
+		{ "TLSv1.1", CURL_SSLVERSION_TLSv1_1 },
+		{ "TLSv1.2", CURL_SSLVERSION_TLSv1_2 },
+		{ "TLSv1.3", CURL_SSLVERSION_TLSv1_3 },
+		{ "ANY", CURL_SSLVERSION_DEFAULT },
+		/* the library's newest */
+		{ "LATEST", CURL_SSLVERSION_TLSv1_3 },
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(versions); i++) {
+		if (strcasecmp(versions[i].name, ssl_min_protocol) == 0)
+			return versions[i].version;
+	}
+	i_fatal("ssl_min_protocol=%s is not known", ssl_min_protocol);
+}
+
+static void sender_request_set_tls(struct sender *sender, CURL *easy)
+{
+	const struct tls_settings *tls = sender->tls;
+	long verify = tls->require_valid_cert ? 1 : 0;
+	struct curl_blob blob;
+
+	setopt(easy, SSL_VERIFYPEER, verify);
+	setopt(easy, SSL_VERIFYHOST, verify * 2);
+	setopt(easy, SSLVERSION, sender->ssl_min_version);
+	if (sender->ca.file != NULL || sender->ca.dir != NULL) {
+		setopt(easy, CAINFO, sender->ca.file);
+		setopt(easy, CAPATH, sender->ca.dir);
+	}
+	if (tls->cert[0] != '\0') {
+		blob = blob_of(tls->cert);
+		setopt(easy, SSLCERT_BLOB, &blob);
+	}
+	if (tls->key[0] != '\0') {
+		blob = blob_of(tls->key);
+		setopt(easy, SSLKEY_BLOB, &blob);
+	}
+	if (tls->key_password[0] != '\0')
+		setopt(easy, KEYPASSWD, tls->key_password);
+	if (tls->cipher_list[0] != '\0')
+		setopt(easy, SSL_CIPHER_LIST, tls->cipher_list);
+	if (tls->cipher_suites[0] != '\0')
+		setopt(easy, TLS13_CIPHERS, tls->cipher_suites);
+	if (tls->curve_list[0] != '\0')
+		setopt(easy, SSL_EC_CURVES, tls->curve_list);
+}
+
+static struct sender_request *sender_request_create(struct sender *sender)
+{
+	struct sender_request *req;
+	CURL *easy;
+
+	req = i_new(struct sender_request, 1);
+	req->sender = sender;
+	req->header = str_new(default_pool, 128);
+	req->phrase = str_new(default_pool, 64);
+	req->body = str_new(default_pool, 64);
+	req->headers.next = sender->common_headers;
+	req->easy = easy = curl_easy_init();
+	if (easy == NULL)
+		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
+
+	setopt(easy, PRIVATE, req);
+	setopt(easy, ERRORBUFFER, req->error);
+	setopt(easy, NOSIGNAL, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* Names are resolved by libcurl's threads with the system's resolver,
+	   so that nsswitch.conf and /etc/hosts hold as they do for everything
+	   else on the host; c-ares would read the DNS only. A name that is
+	   still being resolved when the time is up is left to its thread:
+	   joining that would stop the ioloop until the resolver gives up. */
+	setopt(easy, QUICK_EXIT, 1L);
+#endif
+	/* Since 8.16 also that a name is not found is believed for half of this
+	   time, which would be 30 seconds. */
+	setopt(easy, DNS_CACHE_TIMEOUT, DNS_CACHE_SECS);
+	/* the body is small and in memory: what curl calls a POST, as PUT */
+	setopt(easy, POST, 1L);
+	setopt(easy, CUSTOMREQUEST, "PUT");
+	setopt(easy, USERAGENT, sender->user_agent);
+	setopt(easy, HTTPAUTH, CURLAUTH_BASIC);
+	setopt(easy, HEADERFUNCTION, sender_header_callback);
+	setopt(easy, HEADERDATA, req);
+	setopt(easy, WRITEFUNCTION, sender_body_callback);
+	setopt(easy, WRITEDATA, req);
+	sender_request_set_tls(sender, easy);
+	return req;
+}
+
+static void sender_request_forget_target(struct sender_request *req)
+{
+	i_free(req->username);
+	i_free(req->password);
+	i_free(req->netrc_file);
+}
+
+static void sender_request_free(struct sender_request *req)
+{
+	curl_easy_cleanup(req->easy);
+	timeout_remove(&req->to_fail);
+	sender_request_forget_target(req);
+	str_free(&req->header);
+	str_free(&req->phrase);
+	str_free(&req->body);
+	i_free(req);
+}
+
+static void
+sender_request_set_target(struct sender_request *req,
+			  const struct sender_target *target)
+{
+	CURL *easy = req->easy;
+	bool tls = str_begins_with(target->url, "https:");
+
+	req->username = i_strdup(target->username);
+	req->password = i_strdup(target->password);
+	req->netrc_file = i_strdup(target->netrc_file);
+	setopt(easy, URL, target->url);
+	setopt(easy, HTTP_VERSION, tls ? CURL_HTTP_VERSION_2TLS :
+	       CURL_HTTP_VERSION_1_1);
+	/* HTTP/2: rather one more stream than one more connection */
+	setopt(easy, PIPEWAIT, tls ? 1L : 0L);
+	setopt(easy, TIMEOUT_MS, (long)target->timeout_msecs);
+	setopt(easy, CONNECTTIMEOUT_MS, (long)target->timeout_msecs);
+	setopt(easy, USERNAME, target->username);
+	setopt(easy, PASSWORD, target->password);
+	setopt(easy, NETRC, target->netrc_file == NULL ?
+	       CURL_NETRC_IGNORED : CURL_NETRC_REQUIRED);
+	setopt(easy, NETRC_FILE, target->netrc_file);
+}
+
+/* OX has what went wrong in the reason phrase, others in the body. */
+static const char *answer_text(struct sender_request *req)
+{
+	if (str_len(req->phrase) == 0 || str_len(req->body) == 0)
+		return t_strconcat(str_c(req->phrase), str_c(req->body), NULL);
+	return t_strconcat(str_c(req->phrase), ": ", str_c(req->body), NULL);
+}
+
+static const char *answer_status_reason(struct sender_request *req)
+{
+	const char *text = answer_text(req);
+
+	if (req->netrc_file != NULL) {
+		/* libcurl does not say which credentials it found there */
+		return t_strdup_printf("%u (netrc_file=%s, so the answer's "
+				       "text is not logged)", req->status,
+				       req->netrc_file);
+	}
+	if (*text == '\0')
+		return t_strdup_printf("%u", req->status);
+	if (!answer_text_may_be_logged(text, req->username, req->password)) {
+		return t_strdup_printf("%u (the answer's text may hold "
+				       "credentials)", req->status);
+	}
+	return t_strdup_printf("%u %s", req->status,
+			       t_strndup(text, ANSWER_TEXT_MAX));
+}
+
+/* The last error of the system's that libcurl has seen with this handle. */
+static int sender_request_os_errno(struct sender_request *req)
+{
+	long os_errno = 0;
+
+	(void)curl_easy_getinfo(req->easy, CURLINFO_OS_ERRNO, &os_errno);
+	return os_errno;
+}
+
+static const char *
+no_answer_reason(struct sender_request *req, CURLcode result)
+{
+	const char *reason;
+	int os_errno;
+
+	if (result == CURLE_OK)
+		return "The answer broke off in its headers";
+	reason = req->error[0] != '\0' ? req->error :
+		curl_easy_strerror(result);
+	if (result == CURLE_READ_ERROR && req->netrc_file != NULL) {
+		/* there is nothing else that it reads */
+		return t_strdup_printf("netrc_file=%s: %s", req->netrc_file,
+				       reason);
+	}
+	/* libcurl does not say why it could not connect. With all other errors
+	   this may be why another address of the host was of no use. */
+	os_errno = sender_request_os_errno(req);
+	if (result == CURLE_COULDNT_CONNECT && os_errno != 0)
+		return t_strdup_printf("%s: %s", reason, strerror(os_errno));
+	return t_strdup(reason);
+}
+
+static void
+sender_request_finish(struct sender_request *req, CURLcode result)
+{
+	struct sender *sender = req->sender;
+	sender_callback_t *callback = req->callback;
+	void *context = req->context;
+	struct answer answer;
+	curl_off_t retry_after = 0;
+
+	i_zero(&answer);
+	answer.status = req->status;
+	if (req->status != 0) {
+		(void)curl_easy_getinfo(req->easy, CURLINFO_RETRY_AFTER,
+					&retry_after);
+		answer.reason = answer_status_reason(req);
+	} else {
+		answer.reason = no_answer_reason(req, result);
+	}
+	answer.retry_after_secs = I_MIN(I_MAX(retry_after, 0), INT_MAX);
+
+	curl_ioloop_remove(sender->loop, req->easy);
+	DLLIST_REMOVE(&sender->requests, req);
+	if (sender_request_os_errno(req) != 0) {
+		/* older libcurls would still have it with the next error */
+		sender_request_free(req);
+	} else {
+		DLLIST_PREPEND(&sender->idle_requests, req);
+		sender_request_forget_target(req);
+	}
+
+	callback(&answer, context);
+}
+
+/* libcurl takes a netrc file that it can't open for an empty one, and waits if
+   it is a pipe. Returns 0, or -1 and error_r. */
+static int check_netrc_file(const char *path, const char **error_r)
+{
+	struct stat st;
+	int fd, ret = -1;
+
+	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -1 || fstat(fd, &st) < 0) {
+		*error_r = t_strdup_printf(
+			"can't be read by the service's user: %m");
+	} else if (!S_ISREG(st.st_mode))
+		*error_r = "is not a regular file";
+	else
+		ret = 0;
+	i_close_fd(&fd);
+	return ret;
+}
+
+static void sender_request_fail(struct sender_request *req)
+{
+	timeout_remove(&req->to_fail);
+	sender_request_finish(req, CURLE_READ_ERROR);
+}
+
+void sender_put(struct sender *sender, const struct sender_target *target,
+		const char *body, const char *idempotency_key,
+		sender_callback_t *callback, void *context)
+{
+	struct sender_request *req = sender->idle_requests;
+	const char *error;
+
+	if (req != NULL)
+		DLLIST_REMOVE(&sender->idle_requests, req);
+	else
+		req = sender_request_create(sender);
+	DLLIST_PREPEND(&sender->requests, req);
+
+	req->callback = callback;
+	req->context = context;
+	req->error[0] = '\0';
+	req->status = 0;
+	str_truncate(req->phrase, 0);
+	str_truncate(req->body, 0);
+	req->body_size = 0;
+	/* draft-ietf-httpapi-idempotency-key-header: a quoted string */
+	str_truncate(req->header, 0);
+	str_printfa(req->header, "Idempotency-Key: \"%s\"", idempotency_key);
+	req->headers.data = str_c_modifiable(req->header);
+
+	sender_request_set_target(req, target);
+	if (target->netrc_file != NULL &&
+	    check_netrc_file(target->netrc_file, &error) < 0) {
+		(void)i_strocpy(req->error, error, sizeof(req->error));
+		req->to_fail = timeout_add_short(0, sender_request_fail, req);
+		return;
+	}
+	setopt(req->easy, HTTPHEADER, &req->headers);
+	setopt(req->easy, POSTFIELDSIZE, (long)strlen(body));
+	setopt(req->easy, COPYPOSTFIELDS, body);
+
+	curl_ioloop_add(sender->loop, req->easy);
+}
+
+static void sender_request_ended(CURL *easy, CURLcode result)
+{
+	char *private;
+
+	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+	sender_request_finish((struct sender_request *)private, result);
+}
+
+struct sender *sender_init(const struct tls_settings *tls,
+			   const char *user_agent, unsigned int max_fds)
+{
+	/* Expect: would delay each request by a round trip or a second */
+	static const char *const common_headers[] = {
+		"Content-Type: application/json", "Accept: */*", "Expect:"
+	};
+	struct sender *sender;
+	unsigned int i;
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		i_fatal("libcurl: initialisation failed");
+
+	sender = i_new(struct sender, 1);
+	sender->tls = tls;
+	sender->ssl_min_version = ssl_min_version(tls->min_protocol);
+	sender_ca_init(&sender->ca, sender->tls);
+	sender->user_agent = i_strdup(user_agent);
+	for (i = 0; i < N_ELEMENTS(common_headers); i++) {
+		sender->common_headers =
+			curl_slist_append(sender->common_headers,
+					  common_headers[i]);
+	}
+	if (sender->common_headers == NULL)
+		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
+	sender->loop = curl_ioloop_init(max_fds, sender_request_ended);
+	return sender;
+}
+
+void sender_deinit(struct sender **_sender)
+{
+	struct sender *sender = *_sender;
+	struct sender_request *req;
+
+	*_sender = NULL;
+	while ((req = sender->requests) != NULL) {
+		curl_ioloop_remove(sender->loop, req->easy);
+		DLLIST_REMOVE(&sender->requests, req);
+		sender_request_free(req);
+	}
+	while ((req = sender->idle_requests) != NULL) {
+		DLLIST_REMOVE(&sender->idle_requests, req);
+		sender_request_free(req);
+	}
+	curl_ioloop_deinit(&sender->loop);
+	curl_slist_free_all(sender->common_headers);
+	i_free(sender->user_agent);
+	sender_ca_deinit(&sender->ca);
+	i_free(sender);
+	curl_global_cleanup();
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_PROTOCOL_SETTINGS_SOURCE_H
+#define HTTP_NOTIFY_PROTOCOL_SETTINGS_SOURCE_H
+
+struct protocol_settings_source {
+	/* plugin { }: names and values, each followed by the other, NULL at
+	   the end; variables are not expanded */
+	const char *const *plugin_envs;
+};
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "settings-parser.h"
+
+#include "driver-settings.h"
+#include "http-notify-settings.h"
+#include "options.h"
+#include "service-settings.h"
+
+struct endpoint_settings {
+	struct http_notify_endpoint_settings base;
+
+	/* of Dovecot's push_notification plugin; without a driver's name it
+	   is the filter's */
+	const char *push_notification_driver;
+	/* of the built-in driver */
+	const char *push_notification_ox_url;
+	unsigned int push_notification_ox_cache_ttl_msecs;
+	bool push_notification_ox_user_from_metadata;
+	/* of Dovecot's HTTP client */
+	unsigned int http_client_request_timeout_msecs;
+
+	const char *http_notify_standby_url;
+	unsigned int http_notify_max_age_secs;
+	/* SET_UINT_UNLIMITED = none */
+	unsigned int http_notify_max_retries;
+	const char *http_notify_netrc_file;
+};
+
+struct common_settings {
+	struct http_notify_settings base;
+
+	/* normal or full */
+	const char *http_notify_sync;
+	unsigned int http_notify_queue_limit;
+	unsigned int http_notify_handoff_timeout_msecs;
+};
+
+static bool
+http_notify_endpoint_settings_check(void *_set, pool_t pool,
+				    const char **error_r);
+static bool
+http_notify_settings_check(void *_set, pool_t pool, const char **error_r);
+
+#define DEF(type, name) \
+	SETTING_DEFINE_STRUCT_##type(#name, name, \
+		struct endpoint_settings)
+#define DEF_SECS(name) \
+	SETTING_DEFINE_STRUCT_TIME(#name, name##_secs, \
+		struct endpoint_settings)
+#define DEF_MSECS(name) \
+	SETTING_DEFINE_STRUCT_TIME_MSECS(#name, name##_msecs, \
+		struct endpoint_settings)
+
+static const struct setting_define http_notify_endpoint_setting_defines[] = {
+	DEF(STR, push_notification_driver),
+	DEF(STR, push_notification_ox_url),
+	DEF_MSECS(push_notification_ox_cache_ttl),
+	DEF(BOOL, push_notification_ox_user_from_metadata),
+	DEF_MSECS(http_client_request_timeout),
+	DEF(STR, http_notify_standby_url),
+	DEF_SECS(http_notify_max_age),
+	DEF(UINT, http_notify_max_retries),
+	DEF(STR, http_notify_netrc_file),
+	{ .type = SET_FILTER_NAME, .key = HTTP_NOTIFY_SETTINGS_FILTER_NAME },
+
+	SETTING_DEFINE_LIST_END
+};
+
+static const struct endpoint_settings
+http_notify_endpoint_default_settings = {
+	.push_notification_driver = "",
+	.push_notification_ox_url = "",
+	/* Dovecot insists on the same defaults for all that share a setting */
+	.push_notification_ox_cache_ttl_msecs = 60*1000,
+	.push_notification_ox_user_from_metadata = FALSE,
+	.http_client_request_timeout_msecs = 60*1000,
+	.http_notify_standby_url = "",
+	.http_notify_max_age_secs = HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS,
+	.http_notify_max_retries = SET_UINT_UNLIMITED,
+	.http_notify_netrc_file = "",
+};
+
+/* ... but for this filter's, which nobody else looks into. */
+static const struct setting_keyvalue
+http_notify_endpoint_default_settings_keyvalue[] = {
+	{ HTTP_NOTIFY_SETTINGS_FILTER_NAME
+	  "/push_notification_ox_user_from_metadata", "yes" },
+	{ HTTP_NOTIFY_SETTINGS_FILTER_NAME"/http_client_request_timeout",
+	  "2s" },
+	{ NULL, NULL }
+};
+
+const struct setting_parser_info http_notify_endpoint_setting_parser_info = {
+	.name = "http_notify_endpoint",
+
+	.defines = http_notify_endpoint_setting_defines,
+	.defaults = &http_notify_endpoint_default_settings,
+	.default_settings = http_notify_endpoint_default_settings_keyvalue,
+
+	.struct_size = sizeof(struct endpoint_settings),
+	.pool_offset1 = 1 + offsetof(struct endpoint_settings, base.pool),
+	.check_func = http_notify_endpoint_settings_check,
+};
+
+#undef DEF
+#undef DEF_MSECS
+#define DEF(type, name) \
+	SETTING_DEFINE_STRUCT_##type(#name, name, struct common_settings)
+#define DEF_MSECS(name) \
+	SETTING_DEFINE_STRUCT_TIME_MSECS(#name, name##_msecs, \
+		struct common_settings)
+
+static const struct setting_define http_notify_setting_defines[] = {
+	DEF(ENUM, http_notify_sync),
+	DEF(UINT, http_notify_queue_limit),
+	DEF_MSECS(http_notify_handoff_timeout),
+
+	SETTING_DEFINE_LIST_END
+};
+
+static const struct common_settings http_notify_default_settings = {
+	.http_notify_sync = "normal:full",
+	.http_notify_queue_limit = 1000000,
+	.http_notify_handoff_timeout_msecs = 500,
+};
+
+const struct setting_parser_info http_notify_setting_parser_info = {
+	.name = "http_notify",
+
+	.defines = http_notify_setting_defines,
+	.defaults = &http_notify_default_settings,
+
+	.struct_size = sizeof(struct common_settings),
+	.pool_offset1 = 1 + offsetof(struct common_settings, base.pool),
+	.check_func = http_notify_settings_check,
+};
+
+#undef DEF
+#define DEF(type, name) \
+	SETTING_DEFINE_STRUCT_##type(#name, name, \
+		struct http_notify_foreign_settings)
+
+static const struct setting_define http_notify_foreign_setting_defines[] = {
+	{ .type = SET_FILTER_ARRAY, .key = "push_notification",
+	  .offset = offsetof(struct http_notify_foreign_settings,
+			     push_notifications),
+	  .filter_array_field_name = "push_notification_name" },
+	DEF(BOOL, imap_metadata),
+
+	SETTING_DEFINE_LIST_END
+};
+
+static const struct http_notify_foreign_settings
+http_notify_foreign_default_settings = {
+	.push_notifications = ARRAY_INIT,
+	.imap_metadata = FALSE,
+};
+
+const struct setting_parser_info http_notify_foreign_setting_parser_info = {
+	.name = "http_notify_foreign",
+
+	.defines = http_notify_foreign_setting_defines,
+	.defaults = &http_notify_foreign_default_settings,
+
+	.struct_size = sizeof(struct http_notify_foreign_settings),
+	.pool_offset1 = 1 + offsetof(struct http_notify_foreign_settings, pool),
+};
+
+/* NULL = not set, or not known as long as its %{variables} are not expanded,
+   as when doveconf checks it. */
+static const char *value_or_null(const char *value)
+{
+	return value[0] == '\0' || value == set_value_unknown ? NULL : value;
+}
+
+static void endpoint_settings_get_options(const struct endpoint_settings *set,
+					  struct http_notify_options *options_r)
+{
+	i_zero(options_r);
+	options_r->url = value_or_null(set->push_notification_ox_url);
+	options_r->standby_url = value_or_null(set->http_notify_standby_url);
+	/* More is no error: it may be meant for other HTTP clients of Dovecot's,
+	   and doveconf checks it there, too. */
+	options_r->timeout_msecs = I_MIN(set->http_client_request_timeout_msecs,
+					 HTTP_NOTIFY_MAX_TIMEOUT_MSECS);
+	options_r->max_age_secs = set->http_notify_max_age_secs;
+	options_r->max_retries = set->http_notify_max_retries;
+	options_r->netrc_file = value_or_null(set->http_notify_netrc_file);
+	options_r->user_from_metadata =
+		set->push_notification_ox_user_from_metadata;
+	options_r->cache_lifetime_secs =
+		set->push_notification_ox_cache_ttl_msecs / 1000;
+}
+
+void http_notify_endpoint_settings_get_options(
+	const struct http_notify_endpoint_settings *_set, pool_t pool,
+	struct http_notify_options *options_r)
+{
+	const struct endpoint_settings *set =
+		container_of(_set, const struct endpoint_settings, base);
+
+	endpoint_settings_get_options(set, options_r);
+	options_r->url = p_strdup(pool, options_r->url);
+	options_r->standby_url = p_strdup(pool, options_r->standby_url);
+	options_r->netrc_file = p_strdup(pool, options_r->netrc_file);
+}
+
+const char *http_notify_endpoint_settings_get_driver(
+	const struct http_notify_endpoint_settings *_set)
+{
+	const struct endpoint_settings *set =
+		container_of(_set, const struct endpoint_settings, base);
+
+	return set->push_notification_driver;
+}
+
+void http_notify_settings_get_driver(
+	const struct http_notify_settings *_set,
+	struct http_notify_driver_settings *driver_set)
+{
+	const struct common_settings *set =
+		container_of(_set, const struct common_settings, base);
+
+	driver_set->handoff_timeout_msecs =
+		set->http_notify_handoff_timeout_msecs;
+}
+
+void http_notify_settings_get_service(
+	const struct http_notify_settings *_set,
+	struct http_notify_service_settings *service_set)
+{
+	const struct common_settings *set =
+		container_of(_set, const struct common_settings, base);
+
+	service_set->sync_full = strcmp(set->http_notify_sync, "full") == 0;
+	service_set->queue_limit = set->http_notify_queue_limit;
+}
+
+static bool
+http_notify_endpoint_settings_check(void *_set, pool_t pool ATTR_UNUSED,
+				    const char **error_r)
+{
+	static const struct http_notify_option_names names = {
+		.url = "push_notification_ox_url",
+		.standby_url = "http_notify_standby_url",
+		.timeout = "http_client_request_timeout",
+		.max_age = "http_notify_max_age",
+		.netrc_file = "http_notify_netrc_file",
+	};
+	struct http_notify_options options;
+
+	endpoint_settings_get_options(_set, &options);
+	return http_notify_options_check(&options, &names, error_r) == 0;
+}
+
+static bool
+http_notify_settings_check(void *_set, pool_t pool ATTR_UNUSED,
+			   const char **error_r)
+{
+	const struct common_settings *set = _set;
+
+	if (set->http_notify_queue_limit == 0) {
+		*error_r = "http_notify_queue_limit must be at least 1";
+		return FALSE;
+	}
+	return TRUE;
+}

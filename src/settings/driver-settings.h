@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_DRIVER_SETTINGS_H
+#define HTTP_NOTIFY_DRIVER_SETTINGS_H
+
+#include "options.h"
+
+struct mail_user;
+struct push_notification_driver_config;
+
+/* One of a mail user's push_notification drivers. */
+struct http_notify_driver_settings {
+	struct http_notify_options options;
+	/* http_notify_handoff_timeout: how long a delivery may wait for its
+	   notification to be queued */
+	unsigned int handoff_timeout_msecs;
+};
+
+/* Dovecot's push_notification_driver_vfuncs.init() with the parameters user,
+   pool, context, error_r, and config: what leads to the settings. */
+#ifndef HTTP_NOTIFY_HAVE_DRIVER_CONFIG
+/* the name of push_notification name { } */
+typedef const char http_notify_driver_config;
+#define HTTP_NOTIFY_DRIVER_INIT(name) \
+	name(struct mail_user *user, pool_t pool, const char *config, \
+	     void **context, const char **error_r ATTR_UNUSED)
+#else
+/* the options of the line */
+typedef struct push_notification_driver_config http_notify_driver_config;
+#define HTTP_NOTIFY_DRIVER_INIT(name) \
+	name(struct push_notification_driver_config *config, \
+	     struct mail_user *user, pool_t pool, \
+	     void **context, const char **error_r ATTR_UNUSED)
+#endif
+
+/* The settings live in the pool. Returns 0, or -1 and error_r, which has no
+   secrets in it. */
+int http_notify_driver_settings_get(struct mail_user *user,
+				    http_notify_driver_config *config,
+				    pool_t pool,
+				    struct http_notify_driver_settings *set_r,
+				    const char **error_r);
+
+#endif

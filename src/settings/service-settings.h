@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_SERVICE_SETTINGS_H
+#define HTTP_NOTIFY_SERVICE_SETTINGS_H
+
+#include "tls-settings.h"
+
+struct master_service;
+
+/* What the service takes from dovecot.conf. */
+struct http_notify_service_settings {
+	const char *state_dir;
+	/* http_notify_sync = normal | full: with full, a stored notification
+	   survives a power cut, too */
+	bool sync_full;
+	/* http_notify_queue_limit: beyond this number of queued notifications
+	   new ones are refused */
+	unsigned int queue_limit;
+	struct tls_settings tls;
+};
+
+/* Read the configuration, as the first thing after master_service_init().
+   What can't be read is fatal. */
+void http_notify_service_settings_read(struct master_service *service);
+/* They live in the pool. Values that make no sense are fatal. */
+void http_notify_service_settings_get(
+	struct master_service *service, pool_t pool,
+	struct http_notify_service_settings *set_r);
+
+#endif

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_SETTING_NAMES_H
+#define HTTP_NOTIFY_SETTING_NAMES_H
+
+/* Settings of this line of Dovecot, as messages name them. */
+#ifdef HTTP_NOTIFY_HAVE_SETTINGS_ROOT
+
+#define SETTING_ATTRIBUTE_DICT "mail_attribute { dict }"
+#define SETTING_ATTRIBUTE_DICT_EXAMPLE \
+	"dict file { path = %{home}/dovecot-attributes }"
+#define SETTING_DRIVER "push_notification { }"
+#define SETTING_DRIVER_EXAMPLE \
+	"add push_notification ox { push_notification_ox_url = <endpoint> }"
+#define SETTING_URL "push_notification_ox_url"
+
+#else
+
+#define SETTING_ATTRIBUTE_DICT "mail_attribute_dict"
+#define SETTING_ATTRIBUTE_DICT_EXAMPLE "file:%h/dovecot-attributes"
+#define SETTING_DRIVER "push_notification_driver"
+#define SETTING_DRIVER_EXAMPLE "set it to ox:url=<endpoint> in plugin { }"
+#define SETTING_URL "url="
+
+#endif
+
+#endif

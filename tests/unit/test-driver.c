@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The driver with a table of events that is the test's: what happens to
+   messages and folders is handed off. push_notification, the look-up of the
+   registration and the hand-off are the test's as well. */
+#include "lib.h"
+#include "array.h"
+#include "mail-storage-private.h"
+#include "mail-storage-settings.h"
+#include "mail-user.h"
+#include "str.h"
+
+#include "driver-settings.h"
+#include "handoff.h"
+#include "handoff-client.h"
+#include "http-notify-driver.h"
+#include "http-notify-event.h"
+#include "push-notification-api.h"
+#include "registration-lookup.h"
+
+#include "test-common.h"
+
+/* what the look-up returns */
+static int registered;
+static string_t *handed_off;
+
+/* The events: a message whose flags are set, and a folder that is renamed. */
+
+static bool is_for_all(const struct mailbox *box ATTR_UNUSED)
+{
+	return TRUE;
+}
+
+static bool is_for_inbox(const struct mailbox *box)
+{
+	return box->inbox_user;
+}
+
+static void flags_set(struct push_notification_txn *ptxn,
+		      struct push_notification_event_config *ec,
+		      struct push_notification_txn_msg *msg,
+		      struct mail *mail ATTR_UNUSED,
+		      enum mail_flags old_flags ATTR_UNUSED)
+{
+	struct http_notify_notification *notification =
+		http_notify_event_begin(ptxn, ec, msg);
+
+	if (notification != NULL)
+		notification->event = "FlagsSet";
+}
+
+static void flags_committed(struct http_notify_notification *notification,
+			    struct mailbox *box ATTR_UNUSED)
+{
+	notification->unseen = 5;
+	notification->have_unseen = TRUE;
+}
+
+static void renamed(struct push_notification_txn *ptxn,
+		    struct push_notification_event_config *ec,
+		    struct push_notification_txn_mbox *folder,
+		    struct mailbox *old ATTR_UNUSED)
+{
+	struct http_notify_notification *notification =
+		http_notify_event_begin_folder(ptxn, ec, folder);
+
+	if (notification != NULL)
+		notification->event = "MailboxRename";
+}
+
+static const struct http_notify_event event_flags_set = {
+	.push = {
+		.name = HTTP_NOTIFY_EVENT_PREFIX"FlagsSet",
+		.msg_triggers = { .flagchange = flags_set },
+	},
+	.is_for = is_for_inbox,
+	.committed = flags_committed,
+};
+
+static const struct http_notify_event event_mailbox_rename = {
+	.push = {
+		.name = HTTP_NOTIFY_EVENT_PREFIX"MailboxRename",
+		.mbox_triggers = { .rename = renamed },
+	},
+	.is_for = is_for_all,
+};
+
+const struct http_notify_event *const http_notify_events[] = {
+	&event_flags_set, &event_mailbox_rename, NULL
+};
+
+/* push_notification */
+
+static struct event_category category = { .name = "push-notification" };
+/* the events that the driver has asked for */
+static struct push_notification_event_config configs[2];
+static unsigned int configs_count;
+/* what events keep with messages and folders */
+static struct {
+	const void *owner;
+	const char *event;
+	void *data;
+} kept[4];
+static unsigned int kept_count;
+
+static struct event_category *get_event_category(void)
+{
+	return &category;
+}
+
+#ifdef HTTP_NOTIFY_HAVE_EVENT_INIT_EVENT
+static void event_init(struct push_notification_driver_txn *dtxn ATTR_UNUSED,
+		       const char *name, void *config,
+		       struct event *event ATTR_UNUSED)
+#else
+static void event_init(struct push_notification_driver_txn *dtxn ATTR_UNUSED,
+		       const char *name, void *config)
+#endif
+{
+	unsigned int i;
+
+	for (i = 0; strcmp(http_notify_events[i]->push.name, name) != 0; i++)
+		assert_non_null(http_notify_events[i + 1]);
+	assert_true(configs_count < N_ELEMENTS(configs));
+	configs[configs_count].event = &http_notify_events[i]->push;
+	configs[configs_count++].config = config;
+}
+
+static void *data_get(const void *owner, const char *event)
+{
+	unsigned int i;
+
+	for (i = 0; i < kept_count; i++) {
+		if (kept[i].owner == owner &&
+		    strcmp(kept[i].event, event) == 0)
+			return kept[i].data;
+	}
+	return NULL;
+}
+
+static void data_set(const void *owner, const char *event, void *data)
+{
+	assert_true(kept_count < N_ELEMENTS(kept));
+	kept[kept_count].owner = owner;
+	kept[kept_count].event = event;
+	kept[kept_count++].data = data;
+}
+
+static void *
+msg_get(struct push_notification_txn_msg *msg, const char *event)
+{
+	return data_get(msg, event);
+}
+
+static void msg_set(struct push_notification_txn *ptxn ATTR_UNUSED,
+		    struct push_notification_txn_msg *msg,
+		    struct push_notification_event_config *ec, void *data)
+{
+	data_set(msg, ec->event->name, data);
+}
+
+static void *
+folder_get(struct push_notification_txn_mbox *folder, const char *event)
+{
+	return data_get(folder, event);
+}
+
+static void folder_set(struct push_notification_txn *ptxn ATTR_UNUSED,
+		       struct push_notification_txn_mbox *folder,
+		       struct push_notification_event_config *ec, void *data)
+{
+	data_set(folder, ec->event->name, data);
+}
+
+struct push_notification_api push_notification_api = {
+	.event_init = event_init,
+	.get_event_category = get_event_category,
+	.txn_mbox_get_eventdata = folder_get,
+	.txn_mbox_set_eventdata = folder_set,
+	.txn_msg_get_eventdata = msg_get,
+	.txn_msg_set_eventdata = msg_set,
+};
+
+/* The rest that the driver uses. */
+
+int http_notify_driver_settings_get(
+	struct mail_user *user ATTR_UNUSED,
+	http_notify_driver_config *config ATTR_UNUSED, pool_t pool ATTR_UNUSED,
+	struct http_notify_driver_settings *set_r,
+	const char **error_r ATTR_UNUSED)
+{
+	set_r->options.url = "http://x/";
+	set_r->options.user_from_metadata = TRUE;
+	return 0;
+}
+
+int http_notify_registration_lookup(struct mail_user *user_ ATTR_UNUSED,
+				    struct mailbox *box ATTR_UNUSED,
+				    unsigned int lifetime_secs ATTR_UNUSED,
+				    struct event *event ATTR_UNUSED,
+				    const char **user_r)
+{
+	*user_r = "3@1";
+	return registered;
+}
+
+struct handoff_client *handoff_client_init(const char *path ATTR_UNUSED)
+{
+	return (void *)&handed_off;
+}
+
+void handoff_client_deinit(struct handoff_client **client)
+{
+	*client = NULL;
+}
+
+void handoff_client_add(struct handoff_client *client ATTR_UNUSED,
+			const struct http_notify_handoff *handoff,
+			struct event *event ATTR_UNUSED)
+{
+	str_printfa(handed_off, "%s %s %u %s\n", handoff->username,
+		    handoff->folder, handoff->uid, handoff->body);
+}
+
+void handoff_client_send(struct handoff_client *client ATTR_UNUSED,
+			 unsigned int timeout_msecs ATTR_UNUSED)
+{
+}
+
+void handoff_client_wait(struct handoff_client *client ATTR_UNUSED)
+{
+}
+
+/* Tests */
+
+static struct mail_user_settings user_set = { .base_dir = "/run" };
+static struct mail_user user = { .username = "bob", .set = &user_set };
+static struct push_notification_driver_user duser;
+static struct push_notification_txn ptxn;
+static struct push_notification_driver_txn dtxn;
+
+static int setup(void **state ATTR_UNUSED)
+{
+	const char *error;
+
+	registered = 1;
+	configs_count = kept_count = 0;
+	handed_off = str_new(default_pool, 256);
+	i_zero(&duser);
+	i_zero(&ptxn);
+	i_zero(&dtxn);
+	ptxn.pool = pool_alloconly_create("transaction", 1024);
+	ptxn.muser = &user;
+	dtxn.ptxn = &ptxn;
+	dtxn.duser = &duser;
+	duser.driver = &http_notify_drivers[0];
+#ifdef HTTP_NOTIFY_HAVE_DRIVER_CONFIG
+	return duser.driver->v.init(NULL, &user, ptxn.pool, &duser.context,
+				    &error);
+#else
+	return duser.driver->v.init(&user, ptxn.pool, "ox", &duser.context,
+				    &error);
+#endif
+}
+
+static int teardown(void **state ATTR_UNUSED)
+{
+	duser.driver->v.deinit(&duser);
+	http_notify_driver_deinit();
+	pool_unref(&ptxn.pool);
+	str_free(&handed_off);
+	return 0;
+}
+
+/* Flags are set in this mailbox, once for each driver of the user's. */
+static void
+set_flags(struct mailbox *box, struct push_notification_txn_msg *msg)
+{
+	unsigned int i;
+
+	ptxn.mbox = box;
+	assert_true(duser.driver->v.begin_txn(&dtxn));
+	for (i = 0; i < configs_count; i++) {
+		const struct push_notification_event *event = configs[i].event;
+
+		if (event->msg_triggers.flagchange == NULL)
+			continue;
+		event->msg_triggers.flagchange(&ptxn, &configs[i], msg, NULL,
+					       0);
+		/* another driver's */
+		event->msg_triggers.flagchange(&ptxn, &configs[i], msg, NULL,
+					       0);
+	}
+	duser.driver->v.process_msg(&dtxn, msg);
+}
+
+static void test_event_of_a_message(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = {
+		.mailbox = "INBOX", .uid = 7, .uid_validity = 8
+	};
+
+	set_flags(&inbox, &msg);
+	assert_string_equal(str_c(handed_off),
+		"bob INBOX 7 {\"user\":\"3@1\",\"event\":\"FlagsSet\","
+		"\"folder\":\"INBOX\",\"imap-uidvalidity\":8,\"imap-uid\":7,"
+		"\"unseen\":5,\"unread\":5}\n");
+}
+
+static void test_event_of_a_folder(void **state ATTR_UNUSED)
+{
+	struct mailbox box = {};
+	struct push_notification_txn_mbox folder = { .mailbox = "Sent" };
+
+	ptxn.mbox = &box;
+	assert_true(duser.driver->v.begin_txn(&dtxn));
+	assert_int_equal(configs_count, 1);
+	configs[0].event->mbox_triggers.rename(&ptxn, &configs[0], &folder,
+					       NULL);
+	duser.driver->v.process_mbox(&dtxn, &folder);
+	assert_string_equal(str_c(handed_off),
+		"bob Sent 0 {\"user\":\"3@1\",\"event\":\"MailboxRename\","
+		"\"folder\":\"Sent\",\"imap-uidvalidity\":0,"
+		"\"imap-uid\":0}\n");
+}
+
+static void test_event_of_another_mailbox(void **state ATTR_UNUSED)
+{
+	struct mailbox box = {};
+	struct push_notification_txn_msg msg = { .mailbox = "Sent", .uid = 7 };
+
+	set_flags(&box, &msg);
+	assert_string_equal(str_c(handed_off), "");
+}
+
+static void test_nobody_is_registered(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
+	registered = 0;
+	set_flags(&inbox, &msg);
+	registered = -1;
+	configs_count = 0;
+	set_flags(&inbox, &msg);
+	assert_string_equal(str_c(handed_off), "");
+}
+
+/* The driver "dlog" asks for all events, without a configuration. */
+static void test_asked_for_by_others(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+	struct push_notification_event_config config = {
+		.event = &event_flags_set.push
+	};
+
+	ptxn.mbox = &inbox;
+	flags_set(&ptxn, &config, &msg, NULL, 0);
+	duser.driver->v.process_msg(&dtxn, &msg);
+	assert_string_equal(str_c(handed_off), "");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_event_of_a_message),
+		TEST(test_event_of_a_folder),
+		TEST(test_event_of_another_mailbox),
+		TEST(test_nobody_is_registered),
+		TEST(test_asked_for_by_others),
+	};
+	int ret;
+
+	lib_init();
+	user.event = event_create(NULL);
+	ret = cmocka_run_group_tests_name("driver", tests, NULL, NULL);
+	event_unref(&user.event);
+	lib_deinit();
+	return ret;
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A mail process's side of the hand-off, against a service that does what a
+   test says whenever the client waits for it: poll() and the clock are the
+   test's. */
+#include "lib.h"
+#include "array.h"
+#include "net.h"
+#include "strfuncs.h"
+
+#include "handoff.h"
+#include "handoff-client.h"
+#include "monotonic.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include "test-common.h"
+
+#define TIMEOUT_MSECS 500
+#define HELLO "VERSION\thttp-notify-handoff\t1\t0\n"
+
+/* What happens while the client waits; after the last one, that again. Returns
+   what poll() does. */
+typedef int service_step_t(struct pollfd *pfd);
+
+static char *socket_path;
+static int listen_fd, service_fd;
+static service_step_t *const *steps;
+/* the client has yet to read that the connection is closed */
+static bool end_unread;
+static unsigned int connections;
+static int64_t clock_msecs;
+static char *log_lines;
+/* what has come over the present connection */
+static char received[4096];
+
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
+/* what poll() is with _FORTIFY_SOURCE */
+int __wrap___poll_chk(struct pollfd *fds, nfds_t count, int timeout,
+		      size_t size);
+int __wrap_usleep(useconds_t usecs);
+
+int64_t http_notify_monotonic_msecs(void)
+{
+	return clock_msecs;
+}
+
+int __wrap_usleep(useconds_t usecs)
+{
+	clock_msecs += usecs / 1000;
+	return 0;
+}
+
+int __wrap_poll(struct pollfd *fds, nfds_t count ATTR_UNUSED,
+		int timeout ATTR_UNUSED)
+{
+	service_step_t *step = *steps;
+
+	if (end_unread) {
+		end_unread = FALSE;
+		return 1;
+	}
+	if (steps[1] != NULL)
+		steps++;
+	return step(fds);
+}
+
+int __wrap___poll_chk(struct pollfd *fds, nfds_t count, int timeout,
+		      size_t size ATTR_UNUSED)
+{
+	return __wrap_poll(fds, count, timeout);
+}
+
+static void service_accept(void)
+{
+	ssize_t size;
+
+	if (service_fd == -1) {
+		service_fd = net_accept(listen_fd, NULL, NULL);
+		assert_true(service_fd >= 0);
+		connections++;
+	}
+	/* all of it, since the client has sent it by now */
+	size = read(service_fd, received, sizeof(received) - 1);
+	assert_true(size > 0);
+	received[size] = '\0';
+}
+
+static int service_says(const char *text)
+{
+	service_accept();
+	assert_int_equal(write(service_fd, text, strlen(text)), strlen(text));
+	return 1;
+}
+
+static int service_stores(struct pollfd *pfd ATTR_UNUSED)
+{
+	return service_says(HELLO"OK\t1\n");
+}
+
+static int service_refuses(struct pollfd *pfd ATTR_UNUSED)
+{
+	return service_says(HELLO"FAIL\t1\tthe queue is full\n");
+}
+
+static int service_is_of_another_version(struct pollfd *pfd ATTR_UNUSED)
+{
+	return service_says("VERSION\thttp-notify-handoff\t9\t0\n");
+}
+
+static int service_dies(struct pollfd *pfd ATTR_UNUSED)
+{
+	(void)service_says(HELLO);
+	clock_msecs += 10;
+	i_close_fd(&service_fd);
+	end_unread = TRUE;
+	return 1;
+}
+
+/* It takes no clients then. */
+static int service_has_no_queue(struct pollfd *pfd ATTR_UNUSED)
+{
+	service_accept();
+	clock_msecs += 10;
+	i_close_fd(&service_fd);
+	return 1;
+}
+
+static int service_hangs(struct pollfd *pfd ATTR_UNUSED)
+{
+	clock_msecs += TIMEOUT_MSECS;
+	return 0;
+}
+
+static int poll_is_interrupted(struct pollfd *pfd ATTR_UNUSED)
+{
+	errno = EINTR;
+	return -1;
+}
+
+static int poll_has_no_memory(struct pollfd *pfd ATTR_UNUSED)
+{
+	errno = ENOMEM;
+	return -1;
+}
+
+static void ATTR_FORMAT(2, 0)
+log_error(const struct failure_context *ctx ATTR_UNUSED, const char *format,
+	  va_list args)
+{
+	char *line = i_strdup_vprintf(format, args);
+	char *old = log_lines;
+
+	log_lines = i_strconcat(old, line, "\n", NULL);
+	i_free(old);
+	i_free(line);
+}
+
+static const char *const options[] = { "url=http://x/", NULL };
+static const struct http_notify_handoff handoff = {
+	.username = "bob", .folder = "INBOX", .uid = 7, .body = "{}",
+	.options = options
+};
+
+/* What the client logs about so many notifications of bob's. */
+static const char *
+log_of(service_step_t *const *first_step, bool listen,
+       const struct http_notify_handoff *handoffs, unsigned int count)
+{
+	struct handoff_client *client = handoff_client_init(socket_path);
+	struct event *event = event_create(NULL);
+	unsigned int i;
+
+	steps = first_step;
+	connections = 0;
+	service_fd = listen_fd = -1;
+	i_free(log_lines);
+	log_lines = i_strdup("");
+	if (listen) {
+		listen_fd = net_listen_unix(socket_path, 10);
+		assert_true(listen_fd >= 0);
+	}
+
+	i_set_error_handler(log_error);
+	for (i = 0; i < count; i++)
+		handoff_client_add(client, &handoffs[i], event);
+	handoff_client_send(client, TIMEOUT_MSECS);
+	handoff_client_wait(client);
+	i_set_error_handler(default_error_handler);
+
+	event_unref(&event);
+	handoff_client_deinit(&client);
+	if (service_fd != -1)
+		i_close_fd(&service_fd);
+	if (listen_fd != -1)
+		i_close_fd(&listen_fd);
+	(void)unlink(socket_path);
+	return log_lines;
+}
+
+#define LOG_OF(...) \
+	log_of((service_step_t *const []){ __VA_ARGS__, NULL }, TRUE, \
+	       &handoff, 1)
+#define NOTIFICATION(what) "Notification "what": user=bob folder=INBOX uid=7: "
+
+static void test_stored_is_not_logged(void **state ATTR_UNUSED)
+{
+	assert_string_equal(LOG_OF(service_stores), "");
+	assert_string_equal(LOG_OF(poll_is_interrupted, service_stores), "");
+}
+
+static void test_lost_connections_are_made_anew(void **state ATTR_UNUSED)
+{
+	assert_string_equal(LOG_OF(service_dies, service_dies, service_dies,
+				   service_dies, service_stores), "");
+	assert_int_equal(connections, 5);
+}
+
+static void
+test_reconnecting_ends_at_the_deadline(void **state ATTR_UNUSED)
+{
+	int64_t begin = clock_msecs;
+
+	assert_string_equal(LOG_OF(service_dies),
+		NOTIFICATION("not confirmed")
+		"the service closed the connection\n");
+	assert_true(clock_msecs - begin >= TIMEOUT_MSECS);
+	assert_true(clock_msecs - begin < 2 * TIMEOUT_MSECS);
+	/* with pauses */
+	assert_true(connections > 5);
+	assert_true(connections < 20);
+}
+
+static void test_closed_without_a_word_is_lost(void **state ATTR_UNUSED)
+{
+	assert_string_equal(LOG_OF(service_has_no_queue),
+		NOTIFICATION("lost")"the service closed the connection\n");
+	/* unless another one has got it */
+	assert_string_equal(LOG_OF(service_dies, service_has_no_queue),
+		NOTIFICATION("not confirmed")
+		"the service closed the connection\n");
+	assert_string_equal(LOG_OF(service_has_no_queue, service_stores), "");
+}
+
+static void test_silence_is_not_confirmed(void **state ATTR_UNUSED)
+{
+	assert_string_equal(LOG_OF(service_hangs),
+		NOTIFICATION("not confirmed")
+		"the service did not store it within 500 ms\n");
+	assert_string_equal(LOG_OF(service_dies, service_hangs),
+		NOTIFICATION("not confirmed")
+		"the service did not store it within 500 ms\n");
+}
+
+static int service_stores_six(struct pollfd *pfd ATTR_UNUSED)
+{
+	return service_says(HELLO"OK\t1\nOK\t2\nOK\t3\nOK\t4\nOK\t5\nOK\t6\n");
+}
+
+/* Messages of one folder in the order of their UIDs, whichever their mail
+   transaction gives first; what happened to one message, or in several folders,
+   in the order in which it happened. */
+static void test_order(void **state ATTR_UNUSED)
+{
+#define HANDOFF(folder_, uid_, body_) { \
+	.username = "bob", .folder = folder_, .uid = uid_, .body = body_, \
+	.options = options \
+}
+	static const struct http_notify_handoff handoffs[] = {
+		HANDOFF("INBOX", 8, "set"),
+		HANDOFF("INBOX", 8, "expunged"),
+		HANDOFF("INBOX", 7, "set"),
+		HANDOFF("Sent", 3, "b"),
+		HANDOFF("Sent", 2, "a"),
+		HANDOFF("INBOX", 1, "last"),
+	};
+	static const char *const expected[] = {
+		"NOTIFY\t1\tbob\tINBOX\t7\tset\t",
+		"NOTIFY\t2\tbob\tINBOX\t8\tset\t",
+		"NOTIFY\t3\tbob\tINBOX\t8\texpunged\t",
+		"NOTIFY\t4\tbob\tSent\t2\ta\t",
+		"NOTIFY\t5\tbob\tSent\t3\tb\t",
+		"NOTIFY\t6\tbob\tINBOX\t1\tlast\t",
+	};
+	service_step_t *const stores[] = { service_stores_six, NULL };
+	const char *p = received;
+	unsigned int i;
+
+	assert_string_equal(log_of(stores, TRUE, handoffs,
+				   N_ELEMENTS(handoffs)), "");
+	for (i = 0; i < N_ELEMENTS(expected); i++) {
+		p = strstr(p, expected[i]);
+		assert_non_null(p);
+	}
+}
+
+/* An answer is one, whatever it is: there is nothing to wait for. */
+static void test_refused_is_lost_at_once(void **state ATTR_UNUSED)
+{
+	int64_t begin = clock_msecs;
+
+	assert_string_equal(LOG_OF(service_refuses),
+		NOTIFICATION("lost")"the queue is full\n");
+	assert_string_equal(LOG_OF(service_is_of_another_version),
+		NOTIFICATION("lost")
+		"the service is of an incompatible version "
+		"(mixed old and new binaries?)\n");
+	assert_int_equal(connections, 1);
+	assert_int_equal(clock_msecs - begin, 0);
+}
+
+static void test_nobody_there_is_lost_soon(void **state ATTR_UNUSED)
+{
+	service_step_t *const no_steps[] = { NULL };
+	int64_t begin = clock_msecs;
+	const char *log = log_of(no_steps, FALSE, &handoff, 1);
+
+	assert_non_null(strstr(log, NOTIFICATION("lost")"connect("));
+	assert_true(clock_msecs - begin < TIMEOUT_MSECS / 2);
+}
+
+/* A process that has delivered a mail goes on, else the mail comes twice. */
+static void test_failing_poll_ends_no_process(void **state ATTR_UNUSED)
+{
+	assert_string_equal(LOG_OF(poll_has_no_memory),
+		NOTIFICATION("not confirmed")
+		"poll() failed: Cannot allocate memory\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stored_is_not_logged),
+		cmocka_unit_test(test_lost_connections_are_made_anew),
+		cmocka_unit_test(test_reconnecting_ends_at_the_deadline),
+		cmocka_unit_test(test_closed_without_a_word_is_lost),
+		cmocka_unit_test(test_silence_is_not_confirmed),
+		cmocka_unit_test(test_refused_is_lost_at_once),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_nobody_there_is_lost_soon),
+		cmocka_unit_test(test_failing_poll_ends_no_process),
+	};
+	int ret;
+
+	lib_init();
+	socket_path = i_strdup_printf("/tmp/http-notify-test-%ld",
+				      (long)getpid());
+	ret = cmocka_run_group_tests_name("hand-off client", tests, NULL, NULL);
+	i_free(socket_path);
+	i_free(log_lines);
+	lib_deinit();
+	return ret;
+}
