@@ -53,8 +53,9 @@ struct check_cmd_context {
 	struct protocol_settings lmtp, lda, imap;
 
 	/* of the current user: what dovecot-lda gets when it connects to the
-	   service, an errno */
-	int lda_errno;
+	   service, as of handoff_try(), and whether it takes groups to get it */
+	int lda_result;
+	bool lda_needs_groups;
 };
 
 static void
@@ -397,8 +398,16 @@ check_lda_handoff(struct check_cmd_context *ctx, struct mail_user *user)
 	static const char *const link = "hand-off by lda";
 	const char *path;
 
-	if (ctx->lda_errno == 0) {
-		check_row(ctx, link, NULL);
+	if (ctx->lda_result == 0) {
+		check_row_ok(link, !ctx->lda_needs_groups ? "" :
+			     "if the MTA starts dovecot-lda with all groups of "
+			     "the user: Exim does with initgroups, Postfix "
+			     "does not");
+		return;
+	}
+	if (ctx->lda_result == HANDOFF_TRY_UNKNOWN) {
+		check_row(ctx, link, "not tried: doveadm can't become the mail "
+			  "user with the user's groups");
 		return;
 	}
 	path = t_strconcat(ctx->cmd.ctx.set->base_dir,
@@ -410,7 +419,7 @@ check_lda_handoff(struct check_cmd_context *ctx, struct mail_user *user)
 		"http-notify { }, or mode = 0666 if there are many. LMTP is "
 		"not concerned: if dovecot-lda delivers nothing here, take "
 		"the push plugins out of protocol lda { }", path,
-		strerror(ctx->lda_errno), dec2str(user->uid)));
+		strerror(ctx->lda_result), dec2str(user->uid)));
 }
 
 /* A site that delivers by LMTP only has none of the plugins there. */
@@ -563,6 +572,35 @@ check_connect(struct check_cmd_context *ctx, const char *path, bool first)
 	}
 }
 
+/* An MTA starts dovecot-lda as the mail user, unless it is setuid root. */
+static bool lda_is_root(struct check_cmd_context *ctx)
+{
+	const char *path =
+		t_strconcat(ctx->cmd.ctx.set->libexec_dir, "/dovecot-lda", NULL);
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_uid == 0 &&
+		(st.st_mode & S_ISUID) != 0;
+}
+
+static void
+check_try_lda(struct check_cmd_context *ctx,
+	      struct mail_storage_service_user *service_user, const char *path)
+{
+	enum handoff_try_groups groups = lda_is_root(ctx) ?
+		HANDOFF_TRY_GROUPS_ALL : HANDOFF_TRY_GROUPS_NONE;
+
+	ctx->lda_result = handoff_try(&ctx->cmd.ctx, service_user, groups, path);
+	ctx->lda_needs_groups = FALSE;
+	if (ctx->lda_result != EACCES || groups == HANDOFF_TRY_GROUPS_ALL)
+		return;
+	if (handoff_try(&ctx->cmd.ctx, service_user,
+			HANDOFF_TRY_GROUPS_SYSTEM, path) == 0) {
+		ctx->lda_result = 0;
+		ctx->lda_needs_groups = TRUE;
+	}
+}
+
 /* What root may and the mail user may not. */
 static int
 cmd_check_prerun(struct doveadm_mail_cmd_context *_ctx,
@@ -578,7 +616,7 @@ cmd_check_prerun(struct doveadm_mail_cmd_context *_ctx,
 	if (first)
 		check_read_settings(ctx);
 	check_connect(ctx, path, first);
-	ctx->lda_errno = handoff_try_as_lda(_ctx, service_user, path);
+	check_try_lda(ctx, service_user, path);
 	return 0;
 }
 

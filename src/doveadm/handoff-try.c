@@ -12,12 +12,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* what a child that could not try exits with: no errno */
+#define STATUS_UNKNOWN 255
+
 static void ATTR_FORMAT(2, 0) ATTR_NORETURN
 try_fatal(const struct failure_context *ctx ATTR_UNUSED,
 	  const char *format ATTR_UNUSED, va_list args ATTR_UNUSED)
 {
-	/* What is wrong with the user itself, doveadm says as well. */
-	_exit(0);
+	_exit(STATUS_UNKNOWN);
 }
 
 /* It does not block: EAGAIN is a busy service, which is no set-up's fault. */
@@ -33,7 +35,8 @@ static int try_connect(const char *path)
 
 static int
 try_in_child(struct doveadm_mail_cmd_context *ctx,
-	     struct mail_storage_service_user *service_user, const char *path)
+	     struct mail_storage_service_user *service_user,
+	     enum handoff_try_groups groups, const char *path)
 {
 	const char *last_gid;
 
@@ -41,6 +44,12 @@ try_in_child(struct doveadm_mail_cmd_context *ctx,
 	/* a doveadm that Dovecot has started has a group of its own */
 	env_remove("RESTRICT_SETEXTRAGROUPS");
 	doveadm_mail_restrict_setenv(ctx, service_user);
+	if (groups < HANDOFF_TRY_GROUPS_ALL) {
+		env_remove("RESTRICT_SETEXTRAGROUPS");
+		env_remove("RESTRICT_SETGID_PRIV");
+	}
+	if (groups < HANDOFF_TRY_GROUPS_SYSTEM)
+		env_remove("RESTRICT_USER");
 	/* Dovecot 2.4.5 writes last_valid_gid=unlimited as a number that it
 	   does not read. */
 	last_gid = getenv("RESTRICT_GID_LAST");
@@ -50,9 +59,9 @@ try_in_child(struct doveadm_mail_cmd_context *ctx,
 	return try_connect(path);
 }
 
-int handoff_try_as_lda(struct doveadm_mail_cmd_context *ctx,
-		       struct mail_storage_service_user *service_user,
-		       const char *path)
+int handoff_try(struct doveadm_mail_cmd_context *ctx,
+		struct mail_storage_service_user *service_user,
+		enum handoff_try_groups groups, const char *path)
 {
 	int status;
 	pid_t pid;
@@ -62,10 +71,11 @@ int handoff_try_as_lda(struct doveadm_mail_cmd_context *ctx,
 	if ((pid = fork()) < 0)
 		return errno;
 	if (pid == 0)
-		_exit(try_in_child(ctx, service_user, path));
+		_exit(try_in_child(ctx, service_user, groups, path));
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
 			return errno;
 	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	return !WIFEXITED(status) || WEXITSTATUS(status) == STATUS_UNKNOWN ?
+		HANDOFF_TRY_UNKNOWN : WEXITSTATUS(status);
 }

@@ -6,7 +6,6 @@ import socket
 import pytest
 
 from conftest import running_dovecot
-from harness.config import VERSION
 from harness.doveadm import failed_check
 from harness.dovecot import METADATA_ENTRY, PASSWORD, message
 from harness.example import LINE, deploy, endpoint
@@ -63,8 +62,6 @@ def test_only_ox_registers(deployed, address, is_ox):
     assert answer.startswith("x OK" if is_ox else "x NO")
 
 
-@pytest.mark.xfail(VERSION >= (2, 4, 5), strict=True,
-                   reason="doveadm's mail_access_groups are not lda's")
 def test_commands_of_the_page(deployed, node1):
     deployed.setmetadata("bob", "user=4@1")
     deployed.deliver("bob", message())

@@ -2,9 +2,11 @@
 """doveadm http-notify check: each link of the chain is broken, and named."""
 
 import contextlib
+import grp
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -390,8 +392,6 @@ def test_check_needs_root_for_the_configuration(endpoint):
 
 # -- what is well in each of its parts, and still nothing arrives --
 
-@pytest.mark.xfail(VERSION >= (2, 4, 5), strict=True,
-                   reason="doveadm's mail_access_groups are not lda's")
 def test_check_lda_has_no_access(endpoint):
     """To the hand-off socket as shipped: LMTP has, dovecot-lda has not."""
     with running_dovecot(driver(endpoint)) as dovecot:
@@ -409,15 +409,48 @@ def test_check_lda_has_no_access(endpoint):
         assert failed_check(dovecot).keys() == {link}
 
 
-def test_check_lda_has_access_by_a_group(endpoint):
-    with running_dovecot(driver(endpoint), extra="""
-            mail_access_groups = mail
-            service http-notify {
-              unix_listener http-notify {
-                group = mail
-              }
-            }""") as dovecot:
+# a user of the system's with another group than its own
+MEMBER, GROUP = "postgres", "ssl-cert"
+
+
+@contextlib.contextmanager
+def group_has_access(endpoint, user, extra=""):
+    """To the hand-off socket; bob has the groups that a user of the system's
+    has."""
+    with running_dovecot(start=False) as dovecot:
+        path = dovecot.dir / "users"
+        path.write_text(
+            "bob::%d:%d::%s/home/bob::userdb_system_groups_user=%s\n" % (
+                MAIL_UID, MAIL_UID, dovecot.dir, user))
+        path.chmod(0o644)
+        dovecot.configure(
+            driver(endpoint), auth=config.users_of(path), extra=extra +
+            block("service http-notify", block("unix_listener http-notify",
+                                               "group = " + GROUP)))
+        dovecot.start()
         doveadm(dovecot, "register", "-u", "bob", "3@1")
+        yield dovecot
+
+
+def test_check_lda_is_started_with_the_users_groups(endpoint):
+    """By some MTAs, which it says."""
+    assert MEMBER in grp.getgrnam(GROUP).gr_mem
+    with group_has_access(endpoint, MEMBER) as dovecot:
+        note, = [row["detail"] for row in rows(dovecot, "check", "-u", "bob")
+                 if row["link"] == "hand-off by lda"]
+        assert "initgroups" in note
+
+
+def test_check_groups_that_only_root_gets(endpoint):
+    """mail_access_groups are none of dovecot-lda's unless it is setuid root."""
+    with group_has_access(endpoint, "games", "mail_access_groups = %s\n" %
+                          GROUP) as dovecot:
+        assert failed_check(dovecot).keys() == {"hand-off by lda"}
+        lda = dovecot.dir / "libexec/dovecot-lda"
+        original = lda.resolve()
+        lda.unlink()
+        shutil.copy(original, lda)
+        lda.chmod(0o4750)
         check(dovecot)
 
 
