@@ -6,6 +6,7 @@
 #include "message-excerpt.h"
 #include "notification.h"
 #include "notification-mail.h"
+#include "sender-address.h"
 
 /* The envelope sender that LMTP or LDA was given. */
 static const char *envelope_sender_get(struct mail *mail)
@@ -16,13 +17,17 @@ static const char *envelope_sender_get(struct mail *mail)
 		NULL : value;
 }
 
+/* NULL = there is no text. */
 static const char *snippet_get(struct mail *mail, struct istream *input)
 {
 	struct message_part *parts;
+	const char *snippet;
 
 	/* A save has just parsed them. */
-	return mail_get_parts(mail, &parts) < 0 ? NULL :
-		http_notify_message_read_snippet(input, parts);
+	if (mail_get_parts(mail, &parts) < 0)
+		return NULL;
+	snippet = http_notify_message_read_snippet(input, parts);
+	return snippet == NULL || snippet[0] == '\0' ? NULL : snippet;
 }
 
 void http_notify_notification_read_mail(
@@ -40,9 +45,13 @@ void http_notify_notification_read_mail(
 				p_strdup(pool, snippet_get(mail, input));
 		}
 		notification->from = p_strdup(pool,
-			http_notify_notification_choose_from(headers.from,
-				headers.sender, envelope_sender_get(mail)));
-		notification->subject = p_strdup(pool, headers.subject);
+			http_notify_sender_address_choose(headers.from,
+				headers.sender, envelope_sender_get(mail),
+				mail->box->storage->user->set->hostname,
+				HTTP_NOTIFY_TEXT_MAX));
+		/* OX's server fails without one when it logs debugging lines */
+		notification->subject = p_strdup(pool,
+			headers.subject == NULL ? "" : headers.subject);
 	} T_END;
 }
 

@@ -18,7 +18,8 @@ struct http_notify_notification {
 	/* where the message is */
 	const char *folder;
 	uint32_t uidvalidity, uid;
-	/* header values as the message has them, RFC 2047 words untouched */
+	/* values of header fields, with their encoded words (RFC 2047); what is
+	   too long is decoded, so that no word is cut */
 	const char *from, *subject;
 	/* the beginning of the message's text */
 	const char *snippet;
@@ -27,20 +28,6 @@ struct http_notify_notification {
 	unsigned int unseen;
 	bool have_unseen:1;
 };
-
-/* Does this value of a From or Sender header yield a mail address? */
-bool http_notify_notification_has_address(const char *value);
-
-/* Choose what to name as "from": the first of the From header, the Sender
-   header and the envelope sender that yields a mail address, else
-   MAILER-DAEMON. An OX server fails a notification whose "from" yields none,
-   such as a group (RFC 5322 section 3.4, "undisclosed-recipients:;"). A header
-   too long for HTTP_NOTIFY_TEXT_MAX is reduced to its address, so that capping
-   does not cut it off. Any argument may be NULL. The result lives on the data
-   stack or is one of the arguments. */
-const char *
-http_notify_notification_choose_from(const char *from, const char *sender,
-				     const char *envelope_sender);
 
 /* Append the notification as one JSON object (RFC 8259), always valid UTF-8:
    bytes that are not are replaced by U+FFFD. Returns 0, or -1 if there is no

@@ -20,6 +20,7 @@ mail_plugin_dir = {dir}/modules
 log_path = {dir}/dovecot.log
 log_timestamp = "%Y-%m-%d %H:%M:%S.%{{usecs}} "
 instance_name = {name}
+hostname = mail.example
 ssl = no
 mail_uid = {uid}
 mail_gid = {uid}

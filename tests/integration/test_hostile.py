@@ -2,6 +2,7 @@
 """Whatever a message or a registration contains, the endpoint gets valid JSON
 in valid UTF-8, and takes it."""
 
+import base64
 import json
 
 import pytest
@@ -30,14 +31,35 @@ def test_encoded_words_are_untouched(dovecot, endpoint):
 @pytest.mark.parametrize("from_, expected", [
     ("undisclosed-recipients:;", "envelope@example.org"),
     ("", "envelope@example.org"),
-    ("Friends: a@example.org, b@example.org;", "envelope@example.org"),
-    ("=?UTF-8?Q?=00?=", None),
-    ("alice", "alice"),
+    ("Friends: a@example.org, b@example.org;", "<a@example.org>"),
+    ("=?UTF-8?Q?=00?=", "envelope@example.org"),
+    ("Alice: Sales <a@example.org>", '"Alice: Sales" <a@example.org>'),
+    ('"Alice <a@example.org>', "Alice <a@example.org>"),
+    ("mailto:a@example.org", "<a@example.org>"),
+    ("alice", "<alice@mail.example>"),
+    ("alice (Cron Daemon)", '"Cron Daemon" <alice@mail.example>'),
 ])
 def test_from_always_has_an_address(dovecot, endpoint, from_, expected):
     body = deliver(dovecot, endpoint, message(from_=from_))
-    if expected is not None:
-        assert body["from"] == expected
+    assert body["from"] == expected
+
+
+@pytest.mark.parametrize("word, whole", [
+    ("=?unknown-8bit?B?xOQ?=", "=?unknown-8bit?B?xOQ=?="),
+    ("=?utf8mb4?B?SGVsbG8?=", "=?utf8mb4?B?SGVsbG8=?="),
+])
+def test_what_ox_fails_at_is_mended(dovecot, endpoint, word, whole):
+    body = deliver(dovecot, endpoint,
+                   message(word, "%s <alice@example.org>" % word))
+    assert body["subject"] == whole
+    assert body["from"] == whole + " <alice@example.org>"
+
+
+def test_long_subject_is_decoded(dovecot, endpoint):
+    """It would end within a word."""
+    body = deliver(dovecot, endpoint, message("\r\n ".join(
+        ["=?utf-8?b?%s?=" % base64.b64encode("日本語".encode()).decode()] * 200)))
+    assert body["subject"] == ("日本語" * 200)[:1024 // 3]
 
 
 def test_no_from_falls_back_to_sender_and_envelope(dovecot, endpoint):
@@ -50,13 +72,13 @@ def test_no_from_falls_back_to_sender_and_envelope(dovecot, endpoint):
     endpoint.clear()
     # a bounce
     assert deliver(dovecot, endpoint, without, sender="")["from"] == \
-        "MAILER-DAEMON"
+        "MAILER-DAEMON@mail.example"
 
 
 def test_no_subject_and_no_body(dovecot, endpoint):
     body = deliver(dovecot, endpoint, "From: a@example.org\r\n\r\n")
-    assert "subject" not in body
-    assert body["snippet"] == ""
+    assert body["subject"] == ""
+    assert "snippet" not in body
 
 
 @pytest.mark.parametrize("raw", [
@@ -92,7 +114,8 @@ def test_huge_headers_are_capped_on_a_character_boundary(dovecot, endpoint):
     assert subject.startswith(body["subject"])
     assert 1024 - 3 < len(body["subject"].encode()) <= 1024
     assert body["from"] == "<alice@example.org>"
-    assert len(body["snippet"].encode()) <= 1024
+    # the header takes all that is read for it
+    assert "snippet" not in body
 
 
 def test_log_has_no_line_that_a_message_made(dovecot, endpoint):

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
-#include "message-address.h"
 #include "str.h"
 #include "unichar.h"
 
@@ -361,154 +360,6 @@ static void test_out_of_memory_is_an_error(void **state ATTR_UNUSED)
 	assert_string_equal(str_c(text), to_text(&notification));
 }
 
-static const char *
-choose_from(const char *from, const char *sender, const char *envelope_sender)
-{
-	return http_notify_notification_choose_from(from, sender,
-						    envelope_sender);
-}
-
-static void test_from_header_comes_first(void **state ATTR_UNUSED)
-{
-	assert_string_equal(choose_from("Alice <alice@example.org>",
-			"sender@example.org", "envelope@example.org"),
-		"Alice <alice@example.org>");
-}
-
-static void test_from_header_is_kept_verbatim(void **state ATTR_UNUSED)
-{
-	static const char *const headers[] = {
-		"alice@example.org",
-		"=?iso-8859-1?q?Andr=E9?= <andre@example.org>",
-		"\"Last, First\"\r\n <alice@example.org> (a comment)",
-		"alice@example.org, bob@example.org",
-		/* an address without a domain is one, too */
-		"root",
-		"root (Cron Daemon)",
-	};
-	unsigned int i;
-
-	for (i = 0; i < N_ELEMENTS(headers); i++) {
-		assert_string_equal(choose_from(headers[i], "s@example.org",
-						"e@example.org"), headers[i]);
-	}
-}
-
-static void test_header_without_address_is_skipped(void **state ATTR_UNUSED)
-{
-	static const char *const headers[] = {
-		NULL, "", " ", "\r\n ", "<>", "(comment)",
-		"undisclosed-recipients:;",
-		"Team: alice@example.org, bob@example.org;",
-		"<@example.org>",
-	};
-	unsigned int i;
-
-	for (i = 0; i < N_ELEMENTS(headers); i++) {
-		assert_string_equal(choose_from(headers[i], "s@example.org",
-				"e@example.org"), "s@example.org");
-		assert_string_equal(choose_from(headers[i], headers[i],
-				"e@example.org"), "e@example.org");
-	}
-}
-
-static void test_bounce_is_from_mailer_daemon(void **state ATTR_UNUSED)
-{
-	static const char *const nobody[] = { NULL, "", "<>" };
-	unsigned int i;
-
-	for (i = 0; i < N_ELEMENTS(nobody); i++) {
-		assert_string_equal(choose_from(NULL, NULL, nobody[i]),
-				    "MAILER-DAEMON");
-		assert_string_equal(choose_from("undisclosed-recipients:;", "",
-						nobody[i]), "MAILER-DAEMON");
-	}
-}
-
-static void test_header_that_fits_is_kept_whole(void **state ATTR_UNUSED)
-{
-	static const char address[] = " <alice@example.org>";
-	const char *header = t_strconcat(
-		repeat("n", HTTP_NOTIFY_TEXT_MAX - strlen(address)),
-		address, NULL);
-
-	assert_string_equal(choose_from(header, NULL, NULL), header);
-	assert_string_equal(choose_from(t_strconcat("n", header, NULL),
-					NULL, NULL), "<alice@example.org>");
-}
-
-static void
-test_huge_display_name_is_reduced_to_address(void **state ATTR_UNUSED)
-{
-	const char *name = repeat("name ", 20*1024);
-
-	assert_string_equal(
-		choose_from(t_strconcat("\"", name, "\" <alice@example.org>",
-					NULL), "s@example.org", NULL),
-		"<alice@example.org>");
-	assert_string_equal(
-		choose_from(t_strconcat(name, "<root>", NULL), "s@example.org",
-			    NULL), "<root>");
-}
-
-static void test_too_long_address_is_skipped(void **state ATTR_UNUSED)
-{
-	const char *address = t_strconcat(repeat("a", HTTP_NOTIFY_TEXT_MAX),
-					  "@example.org", NULL);
-
-	assert_string_equal(choose_from(address, "s@example.org", NULL),
-			    "s@example.org");
-	assert_string_equal(choose_from(address, address, address),
-			    "MAILER-DAEMON");
-}
-
-/* The address that an endpoint takes from a "from", "" if it is none. */
-static const char *address_in(const char *from)
-{
-	const struct message_address *addr;
-
-	addr = message_address_parse(pool_datastack_create(),
-				     (const unsigned char *)from, strlen(from),
-				     1, 0);
-	if (addr == NULL || addr->invalid_syntax || addr->domain == NULL)
-		return "";
-	return t_strconcat(addr->mailbox, "@", addr->domain, NULL);
-}
-
-static void test_reduced_address_keeps_its_quotes(void **state ATTR_UNUSED)
-{
-	const char *header = t_strconcat(repeat("name ", 1024),
-					 "<\"a, b\"@example.org>", NULL);
-
-	assert_string_equal(address_in(choose_from(header, NULL, NULL)),
-			    "a, b@example.org");
-}
-
-static void test_reduced_address_is_still_one(void **state ATTR_UNUSED)
-{
-	/* read as the mailbox ".", which is written as "<.>" */
-	const char *header = t_strconcat(".", repeat("@", 1024), NULL);
-
-	assert_string_equal(choose_from(header, "s@example.org", NULL),
-			    "s@example.org");
-	assert_string_equal(choose_from(header, header, header),
-			    "MAILER-DAEMON");
-}
-
-/* A raw Latin-1 name: it fits as it came, and not after replacing. */
-static void test_replacing_costs_no_address(void **state ATTR_UNUSED)
-{
-	struct http_notify_notification notification;
-	const char *header = t_strconcat("\"", repeat("\xe9""a", 500),
-					 "\" <a@b.org>", NULL);
-
-	assert_true(strlen(header) <= HTTP_NOTIFY_TEXT_MAX);
-	i_zero(&notification);
-	notification.from = choose_from(header, NULL, NULL);
-	assert_string_equal(address_in(get_text(&notification, "from")),
-			    "a@b.org");
-}
-
 static unsigned int next_random(void)
 {
 	static uint32_t seed = 20240229;
@@ -557,8 +408,7 @@ static bool json_of_random_is_valid(void)
 	i_zero(&notification);
 	notification.user = random_text();
 	notification.folder = random_text();
-	notification.from = choose_from(random_text(), random_text(),
-					random_text());
+	notification.from = random_text();
 	notification.subject = random_text();
 	notification.snippet = random_text();
 
@@ -611,16 +461,6 @@ int main(void)
 		cmocka_unit_test(test_cap_holds_after_replacing),
 		cmocka_unit_test(test_cap_counts_replaced_bytes),
 		cmocka_unit_test(test_out_of_memory_is_an_error),
-		cmocka_unit_test(test_from_header_comes_first),
-		cmocka_unit_test(test_from_header_is_kept_verbatim),
-		cmocka_unit_test(test_header_without_address_is_skipped),
-		cmocka_unit_test(test_bounce_is_from_mailer_daemon),
-		cmocka_unit_test(test_header_that_fits_is_kept_whole),
-		cmocka_unit_test(test_huge_display_name_is_reduced_to_address),
-		cmocka_unit_test(test_too_long_address_is_skipped),
-		cmocka_unit_test(test_reduced_address_keeps_its_quotes),
-		cmocka_unit_test(test_reduced_address_is_still_one),
-		cmocka_unit_test(test_replacing_costs_no_address),
 		cmocka_unit_test(test_random_bytes_make_valid_json),
 	};
 	int ret;
