@@ -34,10 +34,32 @@ METADATA_ENTRY = "/private/vendor/vendor.dovecot/http-notify"
 WRAPPERS = os.environ.get("HTTP_NOTIFY_WRAPPERS")
 FINDINGS = os.environ.get("HTTP_NOTIFY_FINDINGS")
 
-def free_port():
-    """Below those that the kernel gives to anybody, also to other tests."""
+# Below those that the kernel gives to anybody; and so many in a row belong to one
+# process of tests, or two might take the same between a look and a bind().
+PORTS = range(10000, 32000)
+PORTS_OF_A_PROCESS = 200
+
+
+def ports_of_this_process():
+    first = list(PORTS[::PORTS_OF_A_PROCESS])
+    random.shuffle(first)
+    # whoever has this name has the ports, in this network namespace
+    mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    for port in first:
+        with contextlib.suppress(OSError):
+            mark.bind("\0dovecot-http-notify-port-%d" % port)
+            break
+    else:
+        raise AssertionError("other tests have all ports")
     while True:
-        port = random.randrange(10000, 32768)
+        yield from range(port, port + PORTS_OF_A_PROCESS)
+
+
+ports = ports_of_this_process()
+
+
+def free_port():
+    for port in ports:
         with socket.socket() as sock, contextlib.suppress(OSError):
             sock.bind(("127.0.0.1", port))
             return port

@@ -51,10 +51,11 @@ class PostgreSQL:
 
     def stop(self):
         if self.process is not None:
-            # what hangs has to go on; connections are dropped
-            self.hang(False)
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait(30)
+            if self.process.poll() is None:
+                # what hangs has to go on; connections are dropped
+                self.hang(False)
+                self.process.send_signal(signal.SIGINT)
+                self.process.wait(30)
             self.process = None
 
     def pids(self):
