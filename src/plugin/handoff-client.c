@@ -17,29 +17,31 @@
 #include <unistd.h>
 
 #define CONNECT_RETRY_USECS (5*1000)
-/* between two connections that were lost */
+/* pause before connecting again after a lost connection, doubled each time */
 #define RECONNECT_MIN_USECS (5*1000)
 #define RECONNECT_MAX_USECS (40*1000)
-/* A reload of Dovecot takes its sockets away for a moment. */
+/* How long to wait for a missing socket: a reload of Dovecot removes its
+   sockets for a moment. */
 #define SOCKET_GONE_MSECS 100
-/* After a missed deadline: for how long there is how little time. */
+/* For IMPATIENT_FOR_MSECS after a missed deadline, a hand-off gets no more than
+   IMPATIENT_TIMEOUT_MSECS. */
 #define IMPATIENT_FOR_MSECS 1000
 #define IMPATIENT_TIMEOUT_MSECS 10
 
 struct handoff_client_item {
 	struct http_notify_handoff handoff;
 	struct event *event;
-	/* as many were added before it, and the first of those that were added
-	   for its user and folder without others between */
+	/* how many were added before it, and before the first of the
+	   consecutive items for the same user and folder that it belongs to */
 	unsigned int nr, first_nr;
-	/* on the present connection: it is not to be sent again, and some of
-	   it may have gone out */
+	/* on the present connection: sent = it is not to be sent again; written
+	   = some of it may have gone out */
 	bool sent;
 	bool written;
-	/* some of it went out on a connection that is no more */
+	/* the service may have read some of it on a former connection */
 	bool maybe_stored;
 	bool answered;
-	/* the service's reason, when it was answered with a refusal */
+	/* if answered: NULL = it is stored, else why the service refused it */
 	const char *error;
 };
 
@@ -49,25 +51,26 @@ struct handoff_client {
 	uint64_t last_seq;
 
 	int fd;
-	/* what came on this connection and is not yet a whole line */
+	/* what came on this connection and is not a whole line yet */
 	string_t *input;
 	bool version_received;
-	/* The connection failed, as when the service was restarted, and another
-	   one may not. */
+	/* The connection failed, as it does when the service is restarted; a
+	   new one may work. */
 	bool connection_lost;
-	/* There was no socket the last time, or none for this process: it is
-	   no use to wait for it. */
+	/* The last attempt to connect found no socket, or none that this
+	   process may use: do not wait for it again. */
 	bool socket_gone;
 
-	/* added, and not waited for yet */
+	/* what was added since the last wait */
 	pool_t pool;
 	ARRAY(struct handoff_client_item *) items;
-	/* what may still be spent on them, and when this ends if it is being
-	   spent */
+	/* how much time is left for them, and, while it is being spent, when it
+	   will have passed (monotonic, in milliseconds) */
 	int64_t budget_msecs, deadline;
 	unsigned int timeout_msecs;
-	/* The service has just missed a deadline: it is given little time until
-	   then, so that a message to many recipients waits once. */
+	/* The service has missed a deadline. Until this time (monotonic) it is
+	   given little time, so that a message to many recipients is held up
+	   only once. */
 	int64_t impatient_until;
 };
 
@@ -85,8 +88,8 @@ struct handoff_client *handoff_client_init(const char *socket_path)
 	return client;
 }
 
-/* A service that has no queue closes connections without a word, and has read
-   nothing then. */
+/* A service that does not accept a connection closes it without a word, and has
+   read nothing then. */
 static bool handoff_client_was_refused(struct handoff_client *client)
 {
 	char byte;
@@ -161,9 +164,9 @@ void handoff_client_add(struct handoff_client *client,
 	array_push_back(&client->items, &item);
 }
 
-/* Returns 1 if the connection is ready, 0 if the deadline has passed, -1 if the
-   system has no memory for this. The mail is delivered by now: what goes wrong
-   here must not end the process. */
+/* Returns 1 if the connection is ready, 0 if the deadline has passed, -1 and
+   error_r if the system has no memory for this. The mail is delivered by now:
+   no failure here may end the process. */
 static int
 handoff_client_poll(struct handoff_client *client, short events,
 		    const char **error_r)
@@ -192,7 +195,7 @@ handoff_client_connect(struct handoff_client *client, const char **error_r)
 	/* A UNIX socket connects at once, or says that its backlog is full:
 	   then there is nothing to poll for. */
 	while ((client->fd = net_connect_unix(path)) == -1) {
-		/* EACCES: Dovecot makes it before it sets its owner */
+		/* EACCES: Dovecot makes the socket before it sets its owner */
 		bool gone = errno == ENOENT || errno == ECONNREFUSED ||
 			errno == EACCES;
 		int64_t until = gone ? gone_deadline : client->deadline;
@@ -206,7 +209,7 @@ handoff_client_connect(struct handoff_client *client, const char **error_r)
 	}
 	if (client->fd != -1) {
 		client->socket_gone = FALSE;
-		/* A Sieve script may run a program, which is not to have it. */
+		/* Programs that a Sieve script runs must not inherit it. */
 		fd_close_on_exec(client->fd, TRUE);
 		net_set_nonblock(client->fd, TRUE);
 		return 0;
@@ -304,7 +307,8 @@ handoff_client_input_line(struct handoff_client *client, const char *line,
 				HTTP_NOTIFY_HANDOFF_VERSION_MAJOR)) {
 			*error_r = "the service is of an incompatible version "
 				"(mixed old and new binaries?)";
-			/* it takes nothing that begins as ours does */
+			/* it accepts nothing that begins with our VERSION line,
+			   so nothing is stored */
 			handoff_client_set_written(client, FALSE);
 			return -1;
 		}
@@ -371,8 +375,8 @@ static bool handoff_client_all_answered(struct handoff_client *client)
 	return TRUE;
 }
 
-/* Send what was not sent on this connection. Returns 1 if all is sent, 0 if the
-   deadline passed, -1 if the connection failed. */
+/* Send what has not been sent on this connection. Returns 1 if all is sent, 0
+   if the deadline has passed, -1 and error_r if it failed. */
 static int
 handoff_client_try_send(struct handoff_client *client, const char **error_r)
 {
@@ -391,7 +395,7 @@ handoff_client_try_send(struct handoff_client *client, const char **error_r)
 	return handoff_client_write(client, output, error_r);
 }
 
-/* As above, and wait until all is answered. */
+/* Likewise, and wait until all is answered. */
 static int
 handoff_client_try_wait(struct handoff_client *client, const char **error_r)
 {
@@ -406,14 +410,14 @@ handoff_client_try_wait(struct handoff_client *client, const char **error_r)
 	return ret;
 }
 
-/* Those that have been sent, in their order, then the new ones as they were
-   added, but those of one folder by UID: UIDs of two folders say nothing about
-   which came first. */
+/* Items that have been sent come first, in their order; then the new ones in
+   the order in which they were added, but consecutive ones of one folder by
+   UID. UIDs of different folders do not tell which came first. */
 static int
 handoff_client_item_cmp(struct handoff_client_item *const *a,
 			struct handoff_client_item *const *b)
 {
-	/* 0, not assigned yet, becomes the highest */
+	/* 0, which is not assigned yet, becomes the highest */
 	uint64_t seq_a = (*a)->handoff.seq - 1, seq_b = (*b)->handoff.seq - 1;
 
 	if (seq_a != seq_b)
@@ -450,7 +454,7 @@ void handoff_client_send(struct handoff_client *client,
 			item->handoff.seq = ++client->last_seq;
 	}
 	if (client->last_seq == old_last_seq) {
-		/* nothing is new: another driver line was first */
+		/* nothing is new: another driver line has sent it already */
 		return;
 	}
 
@@ -464,7 +468,7 @@ void handoff_client_send(struct handoff_client *client,
 	T_BEGIN {
 		const char *error;
 
-		/* what fails here is tried again by the wait */
+		/* what fails here, handoff_client_wait() tries again */
 		if (handoff_client_try_send(client, &error) <= 0)
 			handoff_client_disconnect(client);
 	} T_END;
@@ -481,7 +485,7 @@ static const char *handoff_client_try(struct handoff_client *client)
 	while ((ret = handoff_client_try_wait(client, &error)) < 0 &&
 	       client->connection_lost &&
 	       http_notify_monotonic_msecs() < client->deadline) {
-		/* Sending again is safe. */
+		/* Sending again is safe: the service recognises what it has. */
 		handoff_client_disconnect(client);
 		usleep(pause_usecs);
 		pause_usecs = I_MIN(pause_usecs * 2, RECONNECT_MAX_USECS);
@@ -501,7 +505,7 @@ static const char *handoff_client_try(struct handoff_client *client)
 	return error;
 }
 
-/* It is lost, unless the service may have stored it and could not say so. */
+/* It is lost, unless the service may have stored it but could not say so. */
 static void
 handoff_client_failed(struct handoff_client_item *item, const char *error)
 {

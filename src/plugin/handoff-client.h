@@ -4,30 +4,37 @@
 
 struct http_notify_handoff;
 
-/* A mail process's side of the hand-off (handoff.h). One client serves all the
-   process's users and keeps its connection from one message to the next. */
+/* A mail process's side of the hand-off (handoff.h). One client serves all
+   users of the process and keeps its connection between messages. */
 struct handoff_client;
 
-/* Connects at the first flush. */
+/* Does not connect: the first handoff_client_send() does. */
 struct handoff_client *handoff_client_init(const char *socket_path);
 void handoff_client_deinit(struct handoff_client **client);
 
-/* Add a notification to the next send. Everything is copied; seq is assigned
-   there. event is referenced until its end is known, for the log. */
+/* Add a notification for the next handoff_client_send(). Everything is copied
+   except seq, which is assigned when it is sent. event is for the log; it is
+   referenced until handoff_client_wait() has returned. */
 void handoff_client_add(struct handoff_client *client,
 			const struct http_notify_handoff *handoff,
 			struct event *event);
 
-/* Send all that was added since the last send by one write, in the order in
-   which it was added, or of the UIDs where it is of one folder. This and the
-   wait together may take timeout_msecs; far less for a moment after a deadline
-   was missed, since a message may have many recipients. */
+/* Send all that was added since the last send, in the order in which it was
+   added, but consecutive notifications of one folder by UID. A send must be
+   followed by handoff_client_wait(). The driver calls that at the end of a
+   delivery; a long-lived process must call it after each send, since until then
+   replies are not read, memory is not freed, and failures are not logged.
+
+   A send and the wait after it may take timeout_msecs together, but far less
+   for a moment after a missed deadline: a message may have many recipients. */
 void handoff_client_send(struct handoff_client *client,
 			 unsigned int timeout_msecs);
-/* Wait until the service has stored all that was sent. What it does not confirm
-   is logged, each with user, folder, UID and the reason, and forgotten: as lost
-   if the service refused it or got nothing of it, else as not confirmed. A
-   connection that is lost is made anew as long as there is time. */
+/* Wait until the service has answered for everything; it must all have been
+   passed to handoff_client_send() before. What the service does not confirm is
+   logged, one line each with user, folder, UID and the reason, and forgotten.
+   It counts as lost if the service refused it or received nothing of it, and
+   otherwise as not confirmed. As long as there is time, a lost connection is
+   replaced and what has no answer is sent again. */
 void handoff_client_wait(struct handoff_client *client);
 
 #endif

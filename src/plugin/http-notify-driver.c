@@ -20,12 +20,12 @@ struct http_notify_driver_user {
 	struct event *event;
 	struct http_notify_driver_settings set;
 	const char *const *service_options;
-	/* FALSE if they have an error: it has been logged, and mail is
-	   delivered without it */
+	/* FALSE = the driver does nothing for this user: the settings are not
+	   needed, or invalid, which has been logged */
 	bool usable;
 };
 
-/* The process's connection to the service. */
+/* The process's client of the service. */
 static struct handoff_client *handoff_client = NULL;
 
 static int
@@ -43,8 +43,9 @@ HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
 	*context = duser;
 
 	if (user->autocreated && user->creator == NULL) {
-		/* What Dovecot reads the message by before it is delivered: an
-		   error in the settings is the mail user's to log. */
+		/* Dovecot's internal user, by which it reads the message before
+		   it is delivered. Errors in the settings are logged for the
+		   user who gets the mail. */
 		return 0;
 	}
 	if (http_notify_driver_settings_get(user, config, pool, &duser->set,
@@ -107,7 +108,7 @@ http_notify_driver_lost(struct http_notify_driver_user *duser,
 		handoff->username, handoff->folder, error);
 }
 
-/* handoff has all but the body. */
+/* handoff is complete except for the body. */
 static void
 http_notify_driver_hand_off(struct http_notify_driver_user *duser,
 			    const struct mail_user *user,
@@ -129,7 +130,7 @@ http_notify_driver_hand_off(struct http_notify_driver_user *duser,
 	handoff_client_add(handoff_client, handoff, duser->event);
 }
 
-/* msg: NULL = it has happened to the folder */
+/* msg: NULL = the event has happened to the folder */
 static void
 http_notify_driver_happened(struct push_notification_driver_txn *dtxn,
 			    const struct http_notify_event *event,
@@ -166,7 +167,7 @@ http_notify_driver_happened(struct push_notification_driver_txn *dtxn,
 	} T_END;
 }
 
-/* One of msg and folder is what it may have happened to, the other is NULL. */
+/* Hand off what has happened to msg or to folder; the other one is NULL. */
 static void
 http_notify_driver_process(struct push_notification_driver_txn *dtxn,
 			   struct push_notification_txn_msg *msg,
@@ -209,8 +210,8 @@ http_notify_driver_end_txn(struct push_notification_driver_txn *dtxn,
 {
 	struct http_notify_driver_user *duser = dtxn->duser->context;
 
-	/* By now every driver has seen every message of the transaction,
-	   so the first of them to get here hands over for all. */
+	/* By now every driver has seen every message of the transaction, so the
+	   first one to get here sends for all of them. */
 	if (handoff_client != NULL) {
 		handoff_client_send(handoff_client,
 				    duser->set.handoff_timeout_msecs);
@@ -222,8 +223,8 @@ http_notify_driver_deinit_user(struct push_notification_driver_user *puser)
 {
 	struct http_notify_driver_user *duser = puser->context;
 
-	/* The mail process waits at the last moment: while it has finished the
-	   delivery, the service has stored the notification. */
+	/* Wait as late as possible: the service stores the notification while
+	   the mail process finishes the delivery. */
 	if (handoff_client != NULL)
 		handoff_client_wait(handoff_client);
 	event_unref(&duser->event);

@@ -6,9 +6,10 @@
 
 #define HTTP_NOTIFY_DRIVER_NAME "ox"
 
-/* The push_notification driver "ox": for each new message in INBOX of a
-   registered user, one notification handed to the service. There are two that
-   differ in their names only, which are to be changed to "ox". */
+/* The push_notification driver "ox": hands one notification to the service for
+   each event of the table (http-notify-event.h), such as a new message in the
+   INBOX of a registered user. There are two drivers, for http-notify-plugin.c,
+   which registers them under different names and then renames both to "ox". */
 extern struct push_notification_driver http_notify_drivers[2];
 
 /* Close the process's connection to the service. */

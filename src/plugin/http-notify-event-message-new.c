@@ -25,8 +25,8 @@ static void message_new_save(struct push_notification_txn *ptxn,
 	if (notification == NULL)
 		return;
 
-	/* Without this Maildir does not promise a UID after the commit, and
-	   an endpoint can do nothing without one. */
+	/* Without this, a message in a Maildir may have no UID after the
+	   commit, and an endpoint can do nothing without one. */
 	mail->transaction->flags |= MAILBOX_TRANSACTION_FLAG_ASSIGN_UIDS;
 
 	http_notify_notification_read_mail(notification, mail, ptxn->pool);

@@ -35,7 +35,7 @@ http_notify_event_begin(struct push_notification_txn *ptxn,
 
 	if (push_notification_api.txn_msg_get_eventdata(msg,
 						ec->event->name) != NULL) {
-		/* another driver of this user was first */
+		/* another driver of this user came first */
 		return NULL;
 	}
 	data = event_data_create(ptxn, ec->config);

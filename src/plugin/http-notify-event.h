@@ -8,21 +8,22 @@
 struct mailbox;
 struct push_notification_txn_mbox;
 
-/* An event is named as in RFC 5423 behind this. Dovecot's own, such as its
-   MessageNew, do their work before anybody knows whether the user is
-   registered, and yield too little. */
+/* The name of an event is this prefix and its name in RFC 5423. Dovecot's own
+   events, such as its MessageNew, are not used: they do their work before it is
+   known whether the user is registered, and provide too little. */
 #define HTTP_NOTIFY_EVENT_PREFIX "HttpNotify"
 
-/* What happens to mail and leads to a notification. */
+/* Something that happens to mail and leads to a notification. */
 struct http_notify_event {
-	/* Its name, and what triggers it. A trigger asks
+	/* Its name, and what triggers it. A trigger calls
 	   http_notify_event_begin(), or _begin_folder(), and fills in what can
 	   be read while the mail transaction is open. */
 	struct push_notification_event push;
-	/* Does it happen in this mailbox? */
+	/* Is it wanted for this mailbox? */
 	bool (*is_for)(const struct mailbox *box);
-	/* Fill in what can be read after the commit, besides the folder and, of
-	   a message, UIDVALIDITY and UID. NULL = nothing. */
+	/* Fill in what can be read after the commit. The driver itself fills in
+	   user and folder and, for a message, UIDVALIDITY and UID. NULL = there
+	   is nothing else. */
 	void (*committed)(struct http_notify_notification *notification,
 			  struct mailbox *box);
 };
@@ -30,22 +31,24 @@ struct http_notify_event {
 /* All of them, NULL at the end: http-notify-events.c. */
 extern const struct http_notify_event *const http_notify_events[];
 
-/* The configuration that triggers have, one per driver and mail transaction. */
+/* The configuration that triggers get, one per driver and mail transaction. */
 struct http_notify_event_config {
-	/* how old a registration may be */
+	/* how old a registration that was looked up before may be */
 	unsigned int registration_lifetime_secs;
 	struct event *event;
 };
 
-/* What an event has found out. It lives as long as the mail transaction. */
+/* What an event has found out. It lives as long as the
+   push_notification_txn. */
 struct http_notify_event_data {
 	/* user= of the registration */
 	const char *registered_user;
 	struct http_notify_notification notification;
 };
 
-/* For triggers. Returns the notification to be filled in, whose strings are to
-   live in the transaction's pool; NULL if there is to be none. */
+/* For triggers. Returns the notification to fill in, with strings from the
+   transaction's pool; NULL if there is to be none, or if another driver of the
+   user has filled it in already. */
 struct http_notify_notification *
 http_notify_event_begin(struct push_notification_txn *ptxn,
 			struct push_notification_event_config *ec,
@@ -56,8 +59,8 @@ http_notify_event_begin_folder(struct push_notification_txn *ptxn,
 			       struct push_notification_event_config *ec,
 			       struct push_notification_txn_mbox *folder);
 
-/* Returns NULL if the event has not happened to the message, or the folder, or
-   leads to no notification. */
+/* Returns NULL if the event has not happened to the message or folder, or leads
+   to no notification. */
 const struct http_notify_event_data *
 http_notify_event_get(const struct http_notify_event *event,
 		      struct push_notification_txn_msg *msg);

@@ -10,17 +10,18 @@
 #include "http-notify-plugin.h"
 #include "push-notification-api.h"
 
-/* There are no _dependencies: without push_notification, Dovecot would refuse
-   to load this module, and mail would not be delivered. */
+/* http_notify_plugin_dependencies is left out on purpose: with it, Dovecot
+   would neither load this module without push_notification nor deliver mail. */
 HTTP_NOTIFY_EXPORT const char *http_notify_plugin_version = DOVECOT_ABI_VERSION;
 
 /* Are our driver and our events registered? */
 static bool in_place = FALSE;
 
-/* Dovecot has no function that tells whether it has a driver "ox" built in. Its
-   functions look drivers up by their names, and find the first. So two of ours
-   are added, by names of their own, and one driver "ox" is taken away: the
-   built-in one, or else the first of ours. Then the first "ox" is ours. */
+/* Dovecot has no function that tells whether it has a built-in driver "ox". Its
+   functions look drivers up by name and find the first. So two drivers of ours
+   are registered, under names of their own, and renamed to "ox"; then one
+   driver "ox" is unregistered: the built-in one or, if there is none, the first
+   of ours. Now the first "ox" is ours. */
 static int take_place(const char **error_r)
 {
 	const struct http_notify_event *const *event;
@@ -41,9 +42,10 @@ static int take_place(const char **error_r)
 	return 0;
 }
 
-/* push_notification takes away a driver "ox" as well if it has one built in,
-   and takes a missing one for a bug. It does so before us or after us, but while
-   we are in memory: one of ours is for that. */
+/* A push_notification with a built-in driver "ox" unregisters an "ox" when it
+   is unloaded, and treats a missing one as a bug. That may be before or after
+   this, while this module is still in memory. So there are two of ours: one is
+   unregistered here and one there. */
 static void leave_place(void)
 {
 	const struct http_notify_event *const *event;
@@ -56,7 +58,7 @@ static void leave_place(void)
 	in_place = FALSE;
 }
 
-/* push_notification may be loaded for a user only, after us. */
+/* push_notification may be loaded after us, for a user who needs it. */
 static void http_notify_user_created(struct mail_user *user ATTR_UNUSED)
 {
 	const char *error;
@@ -70,8 +72,8 @@ static void http_notify_mailbox_allocated(struct mailbox *box)
 	struct mail_user *user = mail_storage_get_user(box->storage);
 	const char *error;
 
-	/* POST_SESSION marks deliveries: what is missing is said where it would
-	   be needed, once. */
+	/* POST_SESSION marks deliveries, which are what needs the plugins. What
+	   is missing is logged once per process. */
 	if (said || (box->flags & MAILBOX_FLAG_POST_SESSION) == 0 ||
 	    user->autocreated)
 		return;

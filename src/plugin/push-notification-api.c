@@ -32,7 +32,7 @@ static const struct {
 	SYMBOL(txn_msg_set_eventdata),
 };
 
-/* What makes a user's transactions known to drivers. */
+/* The plugins that tell drivers about a user's transactions. */
 static const char *const plugins[] = { "notify", "push_notification" };
 
 int push_notification_api_find(const char **error_r)

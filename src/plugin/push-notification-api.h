@@ -8,10 +8,10 @@
 #include "push-notification-txn-mbox.h"
 #include "push-notification-txn-msg.h"
 
-/* What the plugin uses of Dovecot's push_notification plugin. A module with an
-   undefined symbol stops all mail, and push_notification may be loaded later,
-   for a user whose mail_plugins has it, or not at all. So the symbols are
-   looked for when they are needed. */
+/* The functions of Dovecot's push_notification plugin that this plugin uses.
+   They are looked up when they are needed: push_notification may be loaded
+   later, for a user whose mail_plugins has it, or not at all, and a module with
+   an undefined symbol would stop all mail. */
 struct push_notification_api {
 #define PUSH_NOTIFICATION_API(name) \
 	__typeof__(push_notification_##name) *name
@@ -28,14 +28,14 @@ struct push_notification_api {
 #undef PUSH_NOTIFICATION_API
 };
 
-/* To be used by drivers and events only, which are not called before
-   _find() was successful. */
+/* Filled in by push_notification_api_find(). Drivers and events may use it:
+   they are not called before that has succeeded. */
 extern struct push_notification_api push_notification_api;
 
 struct mail_user;
 
-/* Find the symbols. Returns 0 if push_notification is there and has its drivers
-   and events registered, or -1 and error_r. */
+/* Look the functions up. Returns 0 if push_notification is loaded and has
+   registered its drivers and events, or -1 and error_r. */
 int push_notification_api_find(const char **error_r);
 /* Returns 0 if push_notification sees what happens to the user's mail, or -1
    and error_r, which says what is missing and what to do. Other users of the

@@ -47,7 +47,8 @@ registration_read(struct mailbox *inbox, pool_t pool, struct event *event,
 	return -1;
 }
 
-/* Registrations belong to INBOX, whichever mailbox something happens in. */
+/* Registrations are in the METADATA of INBOX, whichever mailbox something
+   happens in. */
 static int
 registration_read_inbox(struct mail_user *user, struct mailbox *box,
 			struct event *event, const char **user_r)

@@ -5,13 +5,13 @@
 struct mail_user;
 struct mailbox;
 
-/* Look up the user's registration; box is a mailbox of the user's that is open.
-   A value not older than lifetime_secs is taken from the mail user object's
-   memory instead; "not registered" is such a value, too.
+/* Look up the user's registration; box is an open mailbox of the user's. A
+   former result, also "not registered" or a failure, is kept with the mail user
+   object and returned again until it is lifetime_secs old.
 
-   Returns 1 and user_r, to be sent to the endpoint, which lives as long as
-   the mail user; 0 if the user is not registered; -1 if the METADATA could not
-   be read or is of no use, which has been logged. */
+   Returns 1 and user_r, user= of the registration, which lives as long as the
+   mail user; 0 if the user is not registered; -1 if the METADATA could not be
+   read or is invalid, which was logged when it was read. */
 int http_notify_registration_lookup(struct mail_user *user, struct mailbox *box,
 				    unsigned int lifetime_secs,
 				    struct event *event, const char **user_r);

@@ -10,13 +10,12 @@
 #include <unistd.h>
 
 #define CHECK_INTERVAL_SECS 1
-/* Less than this is the clock being slewed. */
+/* A smaller difference is the clock being slewed, not a step. */
 #define STEP_MIN_USECS (100*1000)
 
 static int timer_fd = -1;
 static struct io *timer_io;
-/* what the wall clock is ahead of the monotonic one, as far as the ioloop has
-   noticed */
+/* how far the ioloop knows the wall clock to be ahead of the monotonic one */
 static int64_t known_offset;
 static io_loop_time_moved_callback_t *ioloop_callback;
 
@@ -49,11 +48,12 @@ static void clock_steps_check(void *context ATTR_UNUSED)
 	    errno != EAGAIN)
 		i_fatal("read(timerfd) failed: %m");
 	if (step > -STEP_MIN_USECS) {
-		/* forwards, timeouts have run already */
+		/* no step back; after one ahead, timeouts have run */
 		known_offset += step;
 		return;
 	}
-	/* as if it had looked at the clock for the last time before the step */
+	/* pretend that the ioloop last read the clock just before the step, so
+	   that it notices the step and moves its timeouts */
 	i_gettimeofday(&ioloop_timeval);
 	timeval_add_usecs(&ioloop_timeval, -step);
 	io_loop_handle_timeouts(current_ioloop);

@@ -2,10 +2,11 @@
 #ifndef HTTP_NOTIFY_CLOCK_STEPS_H
 #define HTTP_NOTIFY_CLOCK_STEPS_H
 
-/* Dovecot's timeouts are of the wall clock. Its ioloop moves them when the clock
-   is set back, but only if that happens while it waits: otherwise they are late
-   by hours. From _init() on, such steps of the current ioloop's clock are made
-   good within a second. */
+/* Dovecot's timeouts follow the wall clock. When that is set back, the ioloop
+   moves them, but only if it is waiting at that moment: otherwise they are late
+   by as much as the clock was set back, which may be hours. From _init() to
+   _deinit(), the current ioloop's timeouts are moved in any case, within a
+   second or so. */
 void clock_steps_init(void);
 void clock_steps_deinit(void);
 

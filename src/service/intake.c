@@ -18,7 +18,7 @@
 
 #include <sys/socket.h>
 
-/* What may wait to be written to a client that does not read. */
+/* How many bytes of replies may wait for a client that does not read them. */
 #define OUTPUT_MAX (64*1024)
 
 struct intake_client {
@@ -27,7 +27,7 @@ struct intake_client {
 
 	guid_128_t session;
 	bool session_received;
-	/* it breaks the protocol */
+	/* it has broken the protocol */
 	bool refused;
 };
 
@@ -35,24 +35,25 @@ struct intake_client {
 struct intake_pending {
 	struct intake_pending *prev, *next;
 	struct intake *intake;
-	/* NULL if it has left */
+	/* NULL = the client has left */
 	struct intake_client *client;
 	uint64_t seq;
 	struct event *event;
 };
 
 struct intake {
-	/* NULL = what is handed over is refused */
+	/* NULL = notifications are refused */
 	struct delivery *delivery;
 	struct event *event;
 	struct connection_list *clients;
 	struct intake_pending *pending;
-	/* intake_linger() */
+	/* intake_linger() is running */
 	bool lingering;
 };
 
-/* Once per client: it is disconnected. error repeats nothing that the client
-   has sent, which may have credentials in it or anything else. Returns -1. */
+/* Log that a client has broken the protocol, which happens once, since it is
+   disconnected. error must repeat nothing that the client has sent: that may
+   contain credentials, or anything else. Returns -1. */
 static int
 intake_client_refuse(struct intake_client *client, const char *error)
 {
@@ -80,7 +81,8 @@ intake_client_reply(struct intake_client *client, uint64_t seq,
 		    (ssize_t)str_len(str) && output->stream_errno == 0) {
 			(void)intake_client_refuse(client,
 				"the replies are not read");
-			/* what is being read of it right now is its end */
+			/* we may be in the middle of reading its input, so it
+			   is not freed here: the next read finds the end */
 			(void)shutdown(client->conn.fd_in, SHUT_RDWR);
 		}
 	} T_END;
@@ -159,7 +161,7 @@ intake_client_handoff(struct intake_client *client,
 	}
 }
 
-/* Dovecot's own function for this would log the line. */
+/* Dovecot's own function for this would log the line that was received. */
 static int
 intake_client_handshake_args(struct connection *conn, const char *const *args)
 {
@@ -233,9 +235,9 @@ static const struct connection_vfuncs intake_client_vfuncs = {
 	.input_args = intake_client_input_args,
 };
 
-/* As long as there are as many clients as the service may have, nobody else is
-   accepted. The one that has been idle for the longest time makes room: a mail
-   process that finds its connection closed makes another one. */
+/* With as many clients as the service may have, Dovecot accepts no more. So the
+   client that has been idle the longest is disconnected: a mail process that
+   finds its connection closed makes another one. */
 static void intake_make_room(struct intake *intake)
 {
 	struct connection *conn, *oldest = NULL;

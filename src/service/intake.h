@@ -5,19 +5,19 @@
 struct delivery;
 struct master_service_connection;
 
-/* The service's side of the hand-off (handoff.h): takes notifications from
+/* The service's side of the hand-off (handoff.h): accepts notifications from
    mail processes, and answers once the queue has stored them. */
 struct intake;
 
-/* Until it has a delivery it refuses what it is given, so that no mail process
+/* Until it has a delivery it refuses all notifications, so that no mail process
    waits. */
 struct intake *intake_init(void);
 void intake_set_delivery(struct intake *intake, struct delivery *delivery);
-/* Closes all connections. Nothing may be in the process of being stored any
-   more. */
+/* Closes all connections. No notification may be in the process of being stored
+   any more: call delivery_deinit() first. */
 void intake_deinit(struct intake **intake);
 
-/* Go on until all mail processes have left, at most for this time. */
+/* Run the ioloop until all mail processes have left, for at most msecs. */
 void intake_linger(struct intake *intake, unsigned int msecs);
 
 /* A mail process has connected. */

@@ -17,12 +17,13 @@
 
 #define SERVICE_NAME "http-notify"
 #define QUEUE_DIR "http-notify"
-/* From one attempt to open the queue to the next. */
+/* How long to wait before opening the queue is tried again. */
 #define REOPEN_MSECS (5*1000)
-/* When it is told to stop: Dovecot tells its mail processes at the same time,
-   which finish their deliveries. Less than these wait for the next service. */
+/* How long to go on when told to stop: Dovecot stops its mail processes at the
+   same time, and they still finish their deliveries. It is less than they wait
+   for the next service (http_notify_handoff_timeout). */
 #define LINGER_MSECS 250
-/* File descriptors that are neither clients' nor for endpoints. */
+/* File descriptors that are used neither for clients nor for endpoints. */
 #define OTHER_FDS 64
 
 static struct timeout *to_open;
@@ -34,8 +35,9 @@ static struct admin *admin;
 
 static void client_connected(struct master_service_connection *conn)
 {
-	/* What is not accepted is closed: an admin's as long as there is no
-	   queue, and a socket of another name, which is none of ours. */
+	/* A connection that is not accepted here is closed by Dovecot:
+	   doveadm's while there is no queue, and those to other sockets, which
+	   are not ours. */
 	if (strcmp(conn->name, HTTP_NOTIFY_HANDOFF_SOCKET) == 0)
 		intake_connected(intake, conn);
 	else if (admin != NULL &&
@@ -43,8 +45,9 @@ static void client_connected(struct master_service_connection *conn)
 		admin_connected(admin, conn);
 }
 
-/* A service that ends because of an admin's mistake is started again and again,
-   then later and later, and Dovecot's log is all that it fills. */
+/* The service goes on if it can't open its queue, and tries again. If it
+   exited, Dovecot would restart it again and again, at growing intervals, which
+   would only fill the log. */
 static void main_open_queue(struct http_notify_service_settings *set)
 {
 	const struct queue_settings queue_set = {
@@ -71,8 +74,8 @@ static void main_open_queue(struct http_notify_service_settings *set)
 	admin = admin_init(queue, delivery, sender);
 }
 
-/* What is left when there are as many clients as there may be, at least half of
-   all. */
+/* The file descriptors that are left when there are as many clients as there
+   may be, but at least half of all. */
 static unsigned int main_get_sender_fds(void)
 {
 	unsigned int others = OTHER_FDS +
@@ -95,8 +98,8 @@ static void main_init(struct http_notify_service_settings *set)
 	main_open_queue(set);
 }
 
-/* Waits for no endpoint: what is under way is still in the queue. What was
-   handed over gets its answer. */
+/* Does not wait for endpoints: what is under way is still in the queue. What
+   mail processes have handed over is answered. */
 static void main_deinit(void)
 {
 	timeout_remove(&to_open);
@@ -117,7 +120,7 @@ int main(int argc, char *argv[])
 	struct http_notify_service_settings set;
 	pool_t pool;
 
-	/* The queue is reason enough to run: clients or not. */
+	/* Do not exit for lack of clients: the queue has to be sent. */
 	master_service = master_service_init(SERVICE_NAME,
 		MASTER_SERVICE_FLAG_NO_IDLE_DIE |
 		MASTER_SERVICE_FLAG_UPDATE_PROCTITLE, &argc, &argv, "");

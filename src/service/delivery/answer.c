@@ -4,7 +4,7 @@
 #include "answer.h"
 #include "sender-answer.h"
 
-/* The first line that a status is in. */
+/* The first row whose range contains the status applies. */
 static const struct {
 	unsigned int first, last;
 	enum answer_class class;
@@ -12,8 +12,7 @@ static const struct {
 	/* no answer, whatever the reason */
 	{ 0, 0, ANSWER_UNREACHABLE },
 	{ 200, 299, ANSWER_DONE },
-	/* redirects are not followed: they would carry credentials
-	   elsewhere */
+	/* redirects are not followed: that would send credentials elsewhere */
 	{ 300, 399, ANSWER_MISCONFIGURED },
 	{ 401, 401, ANSWER_MISCONFIGURED },
 	{ 403, 404, ANSWER_MISCONFIGURED },

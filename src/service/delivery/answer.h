@@ -2,24 +2,26 @@
 #ifndef HTTP_NOTIFY_ANSWER_H
 #define HTTP_NOTIFY_ANSWER_H
 
+/* How an attempt ended: sender/sender-answer.h. */
 struct answer;
 
 enum answer_class {
-	/* the endpoint has it */
+	/* the endpoint has accepted the notification */
 	ANSWER_DONE,
-	/* no answer: neither this notification nor any other gets through */
+	/* no answer came: probably no notification gets through */
 	ANSWER_UNREACHABLE,
-	/* not now */
+	/* the endpoint wants it later */
 	ANSWER_LATER,
-	/* an error of the endpoint's, or one that this notification makes */
+	/* an error of the endpoint, perhaps caused by this notification */
 	ANSWER_FAILED,
-	/* the endpoint or its credentials are not what the admin thinks; any
+	/* url or credentials are not what the endpoint expects: every
 	   notification would get this answer */
 	ANSWER_MISCONFIGURED,
-	/* this notification will never be taken */
+	/* the endpoint will never accept this notification */
 	ANSWER_REFUSED
 };
 
+/* Only the status of the answer counts. */
 enum answer_class answer_classify(const struct answer *answer);
 
 #endif

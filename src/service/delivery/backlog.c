@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* An open-addressing hash table from a checksum of the user's name to the
-   user's last id. A user whose last id has been read is deleted when the table
-   would have to grow. */
+   user's last id. Users whose last id has been read are only dropped when the
+   table would have to grow, and when nothing is left. */
 #include "lib.h"
 #include "bits.h"
 #include "crc32.h"
@@ -18,14 +18,14 @@ struct backlog_slot {
 
 struct backlog {
 	struct backlog_slot *slots;
-	/* a power of two, 0 at first */
+	/* slots_count is a power of two, or 0 while there is no table */
 	unsigned int slots_count, used_count;
-	/* the last one that was added, and that was read */
+	/* the last id added, and the one up to which all have been read */
 	int64_t last_id, read_id;
 };
 
-/* The slot that has the checksum, or the unused one where it belongs. At least
-   one is unused. */
+/* Returns the slot with this checksum, or the unused slot where it belongs.
+   There is always an unused one, so the search ends. */
 static struct backlog_slot *
 backlog_find(const struct backlog *backlog, uint32_t checksum)
 {
@@ -38,7 +38,8 @@ backlog_find(const struct backlog *backlog, uint32_t checksum)
 	return &backlog->slots[i];
 }
 
-/* Make room for as many users again as have something waiting. */
+/* Drop users who have nothing waiting, and make room for as many new ones as
+   are left. */
 static void backlog_resize(struct backlog *backlog)
 {
 	struct backlog_slot *old_slots = backlog->slots;

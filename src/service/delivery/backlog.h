@@ -2,20 +2,20 @@
 #ifndef HTTP_NOTIFY_BACKLOG_H
 #define HTTP_NOTIFY_BACKLOG_H
 
-/* Which mail users have something in a part of the queue that waits to be read,
-   so that a user who has nothing there need not wait for it. It takes at most
-   128 bytes a user. Two users whose names have the same checksum are one to it:
-   then both wait. */
+/* Which mail users have notifications in the part of the queue that is still to
+   be read, so that other users need not wait for it. It uses 4 kB, or up to 128
+   bytes per user if that is more. Users whose names have the same checksum are
+   taken for one: if one has something waiting, so have the others. */
 struct backlog;
 
 struct backlog *backlog_init(void);
 void backlog_deinit(struct backlog **backlog);
 
-/* The user's notification with this id waits. Ids ascend. */
+/* Add a notification of the user's. Its id must be higher than all before. */
 void backlog_add(struct backlog *backlog, const char *username, int64_t id);
-/* Everything up to this id has been read. */
+/* Everything up to and including this id has been read. */
 void backlog_read(struct backlog *backlog, int64_t id);
-/* May something of the user's be waiting? */
+/* Does the user have something waiting? TRUE may be wrong, FALSE is certain. */
 bool backlog_has(const struct backlog *backlog, const char *username);
 /* Is nothing waiting? */
 bool backlog_is_empty(const struct backlog *backlog);

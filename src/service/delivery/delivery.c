@@ -21,13 +21,14 @@
 /* How often to look for notifications that are too old and for endpoints that
    are not in use any more. */
 #define SWEEP_INTERVAL_MSECS (5*1000)
-/* Endpoints looked at before others have their turn. */
+/* How many endpoints to look at in one turn of the ioloop. */
 #define SWEEP_BATCH 256
-/* There may be an endpoint for each user: if there are more than so many, those
-   that have had nothing to do for this time are forgotten. */
+/* There may be an endpoint per user. If there are more than ENDPOINTS_MIN,
+   those that have been idle for IDLE_MSECS are forgotten. */
 #define ENDPOINTS_MIN 1000
 #define IDLE_MSECS (60*1000)
-/* Memory for notifications that wait for their turn, of all endpoints. */
+/* How much memory the notifications that wait for their turn may use, for all
+   endpoints together. */
 #define LANE_BUDGET (16*1024*1024)
 
 struct delivery_endpoint {
@@ -35,18 +36,20 @@ struct delivery_endpoint {
 	struct endpoint *ep;
 	struct queue_endpoint *queue_ep;
 	unsigned int number;
-	/* NULL: another one, to which all is added, has the same. Only versions
-	   that take turns on one queue leave that. */
+	/* NULL: another endpoint has the same key, and new notifications are
+	   added to that one. Only a queue that several versions have used has
+	   such endpoints. */
 	char *key;
-	/* its options as the queue and the hand-off have them */
+	/* its options as one string, which the queue stores; NULL if key is */
 	char *options_key;
 	unsigned int max_age_secs;
 
 	/* monotonic, in milliseconds */
 	int64_t last_used;
-	/* added, and it is not known yet whether they are stored */
+	/* notifications that are being stored */
 	unsigned int adding;
-	/* something was stored since it has run */
+	/* something was stored since endpoint_run(): it is in
+	   delivery->stored */
 	bool stored;
 };
 
@@ -60,18 +63,18 @@ struct delivery_adding {
 struct delivery {
 	struct endpoint_common common;
 	unsigned int queue_limit;
-	/* notifications that were refused because the queue was full; it is
-	   full for the log until it has shrunk a bit */
+	/* notifications refused because the queue is full; 0 again, which is
+	   logged, once a tenth of it is free */
 	unsigned int refused;
 
-	/* sorted by their numbers */
+	/* sorted by number */
 	ARRAY(struct delivery_endpoint *) endpoints;
 	unsigned int last_number;
 	HASH_TABLE(const char *, struct delivery_endpoint *) by_key, by_options;
-	/* those that have something stored */
+	/* those for which something was stored, to be run after the commit */
 	ARRAY(struct delivery_endpoint *) stored;
 	struct timeout *to_sweep;
-	/* the first ones of the endpoints, which are still to be looked at */
+	/* the sweep still has this many endpoints to look at, from the first */
 	unsigned int sweep_left;
 };
 
@@ -99,10 +102,10 @@ key_append_url(string_t *key, const char *url, const char *url_name,
 	key_append(key, user_name, http_url->user);
 }
 
-/* What makes an endpoint the same one with other options: where it sends to and
-   as whom, without the passwords. Former versions had keys that were the same
-   for different ones, with an @ in each. There is none in these, so that none
-   of these is one of those. */
+/* The identity of an endpoint, which stays the same when its other options
+   change: where it sends to, and as whom, but no passwords. Former versions
+   made keys that could be the same for different endpoints, each with an @ in
+   it. These have none, so they never equal a former one. */
 static const char *endpoint_key(const struct http_notify_options *options)
 {
 	string_t *key = t_str_new(256);
@@ -113,7 +116,7 @@ static const char *endpoint_key(const struct http_notify_options *options)
 			       "standby_user=");
 	}
 	key_append(key, "netrc_file=", options->netrc_file);
-	/* a newline is escaped, so this is the only one */
+	/* newlines are escaped, so this one can only stand for a @ */
 	return t_str_replace(str_c(key), '@', '\n');
 }
 
@@ -238,7 +241,7 @@ static void delivery_list_stored(struct delivery_endpoint *dep)
 	dep->stored = TRUE;
 }
 
-/* The caller first: it waits. */
+/* The caller is told first, since it is waiting. */
 static void
 delivery_item_stored(struct queue_item *item, const char *error, void *context)
 {
@@ -298,7 +301,7 @@ int delivery_add(struct delivery *delivery,
 	return 0;
 }
 
-/* All callers have been told what of theirs is stored. */
+/* By now all callers have been told whether their notifications are stored. */
 static void
 delivery_committed(const char *error ATTR_UNUSED, void *context)
 {
@@ -401,7 +404,7 @@ static void delivery_sweep(struct delivery *delivery)
 	delivery->to_sweep = timeout_add_short(msecs, delivery_sweep, delivery);
 }
 
-/* What a former process left. */
+/* An endpoint that a former process has left in the queue. */
 static void
 delivery_claimed(struct queue_endpoint *queue_ep, const char *options_key,
 		 void *context)

@@ -10,63 +10,66 @@ struct endpoint_watch;
 struct queue;
 struct sender;
 
-/* Takes notifications to their endpoints, by way of the queue. Each endpoint is
-   on its own: its trouble is its alone. */
+/* Delivers notifications to their endpoints, by way of the queue. A failing
+   endpoint does not hold up the others; all share the queue's limit and the
+   memory for notifications that wait. */
 struct delivery;
 
-/* Begins with what a former process left in the queue. Not more than
-   queue_limit notifications are to be queued. */
+/* Starts with what a former process has left in the queue. Once queue_limit
+   notifications are known to be queued, new ones are refused. */
 struct delivery *
 delivery_init(struct queue *queue, struct sender *sender,
 	      unsigned int queue_limit);
-/* What is under way stays in the queue, and the sender must not call back any
-   more. Callers that wait are told. */
+/* Requests under way stay in the queue; the sender must not call back any more.
+   Callers that wait are told. */
 void delivery_deinit(struct delivery **delivery);
 
 struct delivery_notification {
-	/* what it is handed off as: its identity for good */
+	/* session and number of its hand-off (handoff.h), which identify it */
 	guid_128_t session;
 	uint64_t seq;
 
 	const char *username, *folder;
 	uint32_t uid;
 	const char *body;
-	/* of the endpoint (options.h), NULL-terminated */
+	/* the endpoint's options (options.h), NULL-terminated */
 	const char *const *options;
 };
 
 struct delivery_stored {
 	/* NULL = it is stored */
 	const char *error;
-	/* in the queue; 0 if it had been added before */
+	/* its id in the queue; 0 if error, or if it had been added before */
 	int64_t id;
 	struct endpoint *endpoint;
 };
 
-/* It is stored, or can't be. */
+/* Called once it is known whether the notification is stored. */
 typedef void delivery_stored_callback_t(const struct delivery_stored *stored,
 					void *context);
 
-/* The one door: store a notification, and send it to the endpoint that its
-   options name by url, standby_url, the logins in these, and netrc_file.
-   Passwords and all other options are taken over from the latest caller.
-   Returns 0, or -1 and error_r, which has no secrets in it: the options are not
-   valid, or there is no room in the queue. The callback is called unless it
-   returns -1, and not from inside. */
+/* The only way in: store a notification, and send it to the endpoint that its
+   options identify by url, standby_url, the logins in these, and netrc_file.
+   Passwords and other options of an endpoint are those of its latest
+   notification. Returns 0, or -1 and error_r, which contains no secrets, if the
+   options are invalid or the queue is full. The callback is called once, after
+   this function has returned 0; never if it returns -1. */
 int delivery_add(struct delivery *delivery,
 		 const struct delivery_notification *notification,
 		 delivery_stored_callback_t *callback, void *context,
 		 const char **error_r);
 
-/* The endpoint with the lowest number above *number, which is set to its own;
-   0 at first. NULL if there is none. */
+/* Iterate over the endpoints by their numbers: returns the one with the lowest
+   number above *number, and sets *number to that; NULL if there is none. Begin
+   with 0. */
 struct endpoint *
 delivery_next_endpoint(struct delivery *delivery, unsigned int *number);
-/* Of all endpoints, also those that are forgotten. */
+/* Totals of all endpoints, including those that have been forgotten. */
 const struct endpoint_counters *delivery_counters(struct delivery *delivery);
 
-/* Add to the callers waiting for the outcome of a notification, and remove one
-   that does not any more. */
+/* Add and remove a caller that waits for the outcome of a notification. The
+   watch is the caller's and must live until it is removed, which happens by
+   itself before its finished() is called. */
 void delivery_watch(struct delivery *delivery, struct endpoint_watch *watch);
 void delivery_unwatch(struct delivery *delivery, struct endpoint_watch *watch);
 

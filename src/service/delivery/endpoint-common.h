@@ -9,12 +9,12 @@ struct endpoint_watch;
 struct queue;
 struct sender;
 
-/* What all endpoints have in common. */
+/* What all endpoints share. */
 struct endpoint_common {
 	struct queue *queue;
 	struct sender *sender;
 	struct event *event;
-	/* notifications queued, as far as the endpoints have found them */
+	/* queued notifications that the endpoints have found so far */
 	unsigned int queued;
 	struct lane_budget lane_budget;
 	struct endpoint_counters counters;

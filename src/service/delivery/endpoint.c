@@ -18,11 +18,11 @@
 #include "supply.h"
 #include "target.h"
 
-/* Rows looked at for being too old at a time. */
+/* How many rows to read at a time when looking for those that are too old. */
 #define EXPIRE_BATCH 64
-/* Notifications sent, or found to be too old, before others have their turn. */
+/* How many notifications to send or give up in one turn of the ioloop. */
 #define SEND_BATCH 256
-/* After a notification could not be read. */
+/* How long to wait after a notification could not be read. */
 #define RETRY_MSECS 1000
 
 struct endpoint {
@@ -36,24 +36,24 @@ struct endpoint {
 	struct reader *reader;
 	struct lanes *lanes;
 	struct supply supply;
-	/* found by the reader, and not done with */
+	/* notifications that the reader has found and that are still queued */
 	unsigned int queued;
 	struct attempt *attempts;
 	struct item_read *item_reads;
 	struct queue_read *expire_read;
-	/* nothing is too old before this time of the queue's clock */
+	/* when to look again for what is too old, by queue_now() */
 	int64_t next_expiry;
 
-	/* to go on where work was left for a later turn */
+	/* goes on with work that was left for a later turn of the ioloop */
 	struct timeout *to_run;
-	/* for the next probe */
+	/* the next probe is due */
 	struct timeout *to_probe;
-	/* since a target is down: notifications given up */
+	/* notifications given up since a server last went down */
 	unsigned int given_up;
 	struct endpoint_counters counters;
 };
 
-/* A lane's notification under way. */
+/* A request under way: an attempt to send a lane's notification. */
 struct attempt {
 	struct attempt *prev, *next;
 	struct endpoint *ep;
@@ -62,7 +62,7 @@ struct attempt {
 	/* monotonic, in milliseconds */
 	int64_t sent;
 	struct event *event;
-	/* the endpoint's options when it was sent */
+	/* the endpoint's options_changes when this was sent */
 	unsigned int options_changes;
 };
 
@@ -70,14 +70,14 @@ struct attempt {
 struct item_read {
 	struct item_read *prev, *next;
 	struct endpoint *ep;
-	/* NULL = it was removed meanwhile */
+	/* endpoint_lane_done() frees this before the lane may be freed */
 	struct lane *lane;
 	struct queue_read *read;
-	/* it could not be read */
+	/* set after a read that failed */
 	struct timeout *to_retry;
 };
 
-/* Counts for the endpoint and for all of them. */
+/* Count for this endpoint and for all endpoints together. */
 #define ENDPOINT_COUNT(ep, counter) STMT_START { \
 		(ep)->counters.counter++; \
 		(ep)->common->counters.counter++; \
@@ -109,7 +109,7 @@ static void item_read_retry(struct item_read *iread)
 	item_read_begin(iread);
 }
 
-/* The lane's notification has its turn. */
+/* It is the turn of the lane's notification. It may have to be read first. */
 static void endpoint_lane_turn(struct endpoint *ep, struct lane *lane)
 {
 	struct item_read *iread;
@@ -126,7 +126,7 @@ static void endpoint_lane_turn(struct endpoint *ep, struct lane *lane)
 	item_read_begin(iread);
 }
 
-/* The lane is done with its notification. */
+/* The lane is done with its notification, and goes on to the next one. */
 static void endpoint_lane_done(struct endpoint *ep, struct lane *lane)
 {
 	struct item_read *iread;
@@ -155,7 +155,7 @@ item_read_done(const struct queue_read_result *result, void *context)
 		return;
 	}
 	if (result->count == 0) {
-		/* it was too old while others were before it */
+		/* it is not in the queue any more */
 		endpoint_lane_done(ep, lane);
 	} else {
 		item_read_free(iread);
@@ -182,7 +182,7 @@ static void endpoint_lane_waited(struct lane *lane, void *context)
 	endpoint_pump(ep);
 }
 
-/* What becomes of a notification */
+/* The outcome of a notification */
 
 static void
 endpoint_tell_finished(struct endpoint *ep, int64_t id, const char *error)
@@ -190,7 +190,8 @@ endpoint_tell_finished(struct endpoint *ep, int64_t id, const char *error)
 	endpoint_watches_finished(&ep->common->watches, id, error);
 }
 
-/* It may be anywhere. */
+/* Remove a notification from the queue and from wherever else it is. If it is
+   its lane's turn, the caller calls endpoint_lane_done() as well. */
 static void
 endpoint_remove(struct endpoint *ep, const struct queue_item *item)
 {
@@ -231,7 +232,7 @@ endpoint_lost(struct endpoint *ep, const struct queue_item *item,
 	endpoint_tell_finished(ep, item->id, reason);
 }
 
-/* Too old; error is what it has failed with, if it has. */
+/* It is too old. error: why it was not delivered before; NULL = unknown. */
 static void
 endpoint_lost_by_age(struct endpoint *ep, const struct queue_item *item,
 		     const char *error)
@@ -257,7 +258,7 @@ static void attempt_free(struct attempt *attempt)
 	i_free(attempt);
 }
 
-/* It has failed, another one may succeed. */
+/* The attempt has failed, but another one may succeed. */
 static void attempt_failed(struct attempt *attempt)
 {
 	struct endpoint *ep = attempt->ep;
@@ -286,7 +287,8 @@ static void attempt_failed(struct attempt *attempt)
 	if (attempt->target->health.state == HEALTH_UP)
 		lane_waiting(lane, endpoint_lane_waited, ep);
 	else {
-		/* it is not this notification's turn to wait */
+		/* the server's probes, not this notification, decide when to
+		   try again */
 		lane_ready(lane);
 	}
 }
@@ -320,7 +322,7 @@ static void attempt_refused(struct attempt *attempt)
 	endpoint_lane_done(ep, lane);
 }
 
-/* error: NULL = the endpoint has taken it */
+/* error: NULL = the endpoint has accepted it */
 static void
 attempt_finished(struct attempt *attempt, const struct answer *answer,
 		 const char *error, int64_t now)
@@ -357,7 +359,8 @@ static void attempt_answered(const struct answer *answer, void *context)
 		ep->given_up = 0;
 	if (target->health.state == HEALTH_MISCONFIGURED &&
 	    attempt->options_changes != ep->options_changes) {
-		/* that was what an admin has fixed meanwhile */
+		/* it was sent with options that have changed since: probe with
+		   the new ones at once */
 		target->health.next_probe = 0;
 	}
 	attempt_finished(attempt, answer,
@@ -458,8 +461,8 @@ static void endpoint_pump(struct endpoint *ep)
 		if (lane == NULL)
 			return;
 		if (lane_attempts(lane) > 0 && probe) {
-			/* it is called again when one that has not failed may
-			   have been read */
+			/* this is called again when the read is done, which may
+			   find a notification that has not failed */
 			if (reader_is_reading(ep->reader))
 				return;
 			if (untried)
@@ -546,7 +549,7 @@ endpoint_expire_done(const struct queue_read_result *result, void *context)
 
 static void endpoint_expire_read(struct endpoint *ep, int64_t after_id)
 {
-	/* not what has not been found yet */
+	/* leave out what the reader has not found yet */
 	ep->expire_read = queue_read(ep->common->queue, ep->queue_ep,
 		QUEUE_READ_WHOLE, after_id, reader_known_id(ep->reader),
 		EXPIRE_BATCH, endpoint_expire_done, ep);
@@ -567,7 +570,7 @@ void endpoint_get_status(const struct endpoint *ep,
 	const struct target *first = &ep->targets.targets[0];
 
 	i_zero(status_r);
-	/* a query may hold what is no one else's business */
+	/* the query may contain secrets */
 	status_r->url = t_strcut(first->sender_target.url, '?');
 	status_r->state = first->health.state;
 	status_r->state_secs =
@@ -614,7 +617,7 @@ bool endpoint_purge(struct endpoint *ep, const struct queue_item *item)
 	struct lane *lane = lanes_find(ep->lanes, item->username);
 
 	if (item->id > reader_known_id(ep->reader)) {
-		/* it will be looked at soon */
+		/* the reader will find it soon */
 		return FALSE;
 	}
 	if (lane == NULL || lane_id(lane) != item->id)
@@ -653,7 +656,8 @@ struct queue_endpoint *endpoint_get_queue(const struct endpoint *ep)
 
 bool endpoint_is_idle(const struct endpoint *ep)
 {
-	/* the standby's trouble does not end while it is not needed */
+	/* the standby's state does not matter: while it is not needed, it is
+	   not probed and can't come up */
 	return ep->targets.targets[0].health.state == HEALTH_UP &&
 		ep->queued == 0 && ep->to_run == NULL &&
 		reader_is_empty(ep->reader);

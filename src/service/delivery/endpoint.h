@@ -9,48 +9,49 @@ struct http_notify_options;
 struct queue_endpoint;
 struct queue_item;
 
-/* One endpoint, with its standby if it has one: which of its queued
-   notifications are sent when. In order for each mail user, different users at
-   once, again and later where an attempt failed, until they are done, refused
-   or too old. What comes for a user who has nothing queued does not wait
-   behind what others have. */
+/* One endpoint, with its standby if it has one. It decides when each of its
+   queued notifications is sent: one after the other for each mail user, at the
+   same time for different users, and again after a failed attempt, until the
+   endpoint accepts or refuses it, it is too old, or it has failed too often. A
+   notification for a user who has nothing queued does not wait for others. */
 struct endpoint;
 
-/* What became of notifications, since the service was started. */
+/* The outcome of notifications: for one endpoint since endpoint_init(), for all
+   together since delivery_init(). */
 struct endpoint_counters {
 	uint64_t delivered;
-	/* attempts that failed */
+	/* failed attempts that are followed by another */
 	uint64_t retried;
-	/* notifications that the endpoint refused, that failed too often, and
-	   that were too old */
+	/* notifications lost: refused by the endpoint, failed too often, and
+	   too old */
 	uint64_t refused, dropped, expired;
 };
 
 struct endpoint_status {
-	/* without credentials */
+	/* the option url, without credentials and query */
 	const char *url;
-	/* of url, and for how long, in seconds */
+	/* of url's server, and for how long it has been in this state */
 	enum health_state state;
 	int64_t state_secs;
-	/* of standby_url, if there is one */
+	/* of standby_url's server, if there is one */
 	bool have_standby;
 	enum health_state standby_state;
 
 	unsigned int queued, in_flight;
 	struct endpoint_counters counters;
-	/* NULL = nothing has failed */
+	/* why url's server last did not accept something; NULL = none yet */
 	const char *last_error;
 };
 
-/* It begins with what is in the queue. The caller is one that may forget it in
-   the queue when it is gone. */
+/* Starts with what the queue has for this endpoint. queue_ep remains the
+   caller's, who may forget it after endpoint_deinit(). */
 struct endpoint *
 endpoint_init(struct endpoint_common *common, struct queue_endpoint *queue_ep,
 	      const struct http_notify_options *options);
 void endpoint_deinit(struct endpoint **ep);
 
-/* Options other than at first, for requests from now on. The URLs may only
-   differ in their passwords. */
+/* Change the options, for requests from now on. The URLs may only differ in
+   their passwords. A misconfigured server becomes due for a probe. */
 void endpoint_set_options(struct endpoint *ep,
 			  const struct http_notify_options *options);
 
@@ -58,24 +59,28 @@ void endpoint_set_options(struct endpoint *ep,
 const char *endpoint_get_label(const struct endpoint *ep);
 /* Its part of the queue. */
 struct queue_endpoint *endpoint_get_queue(const struct endpoint *ep);
-/* Has it nothing queued or under way, and no trouble to remember? */
+/* Could it be freed and forgotten? It has nothing queued or under way, and its
+   first server is up. */
 bool endpoint_is_idle(const struct endpoint *ep);
 
-/* The strings live until the endpoint does something. */
+/* url lives on the data stack or until the options change, last_error until the
+   next answer. */
 void endpoint_get_status(const struct endpoint *ep,
 			 struct endpoint_status *status_r);
 
-/* Try now what waits for another attempt, of users that match the mask, and
-   probe servers that are not up. Returns the number of waits that ended. */
+/* Try at once what waits for another attempt, for users who match the mask, and
+   probe servers that are not up. Returns how many waits this ended, of users
+   and of servers. */
 unsigned int endpoint_flush(struct endpoint *ep, const char *user_mask);
-/* Drop a notification of this endpoint's. Returns FALSE if it is under way. */
+/* Remove one of this endpoint's notifications from the queue. Returns FALSE if
+   that can't be done now: it is being sent, or has not been found yet. */
 bool endpoint_purge(struct endpoint *ep, const struct queue_item *item);
 
-/* This one has been stored. It is sent by endpoint_run(). */
+/* A notification has been stored. endpoint_run() sends it. */
 void endpoint_stored(struct endpoint *ep, struct queue_item *item);
 void endpoint_run(struct endpoint *ep);
-/* Give up on what is too old. It takes a while; calling it again meanwhile
-   does nothing. */
+/* Start to give up what is too old, which takes a while. Does nothing if that
+   is still going on. */
 void endpoint_expire(struct endpoint *ep);
 
 #endif

@@ -31,7 +31,7 @@ bool health_may_send(const struct health *health, int64_t now)
 {
 	if (health->state == HEALTH_UP)
 		return health->in_flight < health->window;
-	/* Requests from before it went down are awaited first. */
+	/* Requests from before it went down must have ended first. */
 	return health->in_flight == 0 && now >= health->next_probe;
 }
 
@@ -56,10 +56,11 @@ static void health_good(struct health *health)
 	health->taken++;
 	if (health->state != HEALTH_UP) {
 		if (health->asked && !health->probing) {
-			/* from before it has asked for a pause */
+			/* it was sent before the server asked for a pause,
+			   which goes on */
 			return;
 		}
-		/* those that are under way from before stay so */
+		/* requests from before it went down still count as in flight */
 		health->state = HEALTH_UP;
 		health->doubtful = FALSE;
 		health->window = HEALTH_WINDOW_MIN;
@@ -78,7 +79,7 @@ health_bad(struct health *health, enum health_state state, bool again,
 	   unsigned int retry_after_secs, int64_t now)
 {
 	if (health->state != HEALTH_UP && !health->probing) {
-		/* a request from before it went down */
+		/* a request from before it went down, which says nothing new */
 		return;
 	}
 	if (health->state == HEALTH_UP)
@@ -102,16 +103,16 @@ health_bad(struct health *health, enum health_state state, bool again,
 		I_MIN(retry_after_secs, HEALTH_RETRY_AFTER_MAX_SECS) * 1000);
 }
 
-/* again: its notification has failed here before. blamed: the server has
-   accepted others meanwhile. */
+/* again: the notification has failed at this server before. blamed: since then,
+   or since its first attempt here, the server accepted or refused others. */
 static void
 health_failed(struct health *health, enum answer_class answer, bool again,
 	      bool blamed, unsigned int retry_after_secs, int64_t now)
 {
-	/* a server that says when to come back says it for all */
+	/* a server that says when to come back means all notifications */
 	if (blamed && health->state == HEALTH_UP &&
 	    !(answer == ANSWER_LATER && retry_after_secs > 0)) {
-		/* or it can't take so many at once */
+		/* or the server can't handle so many at once */
 		if (answer != ANSWER_MISCONFIGURED)
 			health_shrink_window(health);
 		return;

@@ -9,19 +9,19 @@
 #include "lane.h"
 #include "queue-item.h"
 
-/* How long a notification waits after it has failed: 1 second, then 4, 16, 64
-   and 120. */
+/* How long a notification waits after it has failed, before jitter: 1 second,
+   then 4, 16, 64, and 120 from then on. */
 #define WAIT_MIN_MSECS (1*1000)
 #define WAIT_MAX_MSECS (120*1000)
 
 struct lane_entry {
 	int64_t id;
-	/* NULL = it has to be read */
+	/* NULL = not carried, has to be read */
 	struct queue_item *item;
 };
 
 struct lane {
-	/* in the list of those that are ready */
+	/* in the list of lanes that are ready */
 	struct lane *prev, *next;
 	struct lanes *lanes;
 	char *username;
@@ -37,7 +37,8 @@ struct lane {
 	lane_waited_callback_t *callback;
 	void *context;
 
-	/* those behind, of which some have had their turn */
+	/* all but the lane's first notification; the first behind_done of these
+	   have had their turn, or have it now */
 	ARRAY(struct lane_entry) behind;
 	unsigned int behind_done;
 	int64_t last_id;
@@ -52,7 +53,7 @@ struct lanes {
 
 /* What is carried */
 
-/* The one whose turn it is has to be carried. */
+/* must: carry it even if the budget is used up, since it has its turn. */
 static void entry_carry(struct lanes *lanes, struct lane_entry *entry,
 			struct queue_item *item, bool must)
 {
@@ -147,7 +148,7 @@ static void lane_deinit(struct lane *lane)
 {
 	struct lane_entry *entry;
 
-	/* out of the list, if it is there */
+	/* takes it off the list if it is ready */
 	lane_set_state(lane, LANE_READING);
 	entry_drop(lane->lanes, &lane->current);
 	if (array_is_created(&lane->behind)) {
@@ -169,7 +170,7 @@ void lane_add(struct lane *lane, struct queue_item *item)
 	if (!array_is_created(&lane->behind))
 		i_array_init(&lane->behind, 8);
 	else if (lane->behind_done > array_count(&lane->behind) / 2) {
-		/* a user may have something queued forever */
+		/* a lane that never gets empty must not grow forever */
 		array_delete(&lane->behind, 0, lane->behind_done);
 		lane->behind_done = 0;
 	}
@@ -280,7 +281,7 @@ struct blame *lane_blame(struct lane *lane)
 	return &lane->blame;
 }
 
-/* All of them */
+/* All lanes */
 
 struct lane *lanes_find(struct lanes *lanes, const char *username)
 {

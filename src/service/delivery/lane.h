@@ -6,16 +6,17 @@
 
 struct queue_item;
 
-/* The notifications that an endpoint has waiting for one mail user, which are
-   sent one after the other. A lane carries the one whose turn it is; it carries
-   those behind it as far as there is memory for that, and knows the others by
-   their ids. */
+/* The notifications of one mail user that wait for an endpoint and are sent one
+   after the other. A lane carries, that is, has in memory, the one whose turn
+   it is, and those behind it if the budget allows; of the others it only knows
+   the ids. */
 struct lane;
-/* All lanes of an endpoint, by their users. Those that are ready are in the
+/* All lanes of an endpoint, by user. Lanes that are ready are listed in the
    order in which they became so. */
 struct lanes;
 
-/* What all lanes of the service may carry, in bytes. */
+/* What all lanes of the service carry, in bytes. used may exceed max, since a
+   notification that has its turn is always carried. */
 struct lane_budget {
 	size_t used, max;
 };
@@ -25,63 +26,70 @@ void lanes_deinit(struct lanes **lanes);
 
 /* Returns NULL if the user has none. */
 struct lane *lanes_find(struct lanes *lanes, const char *username);
-/* A lane that is ready with this item. The user has none yet. fresh: it has not
-   waited in the endpoint's backlog. */
+/* Add a ready lane that has this item, for its user, who must have none yet.
+   fresh: the item has not been in the endpoint's backlog. */
 struct lane *lanes_add(struct lanes *lanes, struct queue_item *item,
 		       bool fresh);
-/* The first one that is ready, and the one behind it; NULL if there is none. */
+/* The first lane that is ready, and the next one after a ready lane; NULL if
+   there is none. */
 struct lane *lanes_first_ready(const struct lanes *lanes);
 struct lane *lane_next_ready(const struct lane *lane);
 unsigned int lanes_ready_count(const struct lanes *lanes);
 
-/* One more of the user's, with a higher id than all before. */
+/* Add a notification of the lane's user, with a higher id than all before. */
 void lane_add(struct lane *lane, struct queue_item *item);
-/* This one, which does not have its turn, is removed from the queue. */
+/* Forget a notification that was removed from the queue, if the lane has it. It
+   must not be the one whose turn it is. */
 void lane_remove(struct lane *lane, int64_t id);
-/* The highest id of all. */
+/* The highest id that the lane has had. */
 int64_t lane_last_id(const struct lane *lane);
 
 const char *lane_username(const struct lane *lane);
-/* The notification whose turn it is. The item is NULL if it has to be read. */
+/* The notification whose turn it is. The item is NULL if it is not carried and
+   has to be read. */
 int64_t lane_id(const struct lane *lane);
 struct queue_item *lane_item(const struct lane *lane);
-/* It has been read. */
+/* The notification whose turn it is has been read. */
 void lane_set_item(struct lane *lane, struct queue_item *item);
 
 enum lane_state {
 	LANE_READY,
-	/* its notification is under way */
+	/* its notification is being sent */
 	LANE_SENDING,
-	/* ... has to be read, or is being read */
+	/* its notification has to be read, or is being read */
 	LANE_READING,
-	/* ... has failed and waits for its next attempt */
+	/* its notification has failed and waits for the next attempt */
 	LANE_WAITING
 };
 
 enum lane_state lane_state(const struct lane *lane);
 void lane_ready(struct lane *lane);
-/* Returns TRUE if it is the first time that a fresh one is sent. */
+/* Returns TRUE if the lane was added as fresh and sends for the first time. */
 bool lane_sending(struct lane *lane);
 void lane_reading(struct lane *lane);
-/* callback is called after a while, longer each time. If memory is short the
-   lane does not carry its notification meanwhile. */
+/* callback is called when the wait is over; each wait is longer than the one
+   before, up to a limit. If the budget is exceeded, the lane does not carry its
+   notification while it waits. */
 typedef void lane_waited_callback_t(struct lane *lane, void *context);
 void lane_waiting(struct lane *lane, lane_waited_callback_t *callback,
 		  void *context);
 
-/* Of its notification: attempts that have failed, why the last one did (NULL =
-   none has), and how far it is to blame for that. */
+/* Of the notification whose turn it is: how many attempts have failed, why the
+   last one did (NULL = none has since the service was started), and how far it
+   is to blame. lane_failed() adds an attempt. */
 unsigned int lane_attempts(const struct lane *lane);
 const char *lane_error(const struct lane *lane);
 struct blame *lane_blame(struct lane *lane);
 void lane_failed(struct lane *lane, const char *error);
 
-/* It is done with its notification. Returns FALSE if it has no other one: then
-   it is gone. Otherwise the caller has that one read, or makes the lane ready
-   if it carries it. */
+/* Done with this notification: go on to the next. Returns FALSE if there is
+   none; the lane is freed then, and *lane is NULL. Otherwise the state is
+   LANE_READING, and the caller makes the lane ready if it carries the next
+   notification, or has that read. */
 bool lane_next(struct lane **lane);
 
-/* Call callback for each lane. It may change the lane's state. */
+/* Call callback for each lane. It may change the lane's state, but not add or
+   free lanes. */
 void lanes_foreach(struct lanes *lanes,
 		   void (*callback)(struct lane *lane, void *context),
 		   void *context);

@@ -7,9 +7,9 @@
 #include "queue.h"
 #include "reader.h"
 
-/* Rows whose users are read at a time. */
+/* How many rows to read at a time when only their users are wanted. */
 #define SCOUT_BATCH 512
-/* After a read that failed. */
+/* How long to wait after a read that failed. */
 #define RETRY_MSECS 1000
 
 struct reader {
@@ -18,19 +18,19 @@ struct reader {
 	reader_changed_callback_t *changed;
 	void *context;
 
-	/* Ids: all rows up to them have been found, and been read. The backlog
-	   is between them, and in ahead. */
+	/* Ids: all rows up to scouted have been found, and the backlog has been
+	   read up to cursor. The rest of it is after cursor, and in ahead. */
 	int64_t scouted, cursor;
 	struct backlog *backlog;
 	unsigned int found;
 
-	/* the users of what is in the queue at first are being read, and what
-	   is stored meanwhile is found by that */
+	/* The users of what was in the queue at first are being read. What is
+	   stored meanwhile is found in the same way. */
 	bool scouting;
 	struct queue_read *scout;
 
-	/* read up to cursor; those before ahead_idx have been pulled, NULL ones
-	   were removed */
+	/* what was read, up to cursor: those before ahead_idx have been pulled,
+	   and NULL ones were removed from the queue */
 	ARRAY(struct queue_item *) ahead;
 	unsigned int ahead_idx, batch;
 	struct queue_read *read;
@@ -63,7 +63,7 @@ static void reader_skip(struct reader *reader)
 		reader->cursor = reader->scouted;
 }
 
-/* What is there */
+/* Finding what is there */
 
 static void
 reader_scouted(const struct queue_read_result *result, void *context)
@@ -152,7 +152,7 @@ static void reader_drop_ahead(struct reader *reader)
 	reader->ahead_idx = 0;
 }
 
-/* Have the next ones read before the last one is pulled. */
+/* Have more rows read before the last of these is pulled. */
 static void reader_read_ahead(struct reader *reader, unsigned int batch)
 {
 	if (reader->batch > 0 || reader->cursor >= reader->scouted ||
@@ -169,7 +169,8 @@ struct queue_item *reader_pull(struct reader *reader, unsigned int batch)
 	struct queue_item *item = NULL;
 
 	if (backlog_is_empty(reader->backlog)) {
-		/* what is left of it was stored later and is no backlog */
+		/* the rest is no backlog: the caller has it from
+		   reader_stored() */
 		reader_drop_ahead(reader);
 		return NULL;
 	}

@@ -6,19 +6,19 @@ struct queue;
 struct queue_endpoint;
 struct queue_item;
 
-/* An endpoint's part of the queue as it is to be sent: in order for each mail
-   user, and what comes for a user who has nothing waiting does not wait behind
-   what others have.
+/* Reads an endpoint's part of the queue in the order in which it is to be sent:
+   in order for each mail user, but what comes for a user who has nothing
+   waiting does not wait behind what others have.
 
-   Two cursors go through it. What is found in the queue at first, and what the
-   endpoint has no room for, is backlog, of which only the users are remembered;
-   the reader comes to it when it is asked. What is stored later for a user who
-   has nothing in the backlog the endpoint may have at once, without reading
-   it. */
+   Two cursors go through it: one finds rows, the other reads them. What is in
+   the queue at first, and what the endpoint has no room for later, is backlog:
+   only its users are remembered, and it is read when the endpoint asks for it.
+   What is stored later for a user who has nothing in the backlog may go to the
+   endpoint at once, without being read. */
 struct reader;
 
-/* changed is called when reader_pull() may have something that it had not, or
-   something has been found; not from inside of any function here. */
+/* Called when reader_pull() may have something new, or when something has been
+   found (reader_take_found()); never from inside a function of this file. */
 typedef void reader_changed_callback_t(void *context);
 
 struct reader *
@@ -26,26 +26,27 @@ reader_init(struct queue *queue, struct queue_endpoint *queue_ep,
 	    reader_changed_callback_t *changed, void *context);
 void reader_deinit(struct reader **reader);
 
-/* Something was stored. Returns TRUE if the caller may have it now, FALSE if it
-   becomes backlog, as it does unless the caller has room. */
+/* An item was stored. Returns TRUE if the caller is to send it. Otherwise it
+   becomes backlog: if the caller has no room, if the user has something there
+   already, or while what was in the queue at first is still being found. */
 bool reader_stored(struct reader *reader, const struct queue_item *item,
 		   bool have_room);
 
-/* The next one of the backlog, to be unreferenced by the caller. Returns NULL
-   if there is none, or if it has to be read first, at most batch at once: then
-   changed is called. It may be one that the caller has had already by
-   reader_stored(). */
+/* The next item of the backlog, which the caller unreferences. Returns NULL if
+   there is none, or if none has been read yet; then up to batch rows are read,
+   and changed is called. An item may be one that the caller has had from
+   reader_stored() already. */
 struct queue_item *reader_pull(struct reader *reader, unsigned int batch);
-/* Is changed going to be called for what reader_pull() did not have? */
+/* Is the backlog being read? Then changed will be called. */
 bool reader_is_reading(const struct reader *reader);
-/* This one is removed from the queue. */
+/* A notification was removed from the queue: do not return it any more. */
 void reader_removed(struct reader *reader, int64_t id);
 
-/* Is there no backlog? */
+/* Is there no backlog, and is all that was in the queue at first found? */
 bool reader_is_empty(const struct reader *reader);
-/* All that is stored up to this id has been found. */
+/* Everything that is stored up to this id has been found. */
 int64_t reader_known_id(const struct reader *reader);
-/* How many have been found since the last call. */
+/* How many notifications have been found since the last call. */
 unsigned int reader_take_found(struct reader *reader);
 
 #endif

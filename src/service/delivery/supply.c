@@ -6,15 +6,16 @@
 #include "reader.h"
 #include "supply.h"
 
-/* Lanes that are ready are topped up from the backlog to this number for each
-   request that may be under way, and so many rows are read at once. */
+/* The backlog tops up the ready lanes to this many for each request that may be
+   under way. It is read in batches of the same size. */
 #define READY_PER_REQUEST 2
-/* Beyond this number even a user who has nothing in the backlog goes there. */
+/* With this many lanes ready, a user without a lane gets none: what is stored
+   for such a user becomes backlog. */
 #define READY_MAX 256
-/* What the backlog may be owed for notifications sent before it. */
+/* At most this many turns are owed to the backlog. */
 #define OWED_MAX 64
-/* Notifications that are looked at for a probe, beyond those that are ready, to
-   find one that has not failed. */
+/* For a probe, how many notifications of the backlog to look at, beyond the
+   lanes that are ready, to find one that has not failed. */
 #define PROBE_PULL_MAX 64
 
 void supply_stored(struct supply *supply, struct queue_item *item, bool up)
@@ -39,10 +40,10 @@ static void supply_add_backlog(struct supply *supply, struct queue_item *item)
 		(void)lanes_add(supply->lanes, item, FALSE);
 	else if (item->id > lane_last_id(lane))
 		lane_add(lane, item);
-	/* else it was not left to the backlog */
+	/* else it got into a lane when it was stored */
 }
 
-/* The first ready one with a notification that has not failed, or NULL. */
+/* The first ready lane whose notification has not failed yet, or NULL. */
 static struct lane *supply_first_untried(const struct supply *supply)
 {
 	struct lane *lane = lanes_first_ready(supply->lanes);
@@ -52,8 +53,8 @@ static struct lane *supply_first_untried(const struct supply *supply)
 	return lane;
 }
 
-/* Some lanes are to be ready. Those that have failed are not enough for a
-   probe, however many they are. */
+/* Pull from the backlog what it is owed, and until enough lanes are ready. A
+   probe also needs one that has not failed, however many others are ready. */
 static void
 supply_pull_backlog(struct supply *supply, unsigned int batch, bool probe)
 {

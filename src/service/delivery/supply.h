@@ -7,32 +7,33 @@ struct lanes;
 struct queue_item;
 struct reader;
 
-/* Whose notification an endpoint sends next: of the lanes that are ready, which
-   are topped up from the backlog. What is stored for a user who has nothing
-   queued goes before the backlog, and for each such one the backlog has a turn,
-   too. */
+/* Chooses whose notification an endpoint sends next, among the lanes that are
+   ready, which are topped up from the backlog. What is stored for a user who
+   has nothing queued is sent before the backlog, but for each such notification
+   the backlog is owed a turn. */
 struct supply {
 	/* the endpoint's */
 	struct lanes *lanes;
 	struct reader *reader;
 
-	/* turns of the backlog, for notifications sent before it */
+	/* turns owed to the backlog, for notifications sent before it */
 	unsigned int owed;
 	/* pulled from the backlog since the last request */
 	unsigned int pulled;
 };
 
-/* A notification was stored. It gets into a lane, if there is room and the
-   endpoint is up, or becomes backlog. */
+/* A notification was stored. Unless its user has something in the backlog, it
+   gets into the user's lane, or into a new one if the endpoint is up and has
+   room. Otherwise it becomes backlog. up: is any of the endpoint's servers? */
 void supply_stored(struct supply *supply, struct queue_item *item, bool up);
 
-/* The ready lane whose turn it is; NULL = none has one now. window: how many
-   requests may be under way. A probe is best made with a notification that has
-   not failed: if only some of them are to blame, the endpoint is up again with
-   the first other one. */
+/* Returns the ready lane whose turn it is; NULL = no lane is ready. window: how
+   many requests may be under way. probe: prefer a notification that has not
+   failed yet. If only some notifications are to blame, the first other one
+   shows that the endpoint is up. */
 struct lane *supply_next(struct supply *supply, unsigned int window,
 			 bool probe);
-/* This lane's notification is sent. */
+/* This lane's notification is about to be sent. */
 void supply_sending(struct supply *supply, struct lane *lane);
 
 #endif

@@ -8,7 +8,7 @@
 #include "sender-answer.h"
 #include "target.h"
 
-/* What an answer's reason may take in a log line, in bytes. */
+/* The most that an answer's reason may add to a log line, in bytes. */
 #define REASON_MAX 256
 
 void targets_set_options(struct targets *targets,
@@ -16,7 +16,7 @@ void targets_set_options(struct targets *targets,
 {
 	pool_t old_pool = targets->pool;
 
-	/* or a target would be left with what was in the old pool */
+	/* or a target would still point into the old pool */
 	i_assert((options->standby_url != NULL) == (targets->count > 1));
 
 	targets->pool = pool_alloconly_create("http-notify endpoint", 1024);

@@ -12,9 +12,10 @@ struct http_notify_options;
 struct target {
 	struct sender_target sender_target;
 	struct health health;
-	/* when its state has changed: monotonic, in milliseconds */
+	/* when its state last changed: monotonic, in milliseconds */
 	int64_t since;
-	/* what it last failed with; NULL = nothing has failed */
+	/* the reason of its last answer of any class but ANSWER_DONE, fit for
+	   the log; NULL = there was none */
 	char *error;
 };
 
@@ -26,35 +27,39 @@ struct targets {
 	struct event *event;
 };
 
-/* event is the parent of those that are logged. */
+/* event: the parent of the events that are logged. */
 void targets_init(struct targets *targets, struct event *event,
 		  const struct http_notify_options *options);
 void targets_deinit(struct targets *targets);
-/* Options other than at first, for requests from now on. The URLs may only
-   differ in their passwords. */
+/* Change the options, for requests from now on. The URLs may only differ in
+   their passwords. */
 void targets_set_options(struct targets *targets,
 			 const struct http_notify_options *options);
 
 /* Is any of them up? */
 bool targets_are_up(const struct targets *targets);
-/* Where the next notification may go: the standby gets them while the first
-   server is not up. NULL = nowhere now. */
+/* The server that a request may be sent to now: the first one if it is up or
+   due for a probe, or else the standby if that is. NULL if there is none, also
+   if the first one is up and has enough requests under way. */
 struct target *targets_choose(struct targets *targets, int64_t now);
-/* The same for a notification that has not been tried yet: it may tell whether
-   another one is to blame. */
+/* If that is NULL: the server that a notification which has not failed yet may
+   be sent to now, since it can tell whether another one is to blame; NULL if
+   there is none. */
 struct target *targets_choose_for_untried(struct targets *targets);
-/* Milliseconds until one that is not up may be probed; -1 if none is to be. A
-   server with requests under way is not: their answers tell. */
+/* Milliseconds until the next probe of a server that is not up; -1 if there is
+   none to wait for. A server that has requests under way is left out: their
+   answers come first. */
 int64_t targets_next_probe(const struct targets *targets, int64_t now);
-/* Probe those that are not up as soon as possible; if misconfigured_only, only
-   where an admin may have fixed it. Returns how many. */
+/* Make the servers that are not up due for a probe now; if misconfigured_only,
+   only misconfigured ones, which an admin may have fixed. Returns how many. */
 unsigned int targets_probe_now(struct targets *targets,
 			       bool misconfigured_only);
 unsigned int targets_in_flight(const struct targets *targets);
 
-/* A request was answered. Returns the class of the answer. What changes the
-   server's state is logged, with how many notifications are queued and have
-   been given up. */
+/* A request has ended. Returns the class of its answer; for any but
+   ANSWER_DONE, target->error is set. A change of the server's state is logged,
+   with queued and given_up when it is up again. went_down_r: has the state
+   changed, to HEALTH_DOWN or HEALTH_MISCONFIGURED? */
 enum answer_class
 targets_answered(struct targets *targets, struct target *target,
 		 struct blame *blame, const struct answer *answer,

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-/* Ids that are looked through one by one rather than sorted. */
+/* Up to this many new ids are searched one by one before they are sorted. */
 #define UNSORTED_MAX 64
 
 void id_set_init(struct id_set *set)

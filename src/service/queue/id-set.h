@@ -2,7 +2,7 @@
 #ifndef HTTP_NOTIFY_ID_SET_H
 #define HTTP_NOTIFY_ID_SET_H
 
-/* A set of ids, in an array that is sorted but for its latest ones. */
+/* A set of ids, in an array that is sorted except for the latest ones. */
 struct id_set {
 	ARRAY(int64_t) ids;
 	unsigned int sorted;
@@ -11,7 +11,7 @@ struct id_set {
 void id_set_init(struct id_set *set);
 void id_set_deinit(struct id_set *set);
 
-/* Add one that is not in it. */
+/* Add an id that is not in the set. */
 void id_set_add(struct id_set *set, int64_t id);
 bool id_set_has(struct id_set *set, int64_t id);
 /* Move all of the other set's ids to this one. */

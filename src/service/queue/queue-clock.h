@@ -2,18 +2,20 @@
 #ifndef HTTP_NOTIFY_QUEUE_CLOCK_H
 #define HTTP_NOTIFY_QUEUE_CLOCK_H
 
-/* The time of a queue that belongs to one host: seconds that go on through
-   restarts and do not jump when the wall clock does. It is the monotonic clock,
-   which begins anew when the host boots, with an offset that is kept for as
-   long as the host is up. A while for which the host is suspended does not
-   count. */
+/* The clock of a queue that belongs to one host, in seconds. It goes on through
+   restarts and does not jump when the wall clock does. It is the monotonic
+   clock, which starts anew when the host boots, plus an offset that stays the
+   same for as long as the host is up. Time for which the host is suspended does
+   not count. */
 
-/* What the queue's time is now, with this offset. */
+/* The queue's time now, with this offset. */
 int64_t queue_clock_time(int64_t offset);
-/* The offset for a host that has just booted: by the wall clock, but not back
-   behind latest, since that may be wrong until NTP sets it. */
+/* The offset for a host that has just booted: the queue's time becomes that of
+   the wall clock, but at least latest, since the wall clock may be wrong until
+   NTP sets it. */
 int64_t queue_clock_offset(int64_t latest);
-/* Names the host's present boot. It lives on the data stack. */
+/* A string that identifies the host's present boot, on the data stack. If the
+   system does not say, each call counts as a new boot. */
 const char *queue_clock_boot(void);
 
 #endif

@@ -4,22 +4,22 @@
 
 #include "queue.h"
 
-/* What stores the queue. An engine has this as the first member of its own
-   structure, and is known outside by its table of functions only. */
+/* An engine stores the queue. Its own structure has this as its first member.
+   Outside of its file, only its table of functions is known. */
 struct queue_engine {
 	const struct queue_engine_vfuncs *v;
 	struct queue *queue;
 };
 
-/* When a mail process was last heard of: its latest hand-off. */
+/* A mail process that has handed off notifications, and its latest hand-off. */
 struct queue_session {
 	guid_128_t id;
-	/* the highest that was added */
+	/* the highest seq that was added */
 	uint64_t seq;
-	/* queue-sessions.c's, not to be stored: bit n says whether seq - n was
+	/* for queue-sessions.c, not to be stored: bit n is set if seq - n was
 	   added */
 	uint64_t added;
-	/* by queue_now() */
+	/* when it last added something, by queue_now() */
 	int64_t used;
 };
 ARRAY_DEFINE_TYPE(queue_session, struct queue_session);
@@ -27,13 +27,13 @@ ARRAY_DEFINE_TYPE(queue_session, struct queue_session);
 struct queue_endpoint {
 	struct queue_endpoint *prev, *next;
 	char *key, *options;
-	/* the engine's number of it; 0 = it is not stored */
+	/* the engine's number for it; 0 = not stored */
 	int64_t number;
-	/* the highest id that is stored */
+	/* the highest id known to have been stored; 0 = none */
 	int64_t last_id;
 
-	/* queue.c's: it is stored; it is to be stored with the next commit; it
-	   is not needed any more; the next commit is to look at that */
+	/* for queue.c: it is stored; the next commit is to store it; it is not
+	   needed any more; the next commit is to check that */
 	bool stored, changed, forgotten, listed;
 };
 
@@ -42,50 +42,49 @@ struct queue_attempts {
 	unsigned int attempts;
 };
 
-/* One transaction, to be done in this order. */
+/* The changes of one transaction, to be made in this order. */
 struct queue_changes {
 	ARRAY(int64_t) removed;
 	ARRAY(struct queue_attempts) attempts;
-	/* to be stored or changed; number is to be set */
+	/* to be stored, or given new options; the engine sets number */
 	ARRAY(struct queue_endpoint *) endpoints;
-	/* to be forgotten, unless something is queued for them; number becomes
-	   0 then */
+	/* to be deleted, unless something is queued for them; the engine sets
+	   number to 0 for those deleted */
 	ARRAY(struct queue_endpoint *) forgotten;
 	ARRAY_TYPE(queue_session) sessions;
-	/* to be added, in this order; id is to be set */
+	/* to be added, in this order; the engine sets id */
 	ARRAY(struct queue_item *) added;
-	/* sessions that were not used since are to be forgotten; 0 = none */
+	/* sessions last used before this time are to be deleted; 0 = none */
 	int64_t forget_sessions_before;
 };
 
 struct queue_engine_vfuncs {
 	const char *name;
 
-	/* Open or create the database, and tell queue_engine_have_endpoint()
-	   and queue_engine_have_session() what is there. Returns 0, or -1 and
-	   error_r. */
+	/* Open or create the database, and report what is there by
+	   queue_engine_have_endpoint() and queue_engine_have_session(). Returns
+	   0, or -1 and error_r. */
 	int (*init)(struct queue *queue, const struct queue_settings *set,
 		    struct queue_engine **engine_r, const char **error_r);
-	/* A commit has finished when this returns. */
+	/* Finishes a commit that is under way, and frees the engine. */
 	void (*deinit)(struct queue_engine *engine);
 
-	/* Do all of the changes or none, one such call at a time.
-	   queue_engine_committed() is called at the end, from inside or
-	   later; the changes live until then. */
+	/* Make all of the changes or none; only one such call is under way at a
+	   time. The engine calls queue_engine_committed() at the end, from
+	   inside this function or later; changes lives until then. */
 	void (*commit)(struct queue_engine *engine,
 		       struct queue_changes *changes);
-	/* Read rows: queue_engine_read_row() for each, in order, and
-	   queue_engine_read_done() at the end, from inside or later, but before
-	   the end of a commit that was asked for later. */
+	/* Read rows: call queue_engine_read_row() for each, in order, and
+	   queue_engine_read_done() at the end, from inside this function or
+	   later, but before any commit that was asked for later has ended. */
 	void (*read)(struct queue_engine *engine, struct queue_read *read);
-	/* queue_now() */
+	/* See queue_now(). */
 	int64_t (*now)(struct queue_engine *engine);
-	/* queue_tidy() */
+	/* See queue_tidy(). */
 	void (*tidy)(struct queue_engine *engine);
 };
 
-/* A read that was asked for, as queue_read() says. The engine may leave a
-   context of its own. */
+/* A read for the engine to do: which rows, as for queue_read(). */
 struct queue_read {
 	struct queue_read *prev, *next;
 	struct queue *queue;
@@ -95,7 +94,7 @@ struct queue_read {
 	int64_t after_id, last_id;
 	unsigned int limit;
 
-	/* queue.c's */
+	/* for queue.c */
 	bool begun;
 	unsigned int rows;
 	int64_t read_to;
@@ -104,17 +103,20 @@ struct queue_read {
 	void *context;
 };
 
+/* For init(): an endpoint, or a session, is stored. last_id is the highest id
+   that is stored for the endpoint; 0 = none. */
 void queue_engine_have_endpoint(struct queue *queue, int64_t number,
 				const char *key, const char *options,
 				int64_t last_id);
 void queue_engine_have_session(struct queue *queue,
 			       const struct queue_session *session);
+/* For commit(): error is NULL, or why none of the changes were made. */
 void queue_engine_committed(struct queue *queue, const char *error);
 
-/* item's strings need to live during the call only. */
+/* For read(). item's strings need to live during the call only. */
 void queue_engine_read_row(struct queue_read *read,
 			   const struct queue_item *item);
-/* error: NULL, or why not all rows that there are have come; frees the read */
+/* For read(), which is freed. error: NULL, or why rows were left unread. */
 void queue_engine_read_done(struct queue_read *read, const char *error);
 
 #endif

@@ -8,12 +8,12 @@ struct queue_endpoint;
 
 /* One notification. */
 struct queue_item {
-	/* ascending within an endpoint in the order they are stored, and no
-	   other endpoint's; 0 = it is not stored */
+	/* unique in the queue, and ascending within an endpoint in the order of
+	   storing; 0 = not stored */
 	int64_t id;
 	struct queue_endpoint *endpoint;
 
-	/* what it was handed off as: its identity for good */
+	/* session and number of its hand-off (handoff.h), which identify it */
 	guid_128_t session;
 	uint64_t seq;
 
@@ -27,12 +27,12 @@ struct queue_item {
 	unsigned int attempts;
 };
 
-/* A copy with its strings, referenced once. Only what was made by this function
-   can be referenced. */
+/* Copy an item and its strings. The copy has one reference. The functions below
+   are only for items that this one has made. */
 struct queue_item *queue_item_dup(const struct queue_item *item);
 void queue_item_ref(struct queue_item *item);
 void queue_item_unref(struct queue_item **item);
-/* The memory it takes, in bytes. */
+/* The memory that it uses, in bytes. */
 size_t queue_item_size(struct queue_item *item);
 
 #endif

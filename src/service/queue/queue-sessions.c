@@ -7,7 +7,7 @@
 
 struct session {
 	struct queue_session s;
-	/* what of that is stored */
+	/* the seq and added that are stored */
 	uint64_t stored_seq, stored_added;
 	/* it has added something since the last commit began */
 	bool changed;
@@ -15,7 +15,7 @@ struct session {
 
 struct queue_sessions {
 	HASH_TABLE(const uint8_t *, struct session *) by_id;
-	/* to be stored, and being stored */
+	/* to be stored with the next commit, and being stored */
 	ARRAY(struct session *) changed, committing;
 };
 
@@ -36,14 +36,15 @@ void queue_sessions_have(struct queue_sessions *sessions,
 	struct session *session = session_init(sessions, s->id);
 
 	session->s = *s;
-	/* all below the highest one count as added */
+	/* all numbers below the highest one count as added */
 	session->s.added = UINT64_MAX;
 	session->stored_seq = s->seq;
 	session->stored_added = session->s.added;
 }
 
-/* Returns FALSE if it has been added. A mail process that gave up waiting has
-   another connection: what it sent by the former one may be read later. */
+/* Returns FALSE if seq has been added, or is too low to tell. Numbers may come
+   out of order: a mail process that gave up waiting makes another connection,
+   and what it sent on the former one may be read later. */
 static bool session_add_seq(struct queue_session *s, uint64_t seq)
 {
 	uint64_t diff;
@@ -130,7 +131,7 @@ bool queue_sessions_forget(struct queue_sessions *sessions, int64_t before)
 	bool forgotten = FALSE;
 
 	if (!array_is_empty(&sessions->committing)) {
-		/* next time */
+		/* that is left for the next time */
 		return FALSE;
 	}
 	iter = hash_table_iterate_init(sessions->by_id);

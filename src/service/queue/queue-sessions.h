@@ -4,32 +4,34 @@
 
 #include "queue-engine.h"
 
-/* The mail processes that were heard of lately, and which of their hand-offs
-   have been added: what comes again is recognised. */
+/* The mail processes heard from lately, and which of their hand-offs have been
+   added, so that those that come again are recognised. */
 struct queue_sessions;
 
 struct queue_sessions *queue_sessions_init(void);
 void queue_sessions_deinit(struct queue_sessions **sessions);
 
-/* This one is stored. */
+/* A session that the engine has found stored. */
 void queue_sessions_have(struct queue_sessions *sessions,
 			 const struct queue_session *session);
 
-/* This hand-off is added, unless it has been: then returns FALSE. */
+/* Note that a hand-off is added. Returns FALSE if it has been added before, or
+   if its seq is 64 or more below the session's highest. */
 bool queue_sessions_add(struct queue_sessions *sessions, const guid_128_t id,
 			uint64_t seq, int64_t now);
 
-/* A commit begins: append what is to be stored. */
+/* A commit begins: append the sessions that it is to store to changed. */
 void queue_sessions_begin(struct queue_sessions *sessions,
 			  ARRAY_TYPE(queue_session) *changed);
-/* It has ended. If it failed, what was added since the last one that succeeded
-   has not been. */
+/* The commit has ended; changed is what queue_sessions_begin() has appended. If
+   it failed, everything added since the last one that succeeded, also after
+   this one began, counts as not added. */
 void queue_sessions_succeeded(struct queue_sessions *sessions,
 			      const ARRAY_TYPE(queue_session) *changed);
 void queue_sessions_failed(struct queue_sessions *sessions);
 
-/* Forget those that were last heard of before this time. Returns FALSE if there
-   are none. */
+/* Forget sessions last used before this time. Returns FALSE if none was
+   forgotten; while a commit stores sessions, none is. */
 bool queue_sessions_forget(struct queue_sessions *sessions, int64_t before);
 
 #endif

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The queue in an SQLite file, in WAL mode.
 
-   Every page that a commit touches is one more to write and to checksum, so
-   there is one table without an index: the id has the endpoint's number in its
-   upper bits, which keeps each endpoint's rows together and in order. What a
-   hand-off costs does not depend on how much is queued, and nothing here needs
-   more memory for a longer queue than SQLite's page cache of a fixed size.
+   Every page that a commit touches has to be written and checksummed. So
+   notifications are in one table without an index: the id has the endpoint's
+   number in its upper bits, which keeps each endpoint's rows together and in
+   order. What a hand-off costs does not depend on how much is queued, and nor
+   does the memory used here: SQLite's page cache has a fixed size.
 
-   A file that turns out to be corrupt is moved aside and ends the process, so
-   that the next one begins with an empty queue. */
+   If the file turns out to be corrupt, it is moved aside and the process ends,
+   so that the next one begins with an empty queue. */
 #include "lib.h"
 #include "array.h"
 
 #include "queue-engine.h"
 #include "sqlite-db.h"
 
-/* An id: the endpoint, and below it a number that ascends over all endpoints.
-   2^40 notifications take years at any rate. */
+/* An id: the endpoint's number, and in the lower bits a number that ascends
+   over all endpoints. 2^40 notifications take years at any rate. */
 #define ID_ENDPOINT_SHIFT 40
 #define ID_ENDPOINT_SHIFT_STR "40"
 #define ID_FIRST(endpoint) ((endpoint) << ID_ENDPOINT_SHIFT)
 #define ID_NUMBER(id) ((id) & ((INT64_C(1) << ID_ENDPOINT_SHIFT) - 1))
 
-/* Less than this much free space (of 4 kB pages) is kept for the next time. */
+/* Up to this many free pages (of 4 kB) are kept for later use. */
 #define TIDY_MIN_PAGES 4096
 
 enum statement {
@@ -86,20 +86,20 @@ struct sqlite_queue {
 	struct sqlite_db db;
 	sqlite3_stmt *statements[STATEMENT_COUNT];
 
-	/* the highest number given out */
+	/* the highest ID_NUMBER() so far */
 	int64_t last_number;
 };
 
-/* The database can't be used any more. The next process begins anew, which
-   also brings the rest of the service to where a new queue needs it to be. */
+/* The database is corrupt and can't be used any more. The process ends, since
+   the rest of the service would have to start anew with an empty queue, too. */
 static void ATTR_NORETURN sqlite_queue_die_corrupt(struct sqlite_queue *queue)
 {
 	sqlite_db_move_aside(&queue->db);
 	i_fatal("Queue is corrupt");
 }
 
-/* Runs a statement that returns no rows, and resets it. Returns FALSE and
-   error_r if it fails. */
+/* Run a statement that returns no rows, and reset it. Returns FALSE and error_r
+   if it fails. */
 static bool
 run(struct sqlite_queue *queue, enum statement idx, const char **error_r)
 {
@@ -251,7 +251,7 @@ sqlite_queue_commit(struct queue_engine *engine, struct queue_changes *changes)
 		queue_engine_committed(engine->queue, NULL);
 		return;
 	}
-	/* some errors have rolled back by themselves */
+	/* after some errors SQLite has rolled back by itself */
 	if (sqlite3_get_autocommit(queue->db.sqlite) == 0)
 		(void)run(queue, STATEMENT_ROLLBACK, &rollback_error);
 	queue_engine_committed(engine->queue, error);
@@ -346,7 +346,7 @@ static void sqlite_queue_tidy(struct queue_engine *engine)
 
 static int load_endpoints(struct sqlite_queue *queue, const char **error_r)
 {
-	/* the last one of each endpoint has its highest number */
+	/* an endpoint's last notification has the highest number */
 	static const char *sql = "SELECT id, key, options, coalesce("
 		"(SELECT max(notification.id) FROM notification "
 		"WHERE notification.id >= endpoint.id << "

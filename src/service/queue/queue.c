@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What every engine shares: a turn's changes gather and are committed together,
-   who has added something is told what became of it, hand-offs that come again
-   are recognised, and what was removed is not read any more. */
+/* What all engines share: a turn's changes are gathered and committed together;
+   callers are told whether what they added is stored; hand-offs that come again
+   are recognised; and what was removed is not read any more. */
 #include "lib.h"
 #include "array.h"
 #include "hash.h"
@@ -13,12 +13,12 @@
 #include "queue-engine.h"
 #include "queue-sessions.h"
 
-/* After a commit that failed. */
+/* How long to wait after a commit that failed. */
 #define RETRY_MSECS 1000
-/* A session is forgotten when it has not been used for this time: far more than
-   a mail process ever waits before it sends again. */
+/* A session is forgotten when it has not been used for this long, which is far
+   more than a mail process ever waits before it sends again. */
 #define SESSION_LIFETIME_SECS 60
-/* Reads made before others have their turn. */
+/* How many reads to make in one turn of the ioloop. */
 #define READS_PER_TURN 16
 
 struct pending {
@@ -38,14 +38,14 @@ struct queue {
 	struct queue_endpoint *endpoints_head, *endpoints_tail;
 	struct queue_sessions *sessions;
 
-	/* What gathers: additions and who is told; endpoints that have changed;
-	   removals; the rest is in next and sessions. */
+	/* Gathered for the next commit: additions, and whom to tell; endpoints
+	   that have changed; removals. The rest is in next and sessions. */
 	ARRAY_TYPE(pending) pending;
 	ARRAY(struct queue_endpoint *) changed_endpoints;
 	struct id_set removed;
 	struct queue_changes next;
 
-	/* What is being committed, if it is, and who is told. */
+	/* What is being committed, if committing is set, and whom to tell. */
 	struct queue_changes changes;
 	bool committing;
 	ARRAY_TYPE(pending) committing_pending;
@@ -54,7 +54,7 @@ struct queue {
 	/* the last commit has failed */
 	bool in_trouble;
 	struct timeout *to_commit, *to_retry, *to_forget, *to_read;
-	/* not begun yet */
+	/* those that have not begun yet */
 	struct queue_read *reads_head, *reads_tail;
 };
 
@@ -103,7 +103,7 @@ static bool queue_has_changes(struct queue *queue)
 		queue->next.forget_sessions_before != 0;
 }
 
-/* Somebody waits for the commit. */
+/* Commit in the next turn of the ioloop, since a caller is waiting. */
 static void queue_commit_soon(struct queue *queue)
 {
 	timeout_remove(&queue->to_retry);
@@ -111,8 +111,8 @@ static void queue_commit_soon(struct queue *queue)
 		queue->to_commit = timeout_add_short(0, queue_commit, queue);
 }
 
-/* The same for a change that nobody waits for: if the queue can't be written,
-   that shows soon enough, and each try may take a while. */
+/* The same for a change that no caller waits for. While the queue can't be
+   written, it waits for the next retry: each may take a while. */
 static void queue_commit_some_time(struct queue *queue)
 {
 	if (queue->to_retry == NULL)
@@ -245,8 +245,8 @@ static void queue_succeeded(struct queue *queue)
 	}
 }
 
-/* Nothing of it is stored. What gathers meanwhile shares its fate: a session's
-   hand-offs are stored in their order or not at all. */
+/* Nothing of the commit is stored. What was added meanwhile fails with it,
+   since a session's hand-offs are stored in their order or not at all. */
 static void queue_failed(struct queue *queue)
 {
 	struct queue_changes *changes = &queue->changes;
@@ -288,7 +288,7 @@ queue_tell_pending(struct queue *queue, const char *error)
 	array_free(&told);
 }
 
-/* Once per spell. */
+/* Log it once when the trouble begins, and once when it ends. */
 static void queue_log_trouble(struct queue *queue, const char *error)
 {
 	if (error != NULL && !queue->in_trouble) {
@@ -408,8 +408,8 @@ bool queue_add(struct queue *queue, const struct queue_item *item,
 	bool added = queue_sessions_add(queue->sessions, item->session,
 					item->seq, queue_now(queue));
 
-	/* also if it was there already: what it waits for may be the very
-	   transaction that is not committed yet */
+	/* also if it was added before: the transaction that stores it may not
+	   have been committed yet */
 	pending = array_append_space(&queue->pending);
 	pending->callback = callback;
 	pending->context = context;
@@ -433,7 +433,7 @@ void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts)
 		.id = id, .attempts = attempts
 	};
 
-	/* lost if the commit fails: an attempt more is no harm */
+	/* dropped if the queue can't be written: one more attempt is no harm */
 	if (queue->to_retry != NULL)
 		return;
 	array_push_back(&queue->next.attempts, &change);
@@ -469,7 +469,7 @@ static void queue_run_reads(struct queue *queue)
 		DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
 		read->begun = TRUE;
 		if (read->endpoint == NULL) {
-			/* it has been forgotten */
+			/* its endpoint has been forgotten */
 			queue_engine_read_done(read, NULL);
 			continue;
 		}
@@ -515,7 +515,7 @@ void queue_read_cancel(struct queue_read **_read)
 		return;
 	queue = read->queue;
 	if (read->begun) {
-		/* the engine is at it */
+		/* the engine is still reading */
 		read->callback = NULL;
 		return;
 	}

@@ -31,7 +31,7 @@ static const char *const schema[] = {
 	" key TEXT NOT NULL UNIQUE,"
 	" options TEXT NOT NULL)",
 
-	/* created and expires are of the queue's own time */
+	/* created and expires are times of queue_now() */
 	"CREATE TABLE notification ("
 	" id INTEGER PRIMARY KEY,"
 	" session BLOB NOT NULL,"
@@ -50,8 +50,8 @@ static const char *const schema[] = {
 	" seq INTEGER NOT NULL,"
 	" used INTEGER NOT NULL) WITHOUT ROWID",
 
-	/* one row: what the queue's time is ahead of the monotonic clock, which
-	   begins anew when the host boots */
+	/* one row: how far the queue's time is ahead of the monotonic clock,
+	   which starts anew when the host boots */
 	"CREATE TABLE clock ("
 	" boot TEXT NOT NULL,"
 	" offset INTEGER NOT NULL)",
@@ -101,7 +101,8 @@ int64_t sqlite_db_time(const struct sqlite_db *db)
 	return queue_clock_time(db->time_offset);
 }
 
-/* Dovecot's own time is the wall clock's, which may jump by hours. */
+/* The queue has a time of its own, since Dovecot's is that of the wall clock,
+   which may jump by hours. */
 static int sqlite_db_open_time(struct sqlite_db *db, const char **error_r)
 {
 	const char *boot = queue_clock_boot();
@@ -143,7 +144,7 @@ static int sqlite_db_open_lock(struct sqlite_db *db, const char *directory,
 			"the service runs as)", reason);
 		return -1;
 	}
-	/* Dovecot's own function for this is not the same in 2.3.16. */
+	/* Dovecot's own function for this is different in 2.3.16. */
 	while (fcntl(db->lock_fd, F_SETLK, &lock) < 0) {
 		if (errno != EAGAIN && errno != EACCES) {
 			*error_r = t_strdup_printf("fcntl(%s) failed: %m",
@@ -193,8 +194,7 @@ sqlite_db_open_file(struct sqlite_db *db, bool sync_full, const char **error_r)
 	mode_t old_umask;
 	int ret;
 
-	/* SQLite's files have the notifications and the endpoints'
-	   credentials in them */
+	/* SQLite's files contain notifications and endpoints' credentials */
 	old_umask = umask(0077);
 	ret = sqlite3_open_v2(db->path, &db->sqlite, SQLITE_OPEN_READWRITE |
 			      SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
@@ -217,7 +217,8 @@ sqlite_db_open_file(struct sqlite_db *db, bool sync_full, const char **error_r)
 
 void sqlite_db_move_aside(struct sqlite_db *db)
 {
-	/* what SQLite adds to the name; the shared memory is of no use */
+	/* what SQLite appends to the name; the shared memory (-shm) is not
+	   worth keeping */
 	static const char *const suffixes[] = { "-wal", "" };
 	const char *error = sqlite_db_error(db, "reading");
 	const char *aside;
@@ -225,7 +226,7 @@ void sqlite_db_move_aside(struct sqlite_db *db)
 
 	aside = t_strdup_printf("%s.corrupt-%"PRId64, db->path,
 				(int64_t)time(NULL));
-	/* unlike closing it first, this leaves all there is in the files */
+	/* rename before closing: closing could change the files */
 	for (i = 0; i < N_ELEMENTS(suffixes); i++) {
 		const char *from = t_strconcat(db->path, suffixes[i], NULL);
 		const char *to = t_strconcat(aside, suffixes[i], NULL);

@@ -4,39 +4,39 @@
 
 #include <sqlite3.h>
 
-/* The SQLite database of the queue: opening it, for one process at a time, its
-   schema, and what is to be done if the file is corrupt. */
+/* The SQLite database of the queue: its schema, opening it for one process at a
+   time, and what to do if the file is corrupt. */
 struct sqlite_db {
 	char *path;
 	sqlite3 *sqlite;
 	int lock_fd;
-	/* what the queue's time is ahead of the monotonic clock, in seconds */
+	/* seconds by which the queue's time is ahead of the monotonic clock */
 	int64_t time_offset;
 };
 
-/* Open or create the database in directory. A file that is corrupt is moved
-   aside, which is logged. Returns 0, or -1 and error_r, which says what to
-   do. */
+/* Open or create the database in directory. A corrupt file is moved aside,
+   which is logged, and a new one is made. Returns 0, or -1 and error_r; db_r
+   has to be closed in both cases. */
 int sqlite_db_open(const char *directory, bool sync_full,
 		  struct sqlite_db *db_r, const char **error_r);
 void sqlite_db_close(struct sqlite_db *db);
 
-/* queue_now() */
+/* See queue_now(). */
 int64_t sqlite_db_time(const struct sqlite_db *db);
 
 /* Run a statement that returns nothing. Returns 0, or -1 and error_r. */
 int sqlite_db_exec(struct sqlite_db *db, const char *sql, const char **error_r);
-/* Get the first column of a statement's only row. Returns 0, or -1 and
+/* Get the first column of a statement's first row. Returns 0, or -1 and
    error_r. */
 int sqlite_db_get_int(struct sqlite_db *db, const char *sql, int64_t *num_r,
 		     const char **error_r);
-/* Why the last call of SQLite failed. */
+/* Why the last call of SQLite failed; what names it in the text. */
 const char *sqlite_db_error(struct sqlite_db *db, const char *what);
 
 /* Has the last call of SQLite found the file to be corrupt? */
 bool sqlite_db_is_corrupt(struct sqlite_db *db);
-/* The database is of no use any more: close it, rename its files, and log it.
-   Its lock is kept. */
+/* The database is corrupt: rename its files, close it, and log that. The lock
+   is kept. */
 void sqlite_db_move_aside(struct sqlite_db *db);
 
 #endif
