@@ -20,8 +20,8 @@ struct admin_client {
 	int fd;
 	struct istream *input;
 	bool version_received;
-	/* an answer did not come: those that come after it are not to be
-	   taken for others */
+	/* An answer did not come. If it comes later, it must not be taken for
+	   that of another command. */
 	bool broken;
 };
 
@@ -70,7 +70,7 @@ void admin_client_send(struct admin_client *client,
 			    HTTP_NOTIFY_ADMIN_VERSION_MINOR);
 	}
 	http_notify_admin_append(str, command);
-	/* a service that does not read it, or has left, does not answer */
+	/* Ignore errors: without an answer, admin_client_read() will fail. */
 	net_set_nonblock(client->fd, FALSE);
 	(void)write_full(client->fd, str_data(str), str_len(str));
 	net_set_nonblock(client->fd, TRUE);
@@ -118,7 +118,7 @@ admin_client_read_version(struct admin_client *client, int64_t deadline,
 	return 0;
 }
 
-/* What others have set may be in it, and it goes to a terminal. */
+/* The fields may hold text that others have set, and they go to a terminal. */
 static const char *const *split_sanitized(const char *line)
 {
 	const char *const *fields = t_strsplit_tabescaped(line);
@@ -130,8 +130,8 @@ static const char *const *split_sanitized(const char *line)
 	return sanitized;
 }
 
-/* Returns as admin_client_read(), -1 with *fail_r set if the service has
-   answered so. */
+/* Returns the same as admin_client_read(). *fail_r is set if -1 means that the
+   service answered FAIL. */
 static int
 admin_client_read_answer(struct admin_client *client, int64_t deadline,
 			 unsigned int fields_count, const char *const **row_r,

@@ -7,13 +7,13 @@
 #include <glob.h>
 #include <sys/stat.h>
 
-/* Deeper than anybody goes: two files may include each other. */
+/* Deeper than anybody nests files. Two files may include each other. */
 #define INCLUDES_MAX 16
 
 static const char *
 find_newer(const char *path, time_t than, unsigned int depth);
 
-/* Returns what the line includes, NULL if it does nothing of the kind. */
+/* Returns what the line includes, NULL if it is not an include. */
 static const char *line_get_pattern(const char *line)
 {
 	const char *const *words = t_strsplit_spaces(line, " \t");
@@ -55,7 +55,7 @@ find_newer(const char *path, time_t than, unsigned int depth)
 	if (depth > INCLUDES_MAX || stat(path, &st) < 0 ||
 	    !S_ISREG(st.st_mode))
 		return NULL;
-	/* an older file may have been put in its place */
+	/* ctime, since a file with an older mtime may have been moved here */
 	if (st.st_mtime > than || st.st_ctime > than)
 		return t_strdup(path);
 

@@ -32,28 +32,30 @@
 #include <time.h>
 #include <unistd.h>
 
-/* one that is told from others also by a remote doveadm */
+/* The exit status if a link is broken: one that a remote doveadm passes on. */
 #define EXIT_NOT_WELL DOVEADM_EX_NOTPOSSIBLE
 /* How long to wait for the service to answer, beyond the endpoint's own
    timeout. */
 #define TIMEOUT_MSECS (10*1000)
-/* Longest detail, in bytes: it ends with what to do. */
+/* Longest detail, in bytes. Its end, which says what to do, must not be cut
+   off. */
 #define DETAIL_MAX 1024
 
 struct check_cmd_context {
 	struct service_cmd cmd;
-	/* where OX connects from, if that is of matter */
+	/* -r: where OX connects from; family = 0 if not given */
 	struct ip_addr remote_ip;
 
 	bool settings_read;
-	/* NULL = they could be read */
+	/* NULL = they could be read; else why not */
 	const char *settings_error;
-	/* NULL = Dovecot runs with the configuration as it is now */
+	/* NULL = Dovecot runs with the present configuration; else what to
+	   do */
 	const char *config_error;
 	struct protocol_settings lmtp, lda, imap;
 
-	/* of the current user: what dovecot-lda gets when it connects to the
-	   service, as of handoff_try(), and whether it takes groups to get it */
+	/* for the current user: handoff_try()'s result when it connects as
+	   dovecot-lda does, and whether that needs the user's groups */
 	int lda_result;
 	bool lda_needs_groups;
 };
@@ -66,13 +68,13 @@ check_print(const char *link, const char *result, const char *detail)
 	doveadm_print(str_sanitize(detail, DETAIL_MAX));
 }
 
-/* It is well, and something is to be known about it. */
+/* The link is fine. note is "" or a remark. */
 static void check_row_ok(const char *link, const char *note)
 {
 	check_print(link, "ok", note);
 }
 
-/* It is well if there is no error. */
+/* The link is fine if error is NULL. */
 static void
 check_row(struct check_cmd_context *ctx, const char *link, const char *error)
 {
@@ -81,7 +83,7 @@ check_row(struct check_cmd_context *ctx, const char *link, const char *error)
 		return;
 	}
 	check_print(link, "fail", error);
-	/* doveadm's HTTP API answers an exit code instead of the rows */
+	/* with an exit code, doveadm's HTTP API would not return the rows */
 	if (ctx->cmd.ctx.cctx->conn_type != DOVEADM_CONNECTION_TYPE_HTTP)
 		ctx->cmd.ctx.exit_code = EXIT_NOT_WELL;
 }
@@ -128,7 +130,7 @@ plugins_error(const char *protocol, const struct protocol_settings *set,
 	return NULL;
 }
 
-/* Returns whether its deliveries reach our plugin. */
+/* Returns whether the protocol's deliveries reach our plugin. */
 static bool
 check_plugins(struct check_cmd_context *ctx, struct mail_user *user,
 	      const char *protocol, const struct protocol_settings *set)
@@ -200,7 +202,7 @@ check_registration_form(struct mail_user *user, const char *value)
 		"takes them for somebody else's", value);
 }
 
-/* Returns the value, NULL if there is none. */
+/* Returns the METADATA value, NULL if there is none. */
 static const char *
 check_registration(struct check_cmd_context *ctx, struct mail_user *user)
 {
@@ -208,7 +210,7 @@ check_registration(struct check_cmd_context *ctx, struct mail_user *user)
 	const char *value, *error;
 	int ret;
 
-	/* what is wrong with it is a row */
+	/* An INBOX that can't be opened gets its own row. */
 	if (mailbox_open(inbox) < 0) {
 		error = mailbox_get_last_internal_error(inbox, NULL);
 		check_row(ctx, "INBOX", error);
@@ -251,7 +253,8 @@ static const char *check_answer(unsigned int status, const char *reason)
 	return reason;
 }
 
-/* OX answers as if it had such a user. */
+/* Returns a remark if this is an OX user: OX answers success even if it has no
+   such user. */
 static const char *
 endpoint_note(struct mail_user *user, const char *registered)
 {
@@ -271,8 +274,8 @@ check_endpoint(struct check_cmd_context *ctx, const struct user_line *line,
 	       const char *user, const char *note)
 {
 	const struct http_notify_notification notification = {
-		/* OX answers with success to any event but messageNew, and
-		   does nothing */
+		/* OX answers success to any event other than messageNew, and
+		   does nothing else. */
 		.user = user, .event = "test", .folder = "INBOX"
 	};
 	string_t *body = t_str_new(256);
@@ -324,7 +327,7 @@ check_line(struct check_cmd_context *ctx, struct mail_user *user,
 	if (value == NULL ||
 	    doveadm_http_notify_get_user(line, user, value, &registered,
 					 &error) < 0) {
-		/* which the row of the registration says */
+		/* the registration's row says why */
 		registered = "0@0";
 	}
 	T_BEGIN {
@@ -333,7 +336,7 @@ check_line(struct check_cmd_context *ctx, struct mail_user *user,
 	} T_END;
 }
 
-/* Returns why there are none, or NULL. */
+/* Returns NULL, or why there are no lines. */
 static const char *
 get_lines(struct mail_user *user, const struct protocol_settings *set,
 	  ARRAY_TYPE(user_line) *lines)
@@ -360,7 +363,7 @@ is_one_of(const struct user_line *line, const ARRAY_TYPE(user_line) *lines)
 	return FALSE;
 }
 
-/* Those of dovecot-lda are shown where they are others. */
+/* Check LMTP's lines, and those of dovecot-lda that are not among these. */
 static void
 check_lines(struct check_cmd_context *ctx, struct mail_user *user, bool lda,
 	    const char *value)
@@ -422,7 +425,7 @@ check_lda_handoff(struct check_cmd_context *ctx, struct mail_user *user)
 		strerror(ctx->lda_result), dec2str(user->uid)));
 }
 
-/* A site that delivers by LMTP only has none of the plugins there. */
+/* Is dovecot-lda left out on purpose? Then only LMTP has the push plugins. */
 static bool lda_is_left_out(const struct check_cmd_context *ctx)
 {
 	return *missing_plugins(ctx->lmtp.mail_plugins) == '\0' &&
@@ -497,8 +500,8 @@ static const char *check_handoff_socket(const char *path)
 	return NULL;
 }
 
-/* When was the service started, which is when Dovecot was, or when it was
-   reloaded? Returns 0, or -1 and error_r if it does not answer. */
+/* Ask when the service was started. That is when Dovecot was started or
+   reloaded. Returns 0, or -1 and error_r if the service does not answer. */
 static int
 service_get_started(struct admin_client *client, time_t *started_r,
 		    const char **error_r)
@@ -524,8 +527,9 @@ service_get_started(struct admin_client *client, time_t *started_r,
 	return ret;
 }
 
-/* Dovecot has read its files when it was started or reloaded; on 2.4, doveadm
-   may have read others, too. */
+/* Does Dovecot run with another configuration than the files have now? It read
+   them when it was started or reloaded. On 2.4, this doveadm may also have read
+   another file. Returns NULL, or what differs and what to do. */
 static const char *
 config_error(struct check_cmd_context *ctx, time_t started)
 {
@@ -538,13 +542,13 @@ config_error(struct check_cmd_context *ctx, time_t started)
 			      NULL);
 	if (t_realpath(running, &running, &error) < 0)
 		return NULL;
-	/* a doveadm that Dovecot has started has a socket's */
+	/* if Dovecot started this doveadm, path is a socket */
 	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
 	    config_files_differ(path, running)) {
 		return t_strdup_printf("this doveadm has read %s, but Dovecot "
 			"runs with %s: give that with -c", path, running);
 	}
-	/* the time is in whole seconds */
+	/* all these times are rounded to seconds */
 	changed = config_files_find_newer(running, started + 1);
 	return changed == NULL ? NULL :
 		t_strdup_printf("%s was changed after Dovecot had read it: "
@@ -572,7 +576,8 @@ check_connect(struct check_cmd_context *ctx, const char *path, bool first)
 	}
 }
 
-/* An MTA starts dovecot-lda as the mail user, unless it is setuid root. */
+/* Is dovecot-lda setuid root? If not, it runs as the mail user that an MTA
+   starts it as. */
 static bool lda_is_root(struct check_cmd_context *ctx)
 {
 	const char *path =
@@ -601,7 +606,7 @@ check_try_lda(struct check_cmd_context *ctx,
 	}
 }
 
-/* What root may and the mail user may not. */
+/* Runs before doveadm becomes the mail user: for what only root may do. */
 static int
 cmd_check_prerun(struct doveadm_mail_cmd_context *_ctx,
 		 struct mail_storage_service_user *service_user,

@@ -8,7 +8,7 @@
 #include "admin-protocol.h"
 #include "doveadm-http-notify.h"
 
-/* The service answers at once, or is stopped or overloaded. */
+/* The service answers at once, unless it is stopped or overloaded. */
 #define ANSWER_TIMEOUT_MSECS (10*1000)
 
 struct column {
@@ -67,8 +67,8 @@ print_headers(const char *type, const struct column *columns,
 	}
 }
 
-/* Send a command and print the rows that come. Returns FALSE if it failed,
-   which is logged. */
+/* Send a command and print the rows of the answer. Returns FALSE if it failed,
+   after logging why and setting the exit code. */
 static bool
 admin_run(const struct http_notify_admin_command *command,
 	  unsigned int columns_count, uint64_t *count_r)
@@ -112,8 +112,8 @@ cmd_http_notify_status(struct doveadm_cmd_context *cctx ATTR_UNUSED)
 	(void)admin_run(&command, N_ELEMENTS(status_columns), &count);
 }
 
-/* Returns TRUE if there is a filter. What names an endpoint may be a part of
-   its URL. */
+/* Get the masks. An endpoint without wildcards matches any part of a URL.
+   Returns TRUE if there is a filter. */
 static bool
 get_filter(struct doveadm_cmd_context *cctx,
 	   struct http_notify_admin_command *command)

@@ -12,7 +12,7 @@
 
 struct registration_cmd_context {
 	struct doveadm_mail_cmd_context ctx;
-	/* the value to set, NULL = remove */
+	/* the value to set; NULL = remove the entry */
 	const char *value;
 };
 

@@ -18,13 +18,13 @@
 #include "service-cmd.h"
 #include "user-lines.h"
 
-/* How long to wait for the service to answer: longer than it waits for what
-   becomes of the notification. */
+/* How long to wait for each line of the service's answer: longer than the
+   service waits for the notification's outcome. */
 #define TIMEOUT_MSECS ((HTTP_NOTIFY_ADMIN_SEND_SECS + 10) * 1000)
 
 struct test_cmd_context {
 	struct service_cmd cmd;
-	/* of the processes that deliver */
+	/* of protocol lmtp, which delivers */
 	struct protocol_settings set;
 	bool settings_read;
 };
@@ -67,7 +67,8 @@ test_read_message(struct mailbox *inbox, pool_t pool,
 	return 0;
 }
 
-/* Prints a row for each attempt. Returns 0 if the notification is delivered. */
+/* Print a row for each attempt. Returns 0 once the notification is delivered,
+   or -1 and error_r. */
 static int
 test_wait(struct admin_client *client, const char **error_r)
 {
@@ -185,7 +186,7 @@ static void DOVEADM_MAIL_CMD_INIT(cmd_test_init)
 	doveadm_print_header_simple("reason");
 }
 
-/* What root may and the mail user may not. */
+/* Runs before doveadm becomes the mail user: for what only root may do. */
 static int
 cmd_test_prerun(struct doveadm_mail_cmd_context *_ctx,
 		struct mail_storage_service_user *service_user ATTR_UNUSED,

@@ -70,7 +70,7 @@ const char *doveadm_http_notify_quote(const char *value, size_t max_len)
 
 void doveadm_http_notify_check_mask(struct doveadm_mail_cmd_context *ctx)
 {
-	/* it has the last user that was found */
+	/* username is the last user that was found */
 	if (ctx->iterate_single_user || ctx->cctx->username != NULL ||
 	    ctx->exit_code != 0)
 		return;

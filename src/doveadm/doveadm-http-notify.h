@@ -25,35 +25,37 @@ extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_queue;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_flush;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_purge;
 
-/* What a notification by this line has as its user; value is the user's
-   registration. Returns 0, or -1 and error_r. */
+/* Get the name that notifications by this line have as "user"; value is the
+   user's registration. It lives on the data stack or as long as the user.
+   Returns 0, or -1 and error_r. */
 int doveadm_http_notify_get_user(const struct user_line *line,
 				 struct mail_user *user, const char *value,
 				 const char **user_r, const char **error_r);
 
-/* Open INBOX, to which server-level METADATA belongs, whatever its ACLs say.
-   Returns 0, or -1 after it has logged why not and set the command's exit
-   status, so that it goes on with the next user. */
+/* Open INBOX, to which server-level METADATA belongs, ignoring its ACLs.
+   Returns 0, or -1 after logging why not and setting the command's exit status;
+   the command can go on with the next user. */
 int doveadm_http_notify_open_inbox(struct doveadm_mail_cmd_context *ctx,
 				   struct mail_user *user,
 				   enum mailbox_flags flags,
 				   struct mailbox **inbox_r);
 
-/* A command whose rows are a table. init is a DOVEADM_MAIL_CMD_INIT(). */
+/* Allocate a command that prints a table. size is that of its context, init a
+   DOVEADM_MAIL_CMD_INIT(). */
 struct doveadm_mail_cmd_context *
 doveadm_http_notify_cmd_alloc(size_t size, doveadm_mail_cmd_init_t *init,
 			      int (*run)(struct doveadm_mail_cmd_context *ctx,
 					 struct mail_user *user));
 
-/* A value for an admin's terminal: not longer than this, without control
-   characters, and in quotes if it begins or ends with a blank. */
+/* Returns the value for an admin's terminal: cut to max_len bytes, without
+   control characters, and put in quotes if it begins or ends with a blank. */
 const char *doveadm_http_notify_quote(const char *value, size_t max_len);
 
-/* Did the users' mask match nobody? Then say so, and fail. To be called by
-   deinit() of commands for which nothing to do is no success. */
+/* If the mask of users matched nobody, log that and make the command fail. To
+   be called by deinit() of commands for which that is an error. */
 void doveadm_http_notify_check_mask(struct doveadm_mail_cmd_context *ctx);
 
-/* What to do about a socket that can't be connected to, by errno. */
+/* Returns what to do about a connect() that failed, according to errno. */
 const char *doveadm_http_notify_connect_hint(void);
 
 HTTP_NOTIFY_EXPORT

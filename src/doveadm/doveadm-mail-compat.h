@@ -6,12 +6,13 @@
 #include "doveadm-print.h"
 #include "mail-storage-service.h"
 
-/* struct doveadm_mail_cmd_vfuncs.init() with the parameter _ctx. Arguments are
-   doveadm_cmd_param_*() of _ctx->cctx.
+/* DOVEADM_MAIL_CMD_INIT() declares struct doveadm_mail_cmd_vfuncs.init() with
+   the parameter _ctx. It gets arguments by doveadm_cmd_param_*() from
+   _ctx->cctx.
 
-   Dovecot prints a column with the user if there may be several. These commands
-   have it in any case, so that what reads the output may rely on it:
-   _print_username() is what init() calls before other headers.
+   Dovecot prints a column with the user only if there may be several users. Our
+   commands always print it, so that scripts can rely on it: init() has to call
+   doveadm_mail_cmd_print_username() before it prints other headers.
 
    doveadm_mail_restrict_setenv() is mail_storage_service_restrict_setenv(). */
 #ifndef HTTP_NOTIFY_HAVE_DOVEADM_PARSE_ARG
@@ -31,7 +32,7 @@ doveadm_mail_restrict_setenv(struct doveadm_mail_cmd_context *ctx ATTR_UNUSED,
 static inline void
 doveadm_mail_cmd_print_username(struct doveadm_mail_cmd_context *ctx)
 {
-	/* of a remote doveadm the local one prints it */
+	/* The local doveadm prints it for a remote one. */
 	if (!ctx->iterate_single_user ||
 	    ctx->cctx->conn_type == DOVEADM_CONNECTION_TYPE_TCP)
 		return;
@@ -62,7 +63,7 @@ doveadm_mail_cmd_arg_is_for_init(struct doveadm_mail_cmd_context *ctx ATTR_UNUSE
 {
 	return TRUE;
 }
-/* without a parse_arg() it takes no options */
+/* without a parse_arg() the command would accept no options */
 #define doveadm_mail_cmd_set_init(ctx, func) \
 	((ctx)->v.init = (func), \
 	 (ctx)->v.parse_arg = doveadm_mail_cmd_arg_is_for_init, \

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* what a child that could not try exits with: no errno */
+/* The exit status of a child that could not try. It is no errno. */
 #define STATUS_UNKNOWN 255
 
 static void ATTR_FORMAT(2, 0) ATTR_NORETURN
@@ -22,7 +22,8 @@ try_fatal(const struct failure_context *ctx ATTR_UNUSED,
 	_exit(STATUS_UNKNOWN);
 }
 
-/* It does not block: EAGAIN is a busy service, which is no set-up's fault. */
+/* The connect does not block. EAGAIN means that the service is busy, which is
+   not an error in the configuration. */
 static int try_connect(const char *path)
 {
 	int fd = net_connect_unix(path);
@@ -41,7 +42,7 @@ try_in_child(struct doveadm_mail_cmd_context *ctx,
 	const char *last_gid;
 
 	i_set_fatal_handler(try_fatal);
-	/* a doveadm that Dovecot has started has a group of its own */
+	/* set if Dovecot started this doveadm: doveadm's own group */
 	env_remove("RESTRICT_SETEXTRAGROUPS");
 	doveadm_mail_restrict_setenv(ctx, service_user);
 	if (groups < HANDOFF_TRY_GROUPS_ALL) {
@@ -51,7 +52,7 @@ try_in_child(struct doveadm_mail_cmd_context *ctx,
 	if (groups < HANDOFF_TRY_GROUPS_SYSTEM)
 		env_remove("RESTRICT_USER");
 	/* Dovecot 2.4.5 writes last_valid_gid=unlimited as a number that it
-	   does not read. */
+	   can't read back. */
 	last_gid = getenv("RESTRICT_GID_LAST");
 	if (last_gid != NULL && strcmp(last_gid, dec2str((gid_t)-1)) == 0)
 		env_remove("RESTRICT_GID_LAST");

@@ -9,7 +9,7 @@ void service_cmd_disconnect(struct service_cmd *cmd, const char *error)
 {
 	if (cmd->client != NULL)
 		admin_client_deinit(&cmd->client);
-	/* it is said in another data stack frame */
+	/* error is needed in another data stack frame */
 	cmd->error = p_strdup(cmd->ctx.pool, error);
 }
 

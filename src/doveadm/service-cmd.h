@@ -6,24 +6,23 @@
 
 struct admin_client;
 
-/* A command that asks the service for each mail user. It has this as the first
-   member of its own structure. */
+/* A command that asks the service something for each mail user. Its own context
+   has this as the first member. */
 struct service_cmd {
 	struct doveadm_mail_cmd_context ctx;
-	/* of the current user: a connection to the service, or why there is
+	/* for the current user: a connection to the service, or why there is
 	   none */
 	struct admin_client *client;
 	const char *error;
 };
 
-/* To be called by prerun(), since root may connect and the mail user may not:
-   connect for this user. */
+/* Connect to the service for the current user. To be called by prerun(), which
+   runs as root: the mail user may not connect. */
 void service_cmd_connect(struct service_cmd *cmd);
-/* Close the connection, if there is one: the service is of no use to this
-   user. */
+/* Close the connection, if there is one, and copy error to cmd->error. */
 void service_cmd_disconnect(struct service_cmd *cmd, const char *error);
-/* To be called by deinit(): for all these commands, nothing to do is no
-   success. */
+/* Disconnect. To be called by deinit(). All these commands fail if the mask of
+   users matched nobody. */
 void service_cmd_deinit(struct service_cmd *cmd);
 
 #endif

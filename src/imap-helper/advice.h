@@ -20,7 +20,8 @@ enum advice {
 	ADVICE_SERVER_LOG,
 };
 
-/* Lines, the last one without its end; NULL for ADVICE_NONE. */
+/* Returns one or more lines, the last one without a newline; NULL for
+   ADVICE_NONE. */
 const char *advice_text(enum advice advice);
 
 #endif

@@ -11,11 +11,11 @@ enum command {
 	COMMAND_SYNC,
 };
 
-/* The command line, checked for all that can be told without a file or the
-   network. Points into argv. */
+/* The command line, checked as far as that is possible without reading files
+   and without the network. Points into argv. */
 struct arguments {
 	enum command command;
-	const char *target; /* login, or file of sync */
+	const char *target; /* login, or sync's file */
 	const char *ox_user;
 
 	const char *server, *ca_file, *password_file;
@@ -28,7 +28,7 @@ struct arguments {
 enum arguments_result {
 	ARGUMENTS_OK,
 	ARGUMENTS_DONE, /* --help, --version */
-	ARGUMENTS_BAD,  /* which was said on stderr */
+	ARGUMENTS_BAD,  /* stderr says why */
 };
 
 enum arguments_result

@@ -38,7 +38,7 @@ char *str_copy(const char *str)
 	return str_copy_n(str, strlen(str));
 }
 
-/* Have room for this many more bytes and a NUL. */
+/* Make room for this many more bytes and a NUL. */
 static void buffer_reserve(struct buffer *buf, size_t size)
 {
 	size_t need = buf->used + size + 1;
@@ -110,7 +110,8 @@ char *buffer_steal(struct buffer *buf)
 	return data;
 }
 
-/* The size of the character that begins here, or 0 if it is not UTF-8. */
+/* Returns the size of the character that begins here, or 0 if it is not valid
+   UTF-8. */
 static size_t
 utf8_char_size(const unsigned char *p, size_t size, unsigned int *char_r)
 {
@@ -163,8 +164,8 @@ bool utf8_is_valid(const char *data, size_t size)
 	return true;
 }
 
-/* What a terminal may take as something else than a character: C0, DEL, C1,
-   line separators and what changes the direction of writing. */
+/* Is this what a terminal may not show as a character: C0, DEL, C1, a line
+   separator, or something that changes the direction of writing? */
 static bool is_control(unsigned int chr)
 {
 	return chr < 0x20 || (chr >= 0x7f && chr < 0xa0) ||

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Bytes that grow, always with a NUL after the last one. {} is an empty one.
-   Running out of memory ends the program. */
+/* A growing sequence of bytes, with a NUL after the last one once something was
+   added. {} is an empty buffer. Running out of memory ends the program. */
 struct buffer {
 	char *data; /* NULL until something was added */
 	size_t used, size;
@@ -17,15 +17,16 @@ void buffer_append_str(struct buffer *buf, const char *str);
 void buffer_printf(struct buffer *buf, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Append text of unknown origin for a terminal or a log: control characters,
-   backslashes and what is not UTF-8 are escaped (\n, \t, \\, \xNN), and what is
-   beyond max bytes of it is left out, which "..." tells. */
+   backslashes and invalid UTF-8 are escaped (\n, \t, \\, \xNN). If data is
+   longer than max bytes, "..." replaces the rest. */
 void buffer_append_escaped(struct buffer *buf, const char *data, size_t size,
 			   size_t max);
 void buffer_clear(struct buffer *buf);
 void buffer_free(struct buffer *buf);
-/* What is in it, at least "". */
+/* Returns the contents, never NULL. Valid until the buffer changes. */
 const char *buffer_str(const struct buffer *buf);
-/* The bytes, to be freed by the caller; the buffer is empty afterwards. */
+/* Returns the contents, which the caller has to free, and empties the
+   buffer. */
 char *buffer_steal(struct buffer *buf);
 
 bool utf8_is_valid(const char *data, size_t size);

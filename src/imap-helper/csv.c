@@ -3,7 +3,8 @@
 
 #include "csv.h"
 
-/* Undo the quotes in place. Returns what follows the field, or NULL. */
+/* Remove the quotes in place. Returns what follows the field, or NULL if the
+   closing quote is missing. */
 static char *csv_unquote(char *field)
 {
 	char *from = field + 1, *to = field;
@@ -18,7 +19,7 @@ static char *csv_unquote(char *field)
 		}
 		*to++ = *from;
 	}
-	/* from is at the closing quote, and so behind to */
+	/* to is before the closing quote, so what follows that stays intact */
 	*to = '\0';
 	return from + 1;
 }

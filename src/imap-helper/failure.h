@@ -6,17 +6,18 @@
 
 #include "advice.h"
 
-/* Why one login did not do what it was for. {} is none. */
+/* Why one login failed. {} means that it has not. */
 struct failure {
-	/* In one line, NULL if there is none. To be freed. */
+	/* One line, NULL if nothing has failed. Freed by failure_free(). */
 	char *reason;
 	enum advice advice;
-	/* The server could not be reached or be trusted, which is no login's
-	   fault. */
+	/* The server could not be reached or not be trusted. Other logins
+	   would fail as well. */
 	bool unreachable;
 };
 
-/* The first reason counts: later trouble comes from the first. */
+/* Set the reason and the advice, unless a reason is set already: what fails
+   later is a consequence of the first failure. */
 void failure_set(struct failure *failure, enum advice advice,
 		 const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

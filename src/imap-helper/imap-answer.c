@@ -5,7 +5,7 @@
 
 #include "imap-answer.h"
 
-/* Of what the server says, in a reason. */
+/* The longest part of a response that a reason repeats, in bytes. */
 #define DESCRIPTION_MAX 200
 
 static bool
@@ -112,7 +112,7 @@ line_literal_size(const char *line, const char *end, size_t *size_r)
 	if (p == line)
 		return false;
 	for (; *p >= '0' && *p <= '9'; p++) {
-		/* enough to be refused */
+		/* stop at a size that will be refused */
 		if (size <= IMAP_RESPONSE_MAX)
 			size = size * 10 + (*p - '0');
 	}
@@ -122,7 +122,7 @@ line_literal_size(const char *line, const char *end, size_t *size_r)
 	return p == end - 1 && p[-1] != '{';
 }
 
-/* Status responses end in text for humans, in which a {3} is just that. */
+/* Status responses end in text for humans, where {3} is just text. */
 static bool response_may_have_literals(const char *begin, const char *end)
 {
 	struct imap_response response;
@@ -151,7 +151,7 @@ int imap_reader_next(struct imap_reader *reader,
 				"1 MB";
 			return -1;
 		}
-		/* inside of a literal, or nothing new */
+		/* a literal is incomplete, or nothing new has come */
 		if (reader->scanned >= used)
 			return 0;
 		newline = memchr(data + reader->scanned, '\n',
@@ -177,7 +177,7 @@ int imap_reader_next(struct imap_reader *reader,
 		}
 
 		reader->begin = reader->scanned;
-		/* an empty line says nothing */
+		/* skip empty lines */
 		if (end == begin)
 			continue;
 		if (imap_response_parse(begin, end - begin, response_r) < 0) {
@@ -258,7 +258,7 @@ static int take_quoted(struct cursor *cur, struct buffer *str)
 }
 
 /* The reader has made sure that literals are complete, but not that they are
-   where the syntax has one. */
+   where the syntax allows one. */
 static int take_literal(struct cursor *cur, struct buffer *str)
 {
 	const char *newline = memchr(cur->p, '\n', cur->end - cur->p);
@@ -273,8 +273,8 @@ static int take_literal(struct cursor *cur, struct buffer *str)
 	return 0;
 }
 
-/* A quoted string, a literal (also of RFC 3516), an atom, or NIL, which is
-   the atom and not the string. */
+/* Read a quoted string, a literal (also one of RFC 3516) or an atom. The atom
+   NIL sets *nil_r; the string "NIL" does not. */
 static int
 take_string(struct cursor *cur, struct buffer *str, bool *nil_r)
 {
@@ -311,8 +311,8 @@ static bool take_name(struct cursor *cur, const char *name)
 	return take(cur, ' ');
 }
 
-/* Pairs in parentheses. Returns 1 and the value of the name, 0 if it is not
-   among them, -1 if it is not such a list. */
+/* Read name-value pairs in parentheses. Returns 1 and the value of the wanted
+   name, 0 if it is not among them, -1 if this is not such a list. */
 static int
 take_pairs(struct cursor *cur, const char *wanted, struct buffer *value,
 	   bool *nil_r)
@@ -338,7 +338,7 @@ take_pairs(struct cursor *cur, const char *wanted, struct buffer *value,
 			ret = take_string(cur, value, nil_r);
 		} else
 			ret = take_string(cur, &other, &nil);
-		/* a list ends after a value; some put a space there */
+		/* some servers put a space after the last value, too */
 		(void)take(cur, ' ');
 	}
 	buffer_free(&name);
@@ -364,7 +364,7 @@ int imap_metadata_find(const struct imap_response *response, const char *entry,
 	buffer_free(&mailbox);
 	if (ret < 0 || !take(&cur, ' '))
 		return -1;
-	/* of another mailbox, or names of entries that have changed */
+	/* it is for another mailbox, or only names entries that have changed */
 	if (!server_level || cur.p == cur.end || *cur.p != '(')
 		return 0;
 	return take_pairs(&cur, entry, value, nil_r);

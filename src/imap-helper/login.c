@@ -14,8 +14,8 @@ static void login_note_capabilities(struct login *login,
 	login->has_id = imap_response_has_word(response, "ID");
 }
 
-/* libcurl hands over each line that the server sends, and takes care of the
-   meaning itself, but for what is decided here. Returns false to stop it. */
+/* libcurl passes on each line that the server sends. It also acts on the line
+   itself, unless this returns false to stop it. */
 static bool
 login_note_line(struct login *login, const char *line, size_t size)
 {
@@ -25,7 +25,7 @@ login_note_line(struct login *login, const char *line, size_t size)
 		size--;
 	if (imap_response_parse(line, size, &response) < 0 ||
 	    (!login->greeted && response.kind != IMAP_UNTAGGED)) {
-		/* libcurl would wait for a greeting that does not come */
+		/* without a greeting, libcurl would go on waiting for one */
 		login->not_imap = !login->greeted;
 		response.text = line;
 		response.size = size;
@@ -36,8 +36,8 @@ login_note_line(struct login *login, const char *line, size_t size)
 
 	switch (response.status) {
 	case IMAP_STATUS_PREAUTH:
-		/* The server has decided who this is, and libcurl would leave
-		   it at that: the entry would be another user's. */
+		/* The server has chosen a user by itself, and libcurl would
+		   accept that. The entry would be that user's. */
 		login->preauth = true;
 		return false;
 	case IMAP_STATUS_NO:
@@ -89,8 +89,9 @@ static void login_set_user(struct login *login, const char *user)
 		buffer_free(&name);
 	}
 	setopt(login, PASSWORD, set->password);
-	/* Base64 of UTF-8, which can hold any name and no command. libcurl's
-	   LOGIN would quote, and so could not hold 8-bit names. */
+	/* PLAIN sends base64 of UTF-8, so it allows any name and no name can be
+	   a command. libcurl's LOGIN would send quoted strings, which do not
+	   allow 8-bit names. */
 	setopt(login, LOGIN_OPTIONS, "AUTH=PLAIN");
 }
 
@@ -103,8 +104,8 @@ static void login_set_tls(struct login *login)
 	setopt(login, SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	if (login->set->ca_file != NULL) {
 		setopt(login, CAINFO, login->set->ca_file);
-		/* None of the system's: libcurl 8.21 and later add these if
-		   NULL is set. */
+		/* No CAs of the system: libcurl 8.21 and later would add them
+		   for NULL. */
 		setopt(login, CAPATH, "/dev/null");
 	}
 }
@@ -121,11 +122,11 @@ static void login_set_options(struct login *login, CURLSH *share,
 	setopt(login, CONNECT_ONLY, 1L);
 	setopt(login, TIMEOUT_MS, timeout);
 	setopt(login, CONNECTTIMEOUT_MS, timeout);
-	/* in seconds, and at most 120 by default */
+	/* in seconds; the default would be 120 */
 	setopt(login, SERVER_RESPONSE_TIMEOUT, timeout / 1000 + 1);
 	setopt(login, HEADERFUNCTION, login_header_callback);
 	setopt(login, HEADERDATA, login);
-	/* what all_proxy is set to is for the web as a rule */
+	/* ignore all_proxy: that is usually a proxy for the web */
 	setopt(login, PROXY, "");
 #if LIBCURL_VERSION_NUM >= 0x075700
 	/* don't wait for a resolver beyond the timeout */

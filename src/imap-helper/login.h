@@ -11,17 +11,18 @@
 
 struct session_settings;
 
-/* The part of a session that is libcurl's: it connects, does TLS and logs in.
-   What comes after that is sent and received over easy. */
+/* The part of a session that libcurl does: it connects, negotiates TLS and logs
+   in. After that, curl_easy_send() and curl_easy_recv() use easy. */
 struct login {
-	/* to be set at first, the rest is {} */
+	/* set by the caller; the rest must be {} at first */
 	const struct session_settings *set;
 	struct failure *failure;
 
 	CURL *easy;
 	curl_socket_t fd;
 	char curl_error[CURL_ERROR_SIZE];
-	/* the server's last NO, BAD or BYE, and the code in it */
+	/* the text of the server's last NO, BAD or BYE, with its [CODE]; if
+	   not_imap, what the server sent instead */
 	struct buffer refusal;
 
 	/* what was seen while libcurl logged in */
@@ -29,11 +30,11 @@ struct login {
 	bool has_plain, login_disabled, has_id;
 };
 
-/* Returns whether the user is logged in. */
+/* Returns whether the user is logged in; if not, login->failure says why. */
 bool login_run(struct login *login, CURLSH *share, const char *user);
-/* Why a call with easy returned this. */
+/* Returns why a call with easy returned this code. Valid until the next one. */
 const char *login_curl_reason(const struct login *login, CURLcode code);
-/* Closes the connection. */
+/* Close the connection and free what is in login. */
 void login_free(struct login *login);
 
 #endif

@@ -25,7 +25,7 @@ enum {
 	EXIT_USAGE = 2,
 };
 
-/* All that a command needs beside the arguments. */
+/* What the commands need besides the arguments. */
 struct environment {
 	const struct arguments *args;
 	struct session_settings session;
@@ -126,7 +126,7 @@ static int run_single(struct environment *env)
 
 /* -- sync -- */
 
-/* Returns NULL, and says why, if it can't be opened. */
+/* Returns NULL, after saying why on stderr, if the file can't be opened. */
 static FILE *open_input(const char *path, const char **name_r)
 {
 	FILE *file;
@@ -231,7 +231,7 @@ environment_init(struct environment *env, const struct arguments *args)
 	env->args = args;
 	if (server_url_parse(args->server, &env->url, &env->host,
 			     &error) < 0) {
-		/* which may have a password in it */
+		/* don't repeat the URL, which may have a password in it */
 		usage_error("--server: %s", error);
 		return false;
 	}
@@ -262,7 +262,8 @@ environment_init(struct environment *env, const struct arguments *args)
 	return true;
 }
 
-/* Returns what the exit status is after all. */
+/* Returns the exit status, which is a failure if the report can't be
+   written. */
 static int environment_deinit(struct environment *env, int status)
 {
 	if (env->report != NULL && report_close(&env->report) < 0) {

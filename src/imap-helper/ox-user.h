@@ -14,17 +14,19 @@ struct ox_user {
 	unsigned int id, context;
 };
 
-/* A decimal number, as OX itself writes it: the existence check compares the
-   whole value, so 03 is not 3. Returns 0, or -1 if it is anything else. */
+/* Parse a decimal number from 1 to OX_ID_MAX as OX itself writes it. OX
+   compares the whole value as text, so 03 is not 3. Returns 0, or -1 if it is
+   anything else. */
 int ox_id_parse(const char *str, unsigned int *id_r);
 
-/* USER@CONTEXT. Returns 0, or -1 and error_r, which says what is expected. */
+/* Parse USER@CONTEXT. Returns 0, or -1 and error_r, which says what is expected
+   and is a constant. */
 int ox_user_parse(const char *str, struct ox_user *user_r,
 		  const char **error_r);
 
 #define OX_VALUE_SIZE sizeof("user=2147483647@2147483647")
 
-/* The value of the METADATA entry. It needs no quoting of any kind. */
+/* Write the value of the METADATA entry. It needs no escaping in IMAP. */
 void ox_user_value(const struct ox_user *user, char value_r[OX_VALUE_SIZE]);
 
 #endif

@@ -12,7 +12,8 @@
 
 #define PASSWORD_SIZE_MAX 1024
 
-/* Returns the size of what was read, which may be more than a line. */
+/* Read until there is a whole line or data is full. Returns the size of what
+   was read, which may be more than a line, or -1 with errno. */
 static ssize_t password_read(int fd, char *data, size_t size)
 {
 	size_t used = 0;
@@ -42,7 +43,7 @@ static char *password_from_fd(int fd, const char **error_r)
 		*error_r = strerror(errno);
 		return NULL;
 	}
-	/* a pipe has no such permissions to go by */
+	/* the permissions of a pipe say nothing */
 	if (S_ISREG(st.st_mode) && (st.st_mode & (S_IROTH | S_IWOTH)) != 0) {
 		*error_r = "other users can read or write it: chmod o= it, "
 			"and change the password";

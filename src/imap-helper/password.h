@@ -4,11 +4,12 @@
 
 #define PASSWORD_VARIABLE "HTTP_NOTIFY_PASSWORD"
 
-/* The first line of the file, or without one (NULL) the environment variable.
-   A file that others can read is refused. Returns NULL and error_r, which lasts
-   until the next call, if there is no password. */
+/* Returns the first line of the file, or if path is NULL the environment
+   variable, which is removed. A file that others can read or write is refused.
+   If there is no password, returns NULL and error_r, which may be the result of
+   strerror(). */
 char *password_get(const char *path, const char **error_r);
-/* Wipe it. */
+/* Wipe the password, free it and set it to NULL. */
 void password_free(char **password);
 
 #endif

@@ -67,7 +67,7 @@ void progress_show(struct progress *progress, size_t done, size_t failed)
 		      part * 100);
 	(void)snprintf(text, sizeof(text), " %.0f/s, %zu failed, left: ",
 		       msecs > 0 ? done * 1000.0 / msecs : 0, failed);
-	/* what "left" takes is 8 at most */
+	/* the time that is left takes at most 8 columns */
 	width = terminal_width() - 1 - line.used - strlen(text) - 8 - 3;
 	if (width >= BAR_MIN)
 		append_bar(&line, width, part);

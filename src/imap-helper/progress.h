@@ -4,19 +4,20 @@
 
 #include <stddef.h>
 
-/* A bar in the last line of the terminal that stderr is. If it is none, all of
-   these do nothing. */
+/* A progress bar in the last line of the terminal. If stderr is not a terminal,
+   nothing is shown. */
 struct progress {
 	size_t total;
 	long long begin, shown; /* monotonic milliseconds */
-	int shown_width;        /* 0: nothing is there now */
-	int terminal;           /* whether stderr is one */
+	int shown_width;        /* 0 = not shown now */
+	int terminal;           /* is stderr a terminal? */
 };
 
 void progress_init(struct progress *progress, size_t total);
-/* At most ten times a second, unless nothing is shown. */
+/* Show or update the bar. A visible bar is updated at most ten times a
+   second. */
 void progress_show(struct progress *progress, size_t done, size_t failed);
-/* Make room for a message. */
+/* Remove the bar, to make room for a message. */
 void progress_hide(struct progress *progress);
 
 #endif

@@ -12,7 +12,7 @@
 
 struct report {
 	FILE *file;
-	int error; /* errno of the first that failed */
+	int error; /* errno of the first write that failed, 0 if none did */
 };
 
 static const char *action_name(enum session_action action)

@@ -13,17 +13,18 @@
 #include "registration.h"
 #include "session.h"
 
-/* libcurl connects, does TLS and logs in; the commands after that are sent and
-   their answers read here, over its connection (CURLOPT_CONNECT_ONLY,
-   curl_easy_send() and curl_easy_recv()). Its own way to send any command,
-   CURLOPT_CUSTOMREQUEST, is not fit for METADATA: an answer comes line by
-   line, so that a literal with a line in it that looks like a tagged response
-   ends the command too early; of a long line it drops all but 40 bytes (7.x)
-   or gives up (8.x); and two commands can't be sent at once. Besides, it says
-   LOGOUT when it closes a connection and waits for the answer, for up to two
-   minutes and whatever the timeout is. It does not for these. */
+/* libcurl connects, negotiates TLS and logs in. After that, this file sends
+   commands and reads their answers over libcurl's connection
+   (CURLOPT_CONNECT_ONLY, curl_easy_send() and curl_easy_recv()). libcurl's own
+   way to send any command, CURLOPT_CUSTOMREQUEST, is not fit for METADATA: it
+   reads an answer line by line, so that a literal with a line in it that looks
+   like a tagged response ends the command too early; of a long line it drops
+   all but 40 bytes (7.x) or gives up (8.x); and it can't send two commands at
+   once. Besides, when it closes a connection that it has used so, it sends
+   LOGOUT and waits up to two minutes for the answer, whatever the timeout is.
+   With CURLOPT_CONNECT_ONLY it does not. */
 
-/* How long the server may take to end the session after all is done. */
+/* How long to wait for the server to end the session once all is done. */
 #define LOGOUT_MSECS 1000
 
 #define TAG_CAPABILITY "c"
@@ -35,7 +36,7 @@
 struct session {
 	const struct session_settings *set;
 	struct session_result *result;
-	/* where failures go: to the result, until all is done */
+	/* where failures are stored: in the result, until all is done */
 	struct failure *failure;
 	struct login login;
 	long long deadline;
@@ -45,14 +46,15 @@ struct session {
 	bool value_exists, has_metadata;
 };
 
-/* What became of a command. */
+/* How the server answered a command. */
 struct command_result {
-	enum imap_status status; /* NONE: it has not come yet */
-	enum advice advice;      /* by its [CODE] */
+	enum imap_status status; /* NONE = not answered yet */
+	enum advice advice;      /* chosen by the answer's [CODE] */
 	struct buffer text;
 };
 
-/* Returns the milliseconds until the deadline, 0 if it is over. */
+/* Returns the milliseconds until the deadline. If it has passed, sets the
+   failure and returns 0. */
 static int session_time_left(struct session *ses)
 {
 	long long left = ses->deadline - monotonic_msecs();
@@ -66,7 +68,8 @@ static int session_time_left(struct session *ses)
 	return left < INT_MAX ? left : INT_MAX;
 }
 
-/* Returns whether the socket is ready; by the deadline it has to be. */
+/* Wait until the socket is ready, at most until the deadline. Returns whether
+   it is. */
 static bool session_wait(struct session *ses, short events)
 {
 	struct pollfd pfd = { .fd = ses->login.fd, .events = events };
@@ -114,11 +117,12 @@ static bool session_receive(struct session *ses)
 	size_t size = 0;
 	CURLcode code;
 
-	/* a server that never stops sending is never waited for */
+	/* if the server never stops sending, session_wait() is never called */
 	if (session_time_left(ses) == 0)
 		return false;
 	for (;;) {
-		/* TLS may have some that the socket does not tell of */
+		/* Receive before waiting: TLS may have buffered data for which
+		   poll() would not return. */
 		code = curl_easy_recv(ses->login.easy, data, sizeof(data),
 				      &size);
 		if (code != CURLE_AGAIN)
@@ -194,7 +198,8 @@ static bool session_handle_data(struct session *ses,
 	return true;
 }
 
-/* Read until this tag was answered. What comes by the way is noted. */
+/* Read until the command with this tag is answered. Untagged responses before
+   that are noted. */
 static bool session_answer(struct session *ses, const char *tag,
 			   struct command_result *result)
 {
@@ -240,7 +245,7 @@ static bool session_is_dovecot(const struct session *ses)
 {
 	const char *name = ses->result->server_name;
 
-	/* not to say so is an admin's right */
+	/* a Dovecot may be configured not to send its name */
 	return name == NULL || strncasecmp(name, "dovecot", 7) == 0;
 }
 
@@ -264,8 +269,8 @@ static bool session_answer_is_ok(struct session *ses, const char *tag,
 	return ok;
 }
 
-/* Capability and entry in one round trip: a server without METADATA answers
-   the second command with BAD, which does no harm. */
+/* Ask for the capabilities and the entry in one round trip. A server without
+   METADATA answers the second command with BAD, which does no harm. */
 static bool session_read_entry(struct session *ses)
 {
 	static const char commands[] =
@@ -320,9 +325,10 @@ session_value_is(const struct session *ses, const char *value)
 		memcmp(ses->value.data, value, ses->value.used) == 0;
 }
 
-/* What has been done is done, whatever the server says now. But the next login
-   waits for it: so there are never more sessions at the server than jobs, and
-   it is the server that closes, with whom the used-up port numbers stay. */
+/* What was done is done, whatever the server answers now. But the next login
+   has to wait for the answer. So the server never has more sessions than there
+   are jobs. Besides, the server then closes the connection first, so that the
+   ports that TIME_WAIT occupies are not on this host. */
 static void session_logout(struct session *ses)
 {
 	struct command_result result = {};

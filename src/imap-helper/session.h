@@ -8,21 +8,21 @@
 
 #include "failure.h"
 
-/* One login at the IMAP server, which does what an OX node does: look for
-   METADATA among the capabilities, read the entry, and write it only if it is
-   not right yet. */
+/* One login at the IMAP server. It does what an OX node does: look for METADATA
+   among the capabilities, read the entry, and write it only if its value is not
+   the right one yet. */
 
 /* The same for all logins of a run. */
 struct session_settings {
 	const char *url;  /* imap://HOST:PORT/ or imaps://HOST:PORT/ */
 	const char *host; /* for messages */
-	const char *ca_file; /* NULL: the system's */
+	const char *ca_file; /* NULL = the system's CAs */
 	const char *password;
-	/* Both NULL: each login with the password. Without the separator,
-	   the master user is authenticated and the login authorized
-	   (SASL PLAIN), else it is LOGIN<separator>MASTER. */
+	/* If both are NULL, each login uses the password itself. Without a
+	   separator, the master user is authenticated and the login authorized
+	   (SASL PLAIN); with one, the name is LOGIN<separator>MASTER. */
 	const char *master_user, *master_separator;
-	unsigned int timeout_msecs; /* for one login, from connecting on */
+	unsigned int timeout_msecs; /* for one whole login */
 	bool allow_plaintext;
 	bool dry_run;
 };
@@ -36,7 +36,7 @@ enum session_action {
 enum session_outcome {
 	SESSION_FAILED,
 	SESSION_UNCHANGED,
-	/* written, or would be in a dry run: */
+	/* it was written, or would be if this were not a dry run: */
 	SESSION_ADDED,
 	SESSION_CHANGED,
 	SESSION_REMOVED,
@@ -44,24 +44,26 @@ enum session_outcome {
 
 struct session_result {
 	enum session_outcome outcome;
-	struct failure failure; /* of SESSION_FAILED */
-	/* What was there before, NULL if nothing: any bytes. To be freed. */
+	struct failure failure; /* set for SESSION_FAILED */
+	/* the value that the entry had before, which may be any bytes; NULL if
+	   there was none */
 	char *value;
 	size_t value_size;
-	/* The name that the server has told, NULL if it has not. To be
-	   freed. */
+	/* the name that the server has sent; NULL if it has not */
 	char *server_name;
 	unsigned int msecs;
 };
 
-/* What the logins of one thread remember: resolved names and TLS sessions, so
-   that all but the first handshake are short. Not for several threads, locked
-   or not: before 8.11, libcurl lets OpenSSL use a session in two of them at
-   once. NULL, as when there is no memory, remembers nothing. */
+/* What the logins of one thread remember: resolved names, and TLS sessions, so
+   that all but the first handshake are short. Don't share it between threads,
+   even with locks: before 8.11, libcurl lets OpenSSL use a session in two
+   threads at once. With NULL, which _init() returns if there is no memory,
+   nothing is remembered. */
 CURLSH *session_share_init(void);
 void session_share_deinit(CURLSH **share);
 
-/* Do one login. value is what to register. */
+/* Do one login. value is what SESSION_REGISTER writes; other actions ignore it.
+   The result must be freed in any case. */
 void session_run(const struct session_settings *set, CURLSH *share,
 		 const char *login, enum session_action action,
 		 const char *value, struct session_result *result_r);

@@ -14,8 +14,8 @@
 #include "progress.h"
 #include "sync.h"
 
-/* As many in a row that could not reach the server: all would fail alike, and
-   each takes a timeout. */
+/* Stop after this many logins in a row that could not reach the server: the
+   others would fail, too, and each might take a timeout. */
 #define GIVE_UP_AFTER 100
 #define TICK_MSECS 100
 #define OUTCOME_COUNT (SESSION_REMOVED + 1)
@@ -25,9 +25,9 @@ struct sync {
 	const struct sync_settings *set;
 	const struct users *users;
 
-	pthread_mutex_t lock; /* for all below */
+	pthread_mutex_t lock; /* for everything below, output and the report */
 	pthread_cond_t worker_ended;
-	size_t next; /* task */
+	size_t next; /* index of the next task */
 	size_t done;
 	size_t counts[OUTCOME_COUNT];
 	unsigned int workers, unreachable_in_a_row;
@@ -35,7 +35,7 @@ struct sync {
 	struct progress progress;
 };
 
-/* set by a signal, in any thread */
+/* set by a signal handler, which may run in any thread */
 static atomic_bool interrupted;
 
 /* -- messages -- */
@@ -182,7 +182,7 @@ static void *sync_worker(void *context)
 	return NULL;
 }
 
-/* Returns how many of the threads there are now. */
+/* Returns the number of threads that were started. */
 static unsigned int sync_start(struct sync *sync, pthread_t *threads)
 {
 	unsigned int count = 0;
@@ -204,7 +204,7 @@ static unsigned int sync_start(struct sync *sync, pthread_t *threads)
 	return count;
 }
 
-/* Until all workers have ended. */
+/* Wait until all workers have ended. */
 static void sync_wait(struct sync *sync)
 {
 	struct timespec tick;
@@ -247,10 +247,10 @@ static void catch_interrupts(void)
 
 	memset(&act, 0, sizeof(act));
 	act.sa_handler = handle_interrupt;
-	/* the second one ends the program */
+	/* a second signal ends the program */
 	act.sa_flags = SA_RESTART | SA_RESETHAND;
 	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-		/* nohup */
+		/* leave ignored signals alone, as for nohup */
 		if (sigaction(signals[i], NULL, &old) == 0 &&
 		    old.sa_handler != SIG_IGN)
 			(void)sigaction(signals[i], &act, NULL);

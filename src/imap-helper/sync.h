@@ -12,15 +12,15 @@ struct sync_settings {
 	struct report *report; /* may be NULL */
 };
 
-/* Make the server's registrations what the users say, with as many logins at
-   once as there are jobs. Failures go to stderr, and so does a progress bar if
-   that is a terminal; a summary goes to stdout. Returns whether all is well. */
+/* Carry out the users' tasks, as many at once as there are jobs. Failures go to
+   stderr, and so does a progress bar if that is a terminal; a summary goes to
+   stdout. Returns whether all tasks succeeded and there were no problems. */
 bool sync_run(const struct sync_settings *set, const struct users *users);
 
-/* Say on stderr why a login failed, and what can be done about it: the latter
-   once for each kind. */
+/* Say on stderr why a login failed and what can be done about it, but each
+   advice only once. */
 void print_failure(const char *login, const struct session_result *result);
-/* Say once that the server is not Dovecot. */
+/* If the server says that it is not Dovecot, warn on stderr, but only once. */
 void print_server_name(const struct session_result *result);
 
 #endif

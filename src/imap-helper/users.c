@@ -19,7 +19,8 @@ struct user_line {
 	bool bad;
 };
 
-/* A file's lines, without line ends, byte order mark and empty ones. */
+/* Reads a file's lines without their line ends. Skips empty lines and a byte
+   order mark. */
 struct line_reader {
 	FILE *file;
 	char *line;
@@ -67,7 +68,7 @@ line_reader_end(struct line_reader *reader, const char **error_r)
 	return ret;
 }
 
-/* Have room for one more. */
+/* Make room for one more element. */
 static void *grow(void *array, size_t count, size_t element_size)
 {
 	/* doubled whenever the count is a power of two */
@@ -223,8 +224,8 @@ static int login_cmp(const void *key, const void *p)
 	return strcasecmp(key, line->login);
 }
 
-/* Lines of one login, in order of their numbers: keep the first, if no other
-   one contradicts it. */
+/* Judge the lines of one login, which are in the order of their numbers: keep
+   the first one if no other contradicts it. */
 static void users_judge_group(struct users *users, struct user_line *lines,
 			      size_t count, const char *name)
 {
@@ -341,7 +342,7 @@ static int login_pointer_cmp(const void *p1, const void *p2)
 	return strcasecmp(*(char *const *)p1, *(char *const *)p2);
 }
 
-/* Those who are in the list twice are done once. */
+/* Sort the logins and free duplicates. Returns the number of those left. */
 static size_t unique_logins(char **logins, size_t count)
 {
 	size_t i, kept = 0;

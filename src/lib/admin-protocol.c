@@ -50,7 +50,7 @@ void http_notify_admin_append(string_t *dest,
 	str_append_c(dest, '\n');
 }
 
-/* The fields behind the verb. */
+/* Parse the fields after the verb. */
 static int
 parse_args(const char *const *args, struct http_notify_admin_command *command,
 	   const char **error_r)

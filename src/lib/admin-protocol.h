@@ -3,8 +3,8 @@
 #define HTTP_NOTIFY_ADMIN_PROTOCOL_H
 
 /* What doveadm asks the service, over the UNIX socket HTTP_NOTIFY_ADMIN_SOCKET
-   in base_dir. Lines of TAB-escaped fields (strescape.h); both sides begin with
-   Dovecot's VERSION line. One command at a time:
+   in base_dir. Each line consists of TAB-escaped fields (strescape.h); both
+   sides begin with Dovecot's VERSION line. One command at a time:
 
    client: STATUS
    client: QUEUE <mail user> <endpoint>
@@ -16,28 +16,33 @@
    server: OK <number>
    server: FAIL <reason>
 
-   The first four name users and endpoints by masks (wildcard-match.h); an
-   endpoint is named by its URL without credentials, and if that is another
-   one's as well, by its number: " #2" behind it. STATUS and QUEUE answer a
-   row for each endpoint, or each notification, with the fields below; the last
-   row of STATUS is of all endpoints, named HTTP_NOTIFY_ADMIN_TOTAL. FLUSH ends
-   the waits of retries and probes; PURGE drops what is queued and not under
-   way. Their OK says how many it was.
+   QUEUE, FLUSH and PURGE select users and endpoints by masks
+   (wildcard-match.h). An endpoint's name is its URL without credentials and
+   query; if several endpoints have the same URL, the endpoint's number follows
+   it, as in " #2". A mask matches the name or the URL alone.
 
-   PROBE sends a body to each of the servers that the options (options.h) name,
-   once and not by the queue. SEND puts a notification into the queue, has an
-   endpoint that is down tried at once, and waits for what becomes of it, until
-   the endpoint is known to be down or for HTTP_NOTIFY_ADMIN_SEND_SECS: then it
-   fails and the notification stays queued. Both answer a row for each request,
-   with the fields below; that of SEND begins with another one if the endpoint
-   is down, which has neither status nor time. The client gives up by closing
-   the connection; what SEND has queued stays queued. */
+   STATUS answers with a row for each endpoint, and QUEUE with a row for each
+   notification; their fields are below. The last row of STATUS, named
+   HTTP_NOTIFY_ADMIN_TOTAL, is for all endpoints together. FLUSH ends the waits
+   for retries and probes. PURGE drops queued notifications, except those being
+   sent. The number in OK is that of the endpoints (STATUS), notifications
+   (QUEUE and PURGE) or ended waits (FLUSH), otherwise 1.
+
+   PROBE sends a body once to each server that the options (options.h) name,
+   bypassing the queue. SEND queues a notification, has its endpoint tried at
+   once even if that is down, and waits for the outcome. If the endpoint is down
+   and a try since then has not helped, or after HTTP_NOTIFY_ADMIN_SEND_SECS,
+   SEND fails and the notification stays queued. Both answer with a row for each
+   request that has ended, with the fields below. If the endpoint is down at
+   first, SEND begins with a row for that, in which status and time are empty.
+   The client gives up by closing the connection; what SEND has queued stays
+   queued. */
 #define HTTP_NOTIFY_ADMIN_SOCKET "http-notify-admin"
 #define HTTP_NOTIFY_ADMIN_NAME "http-notify-admin"
 #define HTTP_NOTIFY_ADMIN_VERSION_MAJOR 1
 #define HTTP_NOTIFY_ADMIN_VERSION_MINOR 0
 
-/* Longest line, in bytes: as of a hand-off. */
+/* Longest line, in bytes: the same as for a hand-off (handoff.h). */
 #define HTTP_NOTIFY_ADMIN_LINE_MAX (128*1024)
 
 #define HTTP_NOTIFY_ADMIN_SEND_SECS 30
@@ -58,7 +63,7 @@ struct http_notify_admin_command {
 	/* QUEUE, FLUSH and PURGE */
 	const char *user_mask, *endpoint_mask;
 
-	/* SEND: the notification's, for the log */
+	/* SEND: the mail user, and where the message is */
 	const char *username, *folder;
 	uint32_t uid;
 	/* PROBE and SEND: JSON */
@@ -71,26 +76,28 @@ void http_notify_admin_append(string_t *dest,
 			      const struct http_notify_admin_command *command);
 
 /* Parse a command that was split by t_strsplit_tabescaped(). The result points
-   to the fields. Returns 0, or -1 and error_r, which repeats nothing of the
+   into the fields. Returns 0, or -1 and error_r, which repeats nothing from the
    line. */
 int http_notify_admin_parse(const char *const *fields,
 			    struct http_notify_admin_command *command_r,
 			    const char **error_r);
 
-/* Fields of STATUS. Times are seconds. Those of a known width come first, so
-   that a table can be read also if the others don't fit. */
+/* Fields of STATUS. Times are in seconds. The short fields come first, so that
+   a table is readable even if the long ones don't fit. */
 enum http_notify_admin_status {
 	/* up, down or misconfigured; empty in the row of totals */
 	HTTP_NOTIFY_ADMIN_STATUS_STATE,
-	/* for how long; in the row of totals: how long the service has run */
+	/* how long it has been so; in the row of totals: how long the service
+	   has run */
 	HTTP_NOTIFY_ADMIN_STATUS_SINCE,
 	/* of standby_url, empty if there is none */
 	HTTP_NOTIFY_ADMIN_STATUS_STANDBY_STATE,
 	HTTP_NOTIFY_ADMIN_STATUS_QUEUED,
-	/* age of the oldest one */
+	/* age of the oldest one, 0 if there is none */
 	HTTP_NOTIFY_ADMIN_STATUS_OLDEST,
 	HTTP_NOTIFY_ADMIN_STATUS_IN_FLIGHT,
-	/* since the service was started */
+	/* these five: since the service was started. RETRIED counts attempts,
+	   the others count notifications. */
 	HTTP_NOTIFY_ADMIN_STATUS_DELIVERED,
 	HTTP_NOTIFY_ADMIN_STATUS_RETRIED,
 	HTTP_NOTIFY_ADMIN_STATUS_REFUSED,
@@ -109,10 +116,10 @@ enum http_notify_admin_queue {
 	HTTP_NOTIFY_ADMIN_QUEUE_ENDPOINT,
 	HTTP_NOTIFY_ADMIN_QUEUE_FOLDER,
 	HTTP_NOTIFY_ADMIN_QUEUE_UID,
-	/* seconds */
+	/* both in seconds */
 	HTTP_NOTIFY_ADMIN_QUEUE_AGE,
 	HTTP_NOTIFY_ADMIN_QUEUE_EXPIRES_IN,
-	/* that have failed */
+	/* that have failed so far */
 	HTTP_NOTIFY_ADMIN_QUEUE_ATTEMPTS,
 
 	HTTP_NOTIFY_ADMIN_QUEUE_COUNT

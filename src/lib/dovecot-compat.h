@@ -2,15 +2,15 @@
 #ifndef HTTP_NOTIFY_DOVECOT_COMPAT_H
 #define HTTP_NOTIFY_DOVECOT_COMPAT_H
 
-/* The code is written against Dovecot 2.4. Here is what earlier versions have
-   under another name, as configure has found out. */
+/* The code is written for Dovecot 2.4. Here are the functions that, according
+   to configure, this Dovecot has under another name. */
 
 #ifndef HTTP_NOTIFY_HAVE_STR_BEGINS_WITH
 #define str_begins_with(haystack, needle) str_begins(haystack, needle)
 #endif
 
 #ifndef HTTP_NOTIFY_HAVE_STR_PARSE
-/* of settings-parser.h */
+/* declared in settings-parser.h */
 #define str_parse_get_interval(str, secs_r, error_r) \
 	settings_get_time(str, secs_r, error_r)
 #endif

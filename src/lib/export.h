@@ -2,7 +2,8 @@
 #ifndef HTTP_NOTIFY_EXPORT_H
 #define HTTP_NOTIFY_EXPORT_H
 
-/* What Dovecot looks for in a module by its name. All else is hidden. */
+/* For symbols that Dovecot looks up in a module by name. All others are
+   hidden. */
 #define HTTP_NOTIFY_EXPORT __attribute__((visibility("default")))
 
 #endif

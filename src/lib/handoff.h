@@ -5,19 +5,24 @@
 #include "guid.h"
 
 /* The hand-off of notifications from a mail process to the service, over the
-   UNIX socket HTTP_NOTIFY_HANDOFF_SOCKET in base_dir. Lines of TAB-escaped
-   fields (strescape.h); both sides begin with Dovecot's VERSION line.
+   UNIX socket HTTP_NOTIFY_HANDOFF_SOCKET in base_dir. Each line consists of
+   TAB-escaped fields (strescape.h); both sides begin with Dovecot's VERSION
+   line.
 
    client: SESSION <session>
    client: NOTIFY <seq> <mail user> <folder> <uid> <body> <option> ...
    server: OK <seq>
    server: FAIL <seq> <reason>
 
-   A session is one mail process, a connection after a lost one goes on with
-   it. A client numbers its notifications from 1, one higher each; together
-   with the session that is the notification's identity for good. The server
-   answers OK once the notification is stored, and also if it has been stored
-   before, so a client that lost a connection sends again what has no answer.
+   A session is one mail process; if it loses its connection, the next one
+   continues the session. A client numbers its notifications 1, 2, 3 and so on.
+   Session and number identify a notification for good. The server answers OK
+   once the notification is stored, and also if it was stored before, so a
+   client that lost its connection sends again what was not answered. It has to
+   do so within a minute: a session that has added nothing for longer may be
+   forgotten, and then a repeat is stored once more. A number 64 or more below
+   the session's highest always counts as stored.
+
    The body is what the endpoint gets; the options are the endpoint's
    (options.h). */
 #define HTTP_NOTIFY_HANDOFF_SOCKET "http-notify"
@@ -25,8 +30,9 @@
 #define HTTP_NOTIFY_HANDOFF_VERSION_MAJOR 1
 #define HTTP_NOTIFY_HANDOFF_VERSION_MINOR 0
 
-/* Longest line, in bytes, above what a client can send: every text of the
-   body at its cap (notification.h) and each character six bytes in JSON. */
+/* Longest line that is accepted, in bytes. A client's lines are shorter, even
+   if every text of the body is as long as it may be (notification.h) and each
+   character takes six bytes in JSON. */
 #define HTTP_NOTIFY_HANDOFF_LINE_MAX (128*1024)
 
 struct http_notify_handoff {
@@ -55,8 +61,8 @@ void http_notify_handoff_append_reply(
 	string_t *dest, const struct http_notify_handoff_reply *reply);
 
 /* These parse a line that was split by t_strsplit_tabescaped(). The results
-   point to the fields. Return 0, or -1 and error_r, which repeats nothing of
-   the line. */
+   point into the fields. Return 0, or -1 and error_r, which repeats nothing
+   from the line. */
 int http_notify_handoff_parse_session(const char *const *fields,
 				      guid_128_t session_r,
 				      const char **error_r);

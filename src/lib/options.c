@@ -13,8 +13,8 @@ const char *http_notify_url_mask(const char *url)
 {
 	const char *begin, *end;
 
-	/* from the scheme to the last '@', so that it also holds for what is no
-	   valid URL */
+	/* Mask from the scheme to the last '@', so that this works for invalid
+	   URLs, too. */
 	end = strrchr(url, '@');
 	if (end == NULL)
 		return url;
@@ -24,8 +24,8 @@ const char *http_notify_url_mask(const char *url)
 	return t_strconcat(t_strdup_until(url, begin), "***", end, NULL);
 }
 
-/* May this URL without a '@' have credentials? A blank in a password cuts off
-   the rest of the URL, and what looks like the port is the password. */
+/* May this URL, which has no '@', have credentials? A blank in a password cuts
+   off the rest of the URL. Then the password is where a port would be. */
 static bool url_may_be_cut_off(const char *url)
 {
 	const char *p = strstr(url, "://");
@@ -37,8 +37,8 @@ static bool url_may_be_cut_off(const char *url)
 	return *p != '\0' && *p != '/';
 }
 
-/* An option as an error may repeat it. Where a name should be may be a URL that
-   has lost its name. */
+/* Returns an option in a form that an error may repeat. The word may also be a
+   URL whose "url=" is missing: that is masked as well. */
 static const char *option_for_log(const char *word)
 {
 	const char *value = word + strspn(word, "abcdefghijklmnopqrstuvwxyz_");

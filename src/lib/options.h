@@ -10,22 +10,23 @@ struct http_url;
 #define HTTP_NOTIFY_NO_MAX_RETRIES UINT_MAX
 
 #define HTTP_NOTIFY_DEFAULT_TIMEOUT_MSECS 2000
-/* An attempt that may take longer than this is not an attempt any more. */
+/* Longest timeout of an attempt. On 2.3 a longer one is an error, on 2.4 it
+   counts as this one. */
 #define HTTP_NOTIFY_MAX_TIMEOUT_MSECS (10*60*1000)
 #define HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS (60*60)
 #define HTTP_NOTIFY_DEFAULT_CACHE_LIFETIME_SECS 60
 
-/* The options of one driver: an endpoint and how to treat it. */
+/* The options of one driver: an endpoint and how to send to it. */
 struct http_notify_options {
-	/* As configured: they may hold credentials and belong into no log. */
+	/* As configured. They may hold credentials, so never log them. */
 	const char *url;
 	const char *standby_url; /* NULL = none */
 
-	/* one attempt, from connecting to the end of the answer */
+	/* for one attempt, from connecting to the end of the answer */
 	unsigned int timeout_msecs;
-	/* give up on a notification this old */
+	/* when to give up on a notification */
 	unsigned int max_age_secs;
-	/* HTTP_NOTIFY_NO_MAX_RETRIES = none */
+	/* HTTP_NOTIFY_NO_MAX_RETRIES = unlimited */
 	unsigned int max_retries;
 	/* netrc(5) file that only the service can read; NULL = none */
 	const char *netrc_file;
@@ -36,31 +37,37 @@ struct http_notify_options {
 	unsigned int cache_lifetime_secs;
 };
 
-/* What the admin knows them by. */
+/* The options' names for errors: those by which the admin sets them. */
 struct http_notify_option_names {
 	const char *url, *standby_url, *timeout, *max_age, *netrc_file;
 };
 
-/* Parse options, each "name=value" or "name". Returns 0, or -1 and error_r,
-   which names option and value, with any credentials in a URL blanked out. */
+/* Parse options, each "name=value" or "name". The strings are copied to the
+   pool. Returns 0, or -1 and error_r, which names the option and its value,
+   with any credentials in a URL blanked out. */
 int http_notify_options_parse(const char *const *words, pool_t pool,
 			      struct http_notify_options *options_r,
 			      const char **error_r);
 
-/* Do the values make sense? url may be NULL, if it is not known yet. Returns
-   0, or -1 and error_r as above. */
+/* Check options that Dovecot's settings parser has read. Any string may be
+   NULL, url as well: it may not be known yet. Of the numbers, only timeout and
+   max_age are checked: they must not be 0. Returns 0, or -1 and error_r as
+   above. */
 int http_notify_options_check(const struct http_notify_options *options,
 			      const struct http_notify_option_names *names,
 			      const char **error_r);
 
-/* The options that the service needs, as words that _parse() takes. */
+/* Returns the options that the service needs, as words that _parse() accepts.
+   They live on the data stack. */
 const char *const *
 http_notify_options_export(const struct http_notify_options *options);
 
-/* Parse a URL that http_notify_options_parse() has accepted. */
+/* Parse a URL that _parse() or _check() has accepted; any other causes a panic.
+   The result lives in the pool. */
 struct http_url *http_notify_url_parse(const char *url, pool_t pool);
 
-/* The URL with its credentials blanked out, fit for a log. */
+/* Returns the URL with its credentials blanked out, for logs. It need not be
+   valid. If there is no '@' in it, the result is url itself. */
 const char *http_notify_url_mask(const char *url);
 
 #endif

@@ -11,12 +11,12 @@
 /* as many as Dovecot's own snippets have */
 #define SNIPPET_CHARS_MAX 200
 
-/* One to look for in a header. */
+/* A field to look for in a header. */
 struct header_field {
 	const char *name;
-	/* NULL = not found */
+	/* of the first field of this name; NULL = not found */
 	string_t *value;
-	/* the line that is read belongs to it */
+	/* does the line that is being read belong to it? */
 	bool reading;
 };
 
@@ -33,7 +33,7 @@ header_field_add_line(struct header_field *field,
 	if (!field->reading)
 		return;
 	str_append_data(field->value, hdr->value, hdr->value_len);
-	/* The parser breaks lines that are long by itself. */
+	/* If no_newline is set, the parser has split a long line. */
 	if (hdr->continues && !hdr->no_newline)
 		str_append_c(field->value, '\n');
 }
@@ -68,7 +68,7 @@ static const char *header_field_value(const struct header_field *field)
 	value = message_header_strdup(pool_datastack_create(),
 				      str_data(field->value),
 				      str_len(field->value));
-	/* The parser leaves blanks if there is nothing else. */
+	/* The parser keeps leading blanks if there is nothing else. */
 	return value + strspn(value, " \t");
 }
 
@@ -102,9 +102,9 @@ part_has_type(struct istream *input, const struct message_part *part,
 	return ret;
 }
 
-/* Returns the first part that is text, or the second one of two ways to say the
-   same if only that is plain; NULL if there is none. A message in the message
-   is not its text. */
+/* Returns the first text part, NULL if there is none. If that is the HTML of a
+   multipart/alternative, and plain text follows it there, returns the plain
+   text. An attached message is not searched. */
 static const struct message_part *
 text_part_find(struct istream *input, const struct message_part *part)
 {

@@ -9,11 +9,11 @@
 #include "setting-names.h"
 #include "metadata.h"
 
-/* Where lib-storage keeps a private entry of the server level. */
+/* The key by which lib-storage keeps our private entry of the server level. */
 #define METADATA_KEY \
 	MAILBOX_ATTRIBUTE_PREFIX_DOVECOT_PVT_SERVER \
 	"vendor/vendor.dovecot/http-notify"
-/* of http_notify_metadata_try_set() */
+/* for http_notify_metadata_try_set() */
 #define METADATA_TRY_KEY METADATA_KEY"-check"
 
 struct mailbox *
@@ -31,7 +31,7 @@ metadata_error(struct mailbox *inbox, const char *access)
 {
 	const char *error = mailbox_get_last_internal_error(inbox, NULL);
 
-	/* what Dovecot's client of the dict service says then */
+	/* what Dovecot's dict client says if the dict process has died */
 	if (strstr(error, "Connection closed") != NULL) {
 		return t_strdup_printf("%s (the dict process has died: look "
 			"for service(dict) in the log; with Dovecot 2.4.1 and "
@@ -48,7 +48,8 @@ int http_notify_metadata_get(struct mailbox *inbox, const char **value_r,
 	struct mail_attribute_value attr;
 	int ret;
 
-	/* Dovecot would, but a failure would look like one of the dictionary */
+	/* Dovecot would open it, too, but then a failure would look like one of
+	   the dictionary. */
 	if (mailbox_open(inbox) < 0) {
 		*error_r = t_strdup_printf("INBOX can't be opened: %s",
 			mailbox_get_last_internal_error(inbox, NULL));
@@ -61,7 +62,7 @@ int http_notify_metadata_get(struct mailbox *inbox, const char **value_r,
 		return -1;
 	}
 	if (ret > 0 && attr.value == NULL) {
-		/* no backend has one as a stream for this entry */
+		/* a stream, which no backend returns for this entry */
 		i_stream_unref(&attr.value_stream);
 		*error_r = "the value is too long";
 		return -1;

@@ -5,25 +5,28 @@
 struct mail_user;
 struct mailbox;
 
-/* A user's registration where lib-storage keeps it. For processes that have
-   Dovecot's lib-storage. */
+/* Reads and writes a user's registration where lib-storage keeps it. For
+   processes that have Dovecot's lib-storage. */
 
-/* The user's INBOX, to which private METADATA of the server level belongs,
-   whatever its ACLs say. It is not open yet. To be freed. */
+/* Returns the user's INBOX, to which private METADATA of the server level
+   belongs. It will ignore ACLs and is not open yet. The caller has to free it
+   with mailbox_free(). */
 struct mailbox *
 http_notify_metadata_inbox(struct mail_user *user, enum mailbox_flags flags);
 
-/* The mailbox need not be open. Returns 1 and value_r, which lives on the data
-   stack or until the mailbox is closed, 0 if there is none, -1 and error_r,
-   which says what to do. */
+/* Get the value. The mailbox is opened if it is not open yet. Returns 1 and
+   value_r, which lives on the data stack or until the mailbox is closed; 0 if
+   there is no registration; -1 and error_r, which says what to do if the
+   dictionary failed. */
 int http_notify_metadata_get(struct mailbox *inbox, const char **value_r,
 			     const char **error_r);
 /* Set the value, or remove the entry if value is NULL. The mailbox must be
    open. Returns 0, or -1 and error_r, which says what to do. */
 int http_notify_metadata_set(struct mailbox *inbox, const char *value,
 			     const char **error_r);
-/* Try to set another value beside the registration, which is removed again.
-   The mailbox must be open. Returns 0, or -1 and error_r. */
+/* Check that METADATA can be written: set another entry beside the registration
+   and remove it again. The mailbox must be open. Returns 0, or -1 and error_r
+   as above. */
 int http_notify_metadata_try_set(struct mailbox *inbox, const char **error_r);
 
 #endif

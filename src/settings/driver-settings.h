@@ -15,10 +15,11 @@ struct http_notify_driver_settings {
 	unsigned int handoff_timeout_msecs;
 };
 
-/* Dovecot's push_notification_driver_vfuncs.init() with the parameters user,
-   pool, context, error_r, and config: what leads to the settings. */
+/* Declares Dovecot's push_notification_driver_vfuncs.init(), with the
+   parameters user, pool, context, error_r and config. The latter is for
+   http_notify_driver_settings_get(). */
 #ifndef HTTP_NOTIFY_HAVE_DRIVER_CONFIG
-/* the name of push_notification name { } */
+/* <name> of push_notification <name> { } */
 typedef const char http_notify_driver_config;
 #define HTTP_NOTIFY_DRIVER_INIT(name) \
 	name(struct mail_user *user, pool_t pool, const char *config, \
@@ -32,8 +33,8 @@ typedef struct push_notification_driver_config http_notify_driver_config;
 	     void **context, const char **error_r ATTR_UNUSED)
 #endif
 
-/* The settings live in the pool. Returns 0, or -1 and error_r, which has no
-   secrets in it. */
+/* Get the settings, which live in the pool. Returns 0, or -1 and error_r, which
+   has no secrets in it. */
 int http_notify_driver_settings_get(struct mail_user *user,
 				    http_notify_driver_config *config,
 				    pool_t pool,

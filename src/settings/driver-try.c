@@ -16,21 +16,22 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* How long a driver may take. */
+/* How long the child may take. */
 #define TRY_TIMEOUT_MSECS (5*1000)
 #define TRY_ERROR_MAX 512
 
 struct push_notification_driver_user;
 
-/* Of the plugin, which is loaded only to call this. */
+/* push_notification_driver_init() of Dovecot's plugin, which is loaded only to
+   call this. */
 typedef int driver_init_func_t(struct mail_user *user, const char *config,
 			       pool_t pool,
 			       struct push_notification_driver_user **duser_r);
 
-/* The child's: where errors go. */
+/* In the child: where errors are written. */
 static int try_fd = -1;
 
-/* What is logged last says why. */
+/* The parent takes the last message that is logged for the reason. */
 static void ATTR_FORMAT(2, 0)
 try_error(const struct failure_context *ctx, const char *format, va_list args)
 {
@@ -49,7 +50,7 @@ try_fatal(const struct failure_context *ctx, const char *format, va_list args)
 	_exit(1);
 }
 
-/* What can't be loaded is not tried. */
+/* The plugins can't be loaded, so the driver is not tried. */
 static void ATTR_FORMAT(2, 0) ATTR_NORETURN
 try_load_fatal(const struct failure_context *ctx ATTR_UNUSED,
 	       const char *format ATTR_UNUSED, va_list args ATTR_UNUSED)
@@ -69,7 +70,7 @@ try_load(const char *mail_plugin_dir, const char *const *mail_plugins)
 	const struct module_dir_load_settings set = {
 		.abi_version = DOVECOT_ABI_VERSION,
 		.require_init_funcs = TRUE,
-		/* doveadm does not have what some of lmtp's need */
+		/* some of lmtp's plugins need symbols that doveadm lacks */
 		.ignore_dlopen_errors = TRUE,
 		.ignore_missing = TRUE,
 	};
@@ -99,12 +100,13 @@ try_init(struct mail_user *user, const char *mail_plugin_dir,
 		prepare(user, context);
 	i_set_error_handler(try_error);
 	i_set_fatal_handler(try_fatal);
-	/* it has begun */
+	/* tell the parent that the try has begun */
 	(void)write_full(try_fd, "\n", 1);
 	return driver_init(user, config, user->pool, &duser) == 0;
 }
 
-/* Returns what the child has said, until it ends or the time is over. */
+/* Read what the child writes until it ends or the time is up. Returns the end
+   of it. */
 static const char *try_read(int fd, bool *timeout_r)
 {
 	int64_t deadline = http_notify_monotonic_msecs() + TRY_TIMEOUT_MSECS;
@@ -118,7 +120,7 @@ static const char *try_read(int fd, bool *timeout_r)
 		if (poll(&pfd, 1, left) <= 0)
 			continue;
 		if (used == TRY_ERROR_MAX * 4) {
-			/* the last one counts */
+			/* only the last line counts */
 			used /= 2;
 			memmove(buf, buf + used, used);
 		}
@@ -137,7 +139,7 @@ static const char *last_line(const char *text)
 	const char *const *lines = t_strsplit(text, "\n");
 	unsigned int count = str_array_length(lines);
 
-	/* behind the last one is nothing */
+	/* every line ends in a newline, so the last string is empty */
 	return count < 2 ? "" : lines[count - 2];
 }
 
@@ -176,7 +178,7 @@ bool driver_try(struct mail_user *user, const char *mail_plugin_dir,
 		(void)kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR) ;
 	if (said[0] == '\0' && !timeout) {
-		/* not even begun, without the plugins */
+		/* the try has not begun: the plugins could not be loaded */
 		return TRUE;
 	}
 	if (timeout) {

@@ -4,29 +4,31 @@
 
 struct protocol_settings_source;
 
-/* Settings that hold for another process than doveadm: a protocol's, or for
-   clients of an address. */
+/* Settings as the processes of a protocol see them, which may be others than
+   doveadm's own. */
 struct protocol_settings {
-	/* NULL at the end */
+	/* NULL-terminated */
 	const char *const *mail_plugins;
 	const char *mail_plugin_dir;
-	/* NULL = none; else where METADATA is kept, to be compared with that of
-	   another protocol, not to be shown: it may have credentials */
+	/* what the METADATA dictionary is set to, NULL = nothing. Compare it
+	   with that of another protocol, but don't show it: it may have
+	   credentials */
 	const char *attribute_dict;
 	bool imap_metadata;
-	/* where user_lines_get() finds more */
+	/* from which user-lines.h reads more */
 	struct protocol_settings_source *source;
 };
 
-/* Read what doveconf -f protocol=<protocol> tells, for clients from remote_ip
-   unless that is NULL. On 2.3 it comes from the running Dovecot, in whose
-   base_dir only root may ask; on 2.4 from what doveadm itself has read. The
-   result lives in the pool. Returns 0, or -1 and error_r. */
+/* Read the settings that doveconf -f protocol=<protocol> would show, for
+   clients from remote_ip unless that is NULL. On 2.3 this asks the running
+   Dovecot through a socket in base_dir, which only root may do; on 2.4 it uses
+   the configuration that doveadm itself has read. The result lives in the pool.
+   Returns 0, or -1 and error_r. */
 int protocol_settings_read(const char *base_dir, const char *protocol,
 			   const struct ip_addr *remote_ip, pool_t pool,
 			   struct protocol_settings *set_r,
 			   const char **error_r);
-/* To be called before the pool is freed, also if there was an error. */
+/* Must be called before the pool is freed, even after an error. */
 void protocol_settings_free(struct protocol_settings *set);
 
 #endif

@@ -6,22 +6,23 @@
 
 struct master_service;
 
-/* What the service takes from dovecot.conf. */
+/* What the service reads from dovecot.conf. */
 struct http_notify_service_settings {
 	const char *state_dir;
 	/* http_notify_sync = normal | full: with full, a stored notification
 	   survives a power cut, too */
 	bool sync_full;
-	/* http_notify_queue_limit: beyond this number of queued notifications
+	/* http_notify_queue_limit: when this many notifications are queued,
 	   new ones are refused */
 	unsigned int queue_limit;
 	struct tls_settings tls;
 };
 
-/* Read the configuration, as the first thing after master_service_init().
-   What can't be read is fatal. */
+/* Read the configuration. Must be called first after master_service_init(). An
+   error is fatal. */
 void http_notify_service_settings_read(struct master_service *service);
-/* They live in the pool. Values that make no sense are fatal. */
+/* Get the settings. The strings live in the pool or as long as service does.
+   Invalid values are fatal. */
 void http_notify_service_settings_get(
 	struct master_service *service, pool_t pool,
 	struct http_notify_service_settings *set_r);

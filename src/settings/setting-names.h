@@ -2,7 +2,7 @@
 #ifndef HTTP_NOTIFY_SETTING_NAMES_H
 #define HTTP_NOTIFY_SETTING_NAMES_H
 
-/* Settings of this line of Dovecot, as messages name them. */
+/* How messages name the settings of this Dovecot, 2.4 or 2.3. */
 #ifdef HTTP_NOTIFY_HAVE_SETTINGS_ROOT
 
 #define SETTING_ATTRIBUTE_DICT "mail_attribute { dict }"

@@ -14,7 +14,8 @@ struct http_notify_admin_command;
 struct queue;
 struct sender;
 
-/* What the files of this folder share: one doveadm, and how it is answered. */
+/* What the files in this folder share: the connection of a doveadm, and how to
+   answer it. */
 
 struct admin {
 	struct queue *queue;
@@ -22,9 +23,9 @@ struct admin {
 	struct sender *sender;
 	struct event *event;
 	struct connection_list *conns;
-	/* of PROBE; they outlive their connections */
+	/* the requests of PROBE; they may outlive their connections */
 	struct admin_probe *probes;
-	/* all SENDs are one session */
+	/* all SENDs together are one hand-off session (handoff.h) */
 	uint64_t last_seq;
 	guid_128_t session;
 	/* monotonic, in milliseconds */
@@ -35,37 +36,38 @@ struct admin_conn {
 	struct connection conn;
 	struct admin *admin;
 
-	/* its command; NULL unless it is one of these */
+	/* the state of the present command: at most one is not NULL */
 	struct admin_walk *walk;
 	struct admin_watch *watch;
 	struct admin_adding *adding;
-	/* PROBE: requests that are under way */
+	/* PROBE: number of requests under way */
 	unsigned int probes_count;
 };
 
-/* One more row of the answer, with this many fields. */
+/* Send another row of the answer, with this many fields. */
 void admin_conn_row(struct admin_conn *conn, const char *const *row,
 		    unsigned int count);
-/* The answer's end. The next command may come. */
+/* End the answer with OK or FAIL. The next command may come then. */
 void admin_conn_ok(struct admin_conn *conn, uint64_t count);
 void admin_conn_fail(struct admin_conn *conn, const char *reason);
-/* It lives on the data stack. */
+/* Returns the number as a string on the data stack. */
 const char *admin_num(int64_t value);
 
-/* STATUS, QUEUE, PURGE: admin-walk.c. FLUSH is done at once. */
+/* admin-walk.c: STATUS, QUEUE and PURGE, which take a while, and FLUSH, which
+   is done at once */
 void admin_walk_start(struct admin_conn *conn,
 		      const struct http_notify_admin_command *command);
 void admin_walk_abort(struct admin_conn *conn);
 void admin_flush(struct admin_conn *conn,
 		 const struct http_notify_admin_command *command);
 
-/* PROBE and SEND: admin-send.c */
+/* admin-send.c: PROBE and SEND */
 void admin_probe(struct admin_conn *conn,
 		 const struct http_notify_admin_command *command);
 void admin_send(struct admin_conn *conn,
 		const struct http_notify_admin_command *command);
 void admin_send_abort(struct admin_conn *conn);
-/* The sender does not call back any more. */
+/* Free all requests of PROBE. The sender must not call back any more. */
 void admin_probes_free(struct admin *admin);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* PROBE and SEND: one notification to an endpoint, without the queue and by
-   way of it */
+/* PROBE and SEND: one notification to an endpoint, bypassing the queue or
+   through it */
 #include "lib.h"
 #include "ioloop.h"
 #include "llist.h"
@@ -15,36 +15,37 @@
 #include "options.h"
 #include "sender.h"
 
-/* How often SEND looks whether its endpoint is down. */
+/* How often SEND checks whether its endpoint is down. */
 #define WATCH_MSECS 100
 
-/* A request of PROBE. It outlives its connection. */
+/* A request of PROBE. It may outlive its connection. */
 struct admin_probe {
 	struct admin_probe *prev, *next;
 	struct admin *admin;
-	/* NULL if it has left */
+	/* NULL if doveadm has closed it */
 	struct admin_conn *conn;
 	char *label;
 	int64_t sent;
 };
 
-/* A notification of SEND that is being stored. It outlives its connection. */
+/* A notification of SEND that is being stored. It may outlive its
+   connection. */
 struct admin_adding {
-	/* NULL if it has left */
+	/* NULL if doveadm has closed it */
 	struct admin_conn *conn;
 	char *username;
 };
 
-/* ... and that is queued. */
+/* A notification of SEND that is queued. It is freed with its connection. */
 struct admin_watch {
 	struct endpoint_watch watch;
 	struct admin_conn *conn;
-	/* it is there as long as it has something queued */
+	/* it exists as long as something is queued for it */
 	struct endpoint *ep;
 	char *username;
-	/* since when */
+	/* how long this has waited */
 	unsigned int msecs;
-	/* it has been tried since it was known to be down */
+	/* the endpoint was known to be down, and has been tried since */
 	bool knocked;
 	struct timeout *to;
 };
@@ -140,7 +141,7 @@ void admin_probe(struct admin_conn *conn,
 
 /* SEND */
 
-/* Returns NULL if it is up, or its standby; else why not. */
+/* Returns NULL if the endpoint or its standby is up, else why not. */
 static const char *endpoint_why_down(const struct endpoint_status *status)
 {
 	if (status->state == HEALTH_UP ||
@@ -177,7 +178,7 @@ admin_watch_finished(struct endpoint_watch *_watch, const char *error)
 		container_of(_watch, struct admin_watch, watch);
 	struct admin_conn *conn = watch->conn;
 
-	/* it is not watched any more */
+	/* the watch has been removed already */
 	admin_watch_free(watch);
 	if (error == NULL)
 		admin_conn_ok(conn, 1);
@@ -194,8 +195,8 @@ static void admin_watch_give_up(struct admin_watch *watch, const char *reason)
 	admin_conn_fail(conn, reason);
 }
 
-/* Also an endpoint that is down is tried now, and what the user has queued
-   before, without waiting. */
+/* Try the endpoint now even if it is down, and end the user's wait for a retry:
+   earlier notifications of the user have to be sent first. */
 static void admin_watch_knock(struct admin_watch *watch)
 {
 	struct endpoint_status status;
@@ -205,8 +206,8 @@ static void admin_watch_knock(struct admin_watch *watch)
 	(void)endpoint_flush(watch->ep, watch->username);
 }
 
-/* Nobody wants to wait for an endpoint that is known to be down: it is tried
-   once more since then, and that is all that can be said. */
+/* If the endpoint is down, have it tried once more. If it is down after that as
+   well, don't keep the admin waiting. */
 static void admin_watch_look(struct admin_watch *watch)
 {
 	struct endpoint_status status;
@@ -230,7 +231,7 @@ static void admin_watch_look(struct admin_watch *watch)
 	}
 }
 
-/* A row for what is known before the first attempt. */
+/* If the endpoint is down even before the first attempt, say so in a row. */
 static void state_row(struct admin_conn *conn, struct endpoint *ep)
 {
 	struct endpoint_status status;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* STATUS, QUEUE, PURGE and FLUSH: all endpoints that match, and what is queued
-   for them */
+/* STATUS, QUEUE, PURGE and FLUSH, for all endpoints that match and for what is
+   queued for them */
 #include "lib.h"
 #include "ostream.h"
 #include "str-sanitize.h"
@@ -14,9 +14,10 @@
 #include "monotonic.h"
 #include "queue.h"
 
-/* What may wait to be written before the queue is read on. */
+/* If more bytes than this wait to be written, stop reading the queue until they
+   have been. */
 #define OUTPUT_FULL (64*1024)
-/* Rows of the queue read at a time. */
+/* How many rows of the queue to read at a time. */
 #define READ_BATCH 64
 
 struct admin_walk {
@@ -25,21 +26,23 @@ struct admin_walk {
 	char *user_mask, *endpoint_mask;
 	struct endpoint_names *names;
 
-	/* the endpoint that it is at, and what of its queue has been read */
+	/* the number of the present endpoint, the last id of its queue that has
+	   been read, and the read that is under way */
 	unsigned int number;
 	int64_t after_id;
 	struct queue_read *read;
 
 	uint64_t count;
-	/* STATUS: of all endpoints */
+	/* STATUS: for all endpoints together */
 	struct endpoint_status total;
 	int64_t total_oldest_secs;
 };
 
 static void admin_walk_on(struct admin_walk *walk);
 
-/* Returns the first endpoint that matches with this number or a higher one, to
-   which number is set; NULL if there is none. */
+/* Returns the first matching endpoint with this or a higher number, and sets
+   *number to its number. Returns NULL if there is none. A NULL mask matches
+   all. */
 static struct endpoint *
 next_endpoint(struct admin *admin, const struct endpoint_names *names,
 	      const char *mask, unsigned int *number, const char **name_r,
@@ -129,7 +132,7 @@ queue_row(struct admin_walk *walk, const char *name,
 	row[HTTP_NOTIFY_ADMIN_QUEUE_FOLDER] = item->folder;
 	row[HTTP_NOTIFY_ADMIN_QUEUE_UID] = admin_num(item->uid);
 	row[HTTP_NOTIFY_ADMIN_QUEUE_AGE] = admin_num(now - item->created);
-	/* its end may not have been looked at yet */
+	/* it may have expired, but not been given up yet */
 	row[HTTP_NOTIFY_ADMIN_QUEUE_EXPIRES_IN] =
 		admin_num(I_MAX(item->expires - now, 0));
 	row[HTTP_NOTIFY_ADMIN_QUEUE_ATTEMPTS] = admin_num(item->attempts);
@@ -188,7 +191,7 @@ static void admin_walk_end(struct admin_walk *walk)
 		       str_sanitize(walk->endpoint_mask, 128));
 	}
 	admin_walk_abort(conn);
-	/* also if it has left: that shows when its input is read */
+	/* even if doveadm has left: that shows when its input is read */
 	admin_conn_ok(conn, count);
 }
 
@@ -217,7 +220,7 @@ admin_walk_read(const struct queue_read_result *result, void *context)
 
 	walk->read = NULL;
 	ep = admin_walk_endpoint(walk, &name, &status);
-	/* else it has been forgotten meanwhile */
+	/* otherwise the endpoint has been forgotten in the meantime */
 	if (ep != NULL && walk->number == number) {
 		if (walk->verb == HTTP_NOTIFY_ADMIN_STATUS)
 			status_endpoint(walk, name, &status, result);
@@ -241,7 +244,7 @@ static void admin_walk_on(struct admin_walk *walk)
 
 	if (output->stream_errno == 0 &&
 	    o_stream_get_buffer_used_size(output) > OUTPUT_FULL) {
-		/* until it has been read */
+		/* continue when doveadm has read it */
 		o_stream_set_flush_pending(output, TRUE);
 		return;
 	}
@@ -261,7 +264,7 @@ static int admin_walk_flush(struct admin_conn *conn)
 {
 	int ret;
 
-	/* also after an error */
+	/* also after an error, which ends the walk */
 	if ((ret = o_stream_flush(conn->conn.output)) != 0 &&
 	    conn->walk->read == NULL)
 		admin_walk_on(conn->walk);

@@ -88,7 +88,7 @@ admin_conn_input_args(struct connection *connection, const char *const *args)
 		e_error(connection->event, "Invalid command: %s", error);
 		return -1;
 	}
-	/* One command at a time: the answer's end resumes. */
+	/* One command at a time: input is resumed at the end of the answer. */
 	connection_input_halt(connection);
 	admin_conn_run(conn, &command);
 	return connection->io == NULL ? 0 : 1;

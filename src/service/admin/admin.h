@@ -7,12 +7,13 @@ struct master_service_connection;
 struct queue;
 struct sender;
 
-/* The service's side of the admin socket (admin-protocol.h): what doveadm asks. */
+/* The service's side of the admin socket (admin-protocol.h): it answers
+   doveadm. */
 struct admin;
 
 struct admin *admin_init(struct queue *queue, struct delivery *delivery,
 			 struct sender *sender);
-/* Closes all connections. */
+/* Closes all connections. The sender must not call back any more. */
 void admin_deinit(struct admin **admin);
 
 /* A doveadm has connected. */

@@ -9,7 +9,8 @@
 
 struct endpoint_names {
 	pool_t pool;
-	/* its first endpoint's number; 0 = it has several */
+	/* the number of the only endpoint with this URL; 0 = there are
+	   several */
 	HASH_TABLE(char *, void *) number_by_url;
 };
 

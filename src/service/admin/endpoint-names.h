@@ -4,18 +4,20 @@
 
 struct delivery;
 
-/* Endpoints' names for an admin: their URLs without credentials. Those that
-   differ in their logins only are told apart by their numbers, " #2". */
+/* Endpoints' names for an admin: their URLs without credentials and query. If
+   several have the same URL, for example with different logins, their numbers
+   follow, as in " #2". */
 struct endpoint_names;
 
-/* Of those that there are now. */
+/* The names of all endpoints that exist now. */
 struct endpoint_names *endpoint_names_init(struct delivery *delivery);
 void endpoint_names_deinit(struct endpoint_names **names);
 
-/* Of the endpoint with this URL and number. It lives on the data stack. */
+/* Returns the name of the endpoint with this URL and number, on the data
+   stack. */
 const char *endpoint_names_get(const struct endpoint_names *names,
 			       const char *url, unsigned int number);
-/* A URL without the number matches all that have it. */
+/* Does the mask match the endpoint's name, or its URL without the number? */
 bool endpoint_name_matches(const char *name, const char *url,
 			   const char *mask);
 

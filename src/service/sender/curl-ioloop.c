@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libcurl closes some sockets, such as one whose connection took too long,
-   before it says so, and the number may be another socket's by then. So the
-   ioloop watches a duplicate of each socket, which nobody closes but us. */
+   before it tells us, and by then another socket may have the number. So the
+   ioloop watches a duplicate of each socket, which only we close. */
 #include "lib.h"
 #include "fd-util.h"
 #include "ioloop.h"
@@ -13,18 +13,18 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Far more endpoints than can be expected to have names that take long to look
-   up at the same time. */
+/* Far more than the number of names whose look-ups can be expected to take long
+   at the same time. */
 #define RESOLVE_THREADS_MAX 1000L
 
-/* Connections that are kept for the next request: as many endpoints as may have
-   one each. Over TLS each takes tens of kilobytes. */
+/* How many idle connections to keep for later requests, i.e. how many endpoints
+   may have one each. With TLS, one takes tens of kilobytes. */
 #define IDLE_CONNECTIONS_MAX 1000L
 
 struct curl_ioloop_socket {
 	struct curl_ioloop_socket *prev, *next;
 	struct curl_ioloop *loop;
-	/* libcurl's, and the one that is watched */
+	/* libcurl's, and our duplicate of it, which is watched (-1 = none) */
 	curl_socket_t fd;
 	int watched_fd;
 	struct io *io_read, *io_write;
@@ -100,7 +100,7 @@ static void curl_ioloop_socket_free(struct curl_ioloop_socket **_sock)
 	i_free(sock);
 }
 
-/* libcurl says what a socket is to be watched for. */
+/* libcurl says which events to watch a socket for. */
 static int
 curl_ioloop_socket_callback(CURL *easy ATTR_UNUSED, curl_socket_t fd, int what,
 			    void *context, void *socket_context)
@@ -126,8 +126,9 @@ curl_ioloop_socket_callback(CURL *easy ATTR_UNUSED, curl_socket_t fd, int what,
 	return 0;
 }
 
-/* libcurl opens a socket. If it has closed one that had this number without
-   saying so yet, it may as well go on with the number without saying more. */
+/* libcurl wants a socket. The number may be that of a socket which libcurl has
+   closed without telling us. It may then use the new socket without asking us
+   to watch it, so watch the new one for the same events. */
 static curl_socket_t
 curl_ioloop_open_socket(void *context, curlsocktype purpose ATTR_UNUSED,
 			struct curl_sockaddr *addr)
@@ -160,7 +161,7 @@ static void curl_ioloop_timeout(struct curl_ioloop *loop)
 	curl_ioloop_action(loop, CURL_SOCKET_TIMEOUT, 0);
 }
 
-/* libcurl says when it wants to be called although nothing happened. */
+/* libcurl says when it wants to be called even if no socket is ready. */
 static int
 curl_ioloop_timer_callback(CURLM *multi ATTR_UNUSED, long msecs, void *context)
 {
@@ -195,7 +196,7 @@ struct curl_ioloop *
 curl_ioloop_init(unsigned int max_fds, curl_ioloop_finished_t *finished)
 {
 	struct curl_ioloop *loop;
-	/* one under way has its socket watched by a duplicate */
+	/* a connection in use takes two: its socket and the duplicate */
 	long connections_max = I_MAX(max_fds / 2, 1);
 
 	loop = i_new(struct curl_ioloop, 1);
@@ -209,17 +210,18 @@ curl_ioloop_init(unsigned int max_fds, curl_ioloop_finished_t *finished)
 	(void)curl_multi_setopt(loop->multi, CURLMOPT_TIMERFUNCTION,
 				curl_ioloop_timer_callback);
 	(void)curl_multi_setopt(loop->multi, CURLMOPT_TIMERDATA, loop);
-	/* Beyond that transfers wait. Of those kept, the one that has not been
-	   used for the longest time makes room. By default libcurl keeps four
-	   for each transfer under way, so one by one to more endpoints than
-	   four there would be none to use again. */
+	/* Transfers beyond this number of connections wait. If too many idle
+	   connections are kept, the one that has not been used for the longest
+	   time is closed. By default libcurl keeps four for each transfer under
+	   way. So if one transfer at a time goes to more than four endpoints in
+	   turn, no connection would ever be used again. */
 	(void)curl_multi_setopt(loop->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
 				connections_max);
 	(void)curl_multi_setopt(loop->multi, CURLMOPT_MAXCONNECTS,
 				I_MIN(connections_max, IDLE_CONNECTIONS_MAX));
 #if LIBCURL_VERSION_NUM >= 0x081400
-	/* Since 8.20 look-ups share threads: one that takes long is not to keep
-	   others waiting, nor the end of the service. */
+	/* Since libcurl 8.20, look-ups share threads. One that takes long must
+	   not delay others, nor the end of the service. */
 	(void)curl_multi_setopt(loop->multi, CURLMOPT_RESOLVE_THREADS_MAX,
 				RESOLVE_THREADS_MAX);
 	(void)curl_multi_setopt(loop->multi, CURLMOPT_QUICK_EXIT, 1L);

@@ -4,21 +4,23 @@
 
 #include <curl/curl.h>
 
-/* libcurl's multi interface on Dovecot's ioloop: it is called when a socket or
-   a time of its own asks for it, and nothing is polled. */
+/* libcurl's multi interface on Dovecot's ioloop: libcurl is called when one of
+   its sockets is ready or one of its timeouts is over. Nothing is polled. */
 struct curl_ioloop;
 
-/* A transfer has ended; this is to remove it. */
+/* Called when a transfer has ended. It must call curl_ioloop_remove(). */
 typedef void
 curl_ioloop_finished_t(CURL *easy, CURLcode result);
 
-/* Not more than max_fds file descriptors are used at a time. */
+/* Connections use at most max_fds file descriptors at a time, but at least the
+   two that one connection needs. Transfers beyond that wait. */
 struct curl_ioloop *
 curl_ioloop_init(unsigned int max_fds, curl_ioloop_finished_t *finished);
 /* All transfers must have been removed. */
 void curl_ioloop_deinit(struct curl_ioloop **loop);
 
-/* Begin a transfer, and forget it, be it under way or ended. */
+/* Start a transfer of an easy handle, and remove it again, whether it is under
+   way or has ended. _add() sets CURLOPT_OPENSOCKETFUNCTION and its data. */
 void curl_ioloop_add(struct curl_ioloop *loop, CURL *easy);
 void curl_ioloop_remove(struct curl_ioloop *loop, CURL *easy);
 

@@ -6,8 +6,8 @@
 
 #include "sender-answer.h"
 
-/* The longest run of letters and digits: it stays as it is in whatever way a
-   text is escaped, be it for a URL, for JSON or for HTML. */
+/* Returns the longest run of letters and digits: it stays the same however a
+   text is escaped, for example for a URL, JSON or HTML. */
 static const char *longest_word(const char *text)
 {
 	const char *word = text;

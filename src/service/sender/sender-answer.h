@@ -2,20 +2,22 @@
 #ifndef HTTP_NOTIFY_SENDER_ANSWER_H
 #define HTTP_NOTIFY_SENDER_ANSWER_H
 
-/* How an attempt to send a notification ended. */
+/* How an attempt to send a notification ended. What this means for the
+   notification and the endpoint is its class (delivery/answer.h). */
 struct answer {
 	/* HTTP status (RFC 9110 section 15), 0 if none came */
 	unsigned int status;
-	/* for the log: why no status came, or what came with it. It repeats
-	   text of the endpoint's and must be sanitized. */
+	/* For the log: why no status came, or the status and the text that came
+	   with it. It may repeat what the endpoint sent, so it must be
+	   sanitized. Never NULL; valid until the sender's callback returns. */
 	const char *reason;
 	/* Retry-After, in seconds; 0 if there was none */
 	unsigned int retry_after_secs;
 };
 
-/* May the log have this text of an answer? Not if the credentials of the
-   request might be in it, since an endpoint may repeat the request or say
-   which password is wrong. username and password may be NULL. */
+/* May this text of an answer be logged? Not if it might contain the request's
+   credentials, since an endpoint may repeat the request or say which password
+   is wrong. username and password may be NULL. */
 bool answer_text_may_be_logged(const char *text, const char *username,
 			       const char *password);
 

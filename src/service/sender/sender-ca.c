@@ -12,10 +12,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* What is set for neither file nor directory of CAs: there are none in it. */
+/* Used where libcurl wants a file or directory of CAs and there are none. */
 #define NO_CA "/dev/null"
 
-/* As a file in memory, since libcurl would parse a blob for each connection. */
+/* Use these certificates, as a file in memory: libcurl would parse a blob anew
+   for each connection. */
 static void sender_ca_set(struct sender_ca *ca, const char *certificates)
 {
 	ca->fd = memfd_create("ssl_client_ca_file", MFD_CLOEXEC);
@@ -26,21 +27,22 @@ static void sender_ca_set(struct sender_ca *ca, const char *certificates)
 	ca->file = i_strdup_printf("/proc/self/fd/%d", ca->fd);
 }
 
-/* 8.21 and later use the default of one of the two if that is NULL, even if the
-   other one is set. */
+/* If CAINFO or CAPATH is NULL, libcurl 8.21 and later use its default even if
+   the other one is set. */
 static bool curl_adds_defaults(const curl_version_info_data *info)
 {
 	return info->version_num >= 0x081500;
 }
 
-/* Is it the name of a certificate as openssl rehash makes them? */
+/* Is this the name of a certificate, as openssl rehash makes them? */
 static bool is_hash_name(const char *name)
 {
 	return strspn(name, "0123456789abcdef") == 8 && name[8] == '.' &&
 		i_isdigit(name[9]);
 }
 
-/* The first certificate in the directory that can be read. */
+/* Returns the path of a certificate in the directory that can be read, NULL if
+   there is none. */
 static char *directory_find_certificate(const char *path)
 {
 	struct dirent *entry;
@@ -59,8 +61,9 @@ static char *directory_find_certificate(const char *path)
 	return found;
 }
 
-/* Trust nobody else, though one of the two can't be NULL. A file has to have a
-   certificate in it: one of the directory's adds nothing. */
+/* Keep libcurl from adding its defaults by setting both options. The file has
+   to contain a certificate, so use one from the directory: that is trusted
+   anyway. */
 static void sender_ca_exclude_defaults(struct sender_ca *ca)
 {
 	if (ca->dir == NULL)
@@ -71,10 +74,10 @@ static void sender_ca_exclude_defaults(struct sender_ca *ca)
 		ca->file = i_strdup(NO_CA);
 }
 
-/* The system's. libcurl has defaults for both, and adds one to the other. With
-   a file alone it parses that once a day, rather than for each connection,
-   which for the system's takes tens of milliseconds. In a directory CAs are
-   looked up. */
+/* Use the system's CAs. libcurl has defaults for file and directory, and would
+   use both. If there is only a file, libcurl parses it once a day; otherwise it
+   parses the file for each connection, which takes tens of milliseconds for the
+   system's. In a directory, it looks up only the CAs that it needs. */
 static void
 sender_ca_set_system(struct sender_ca *ca, const curl_version_info_data *info)
 {

@@ -4,12 +4,12 @@
 
 struct tls_settings;
 
-/* The CAs that endpoints' certificates are verified with: for libcurl's options
-   CAINFO and CAPATH. Those that are set replace the system's. */
+/* The CAs by which endpoints' certificates are verified, for libcurl's options
+   CAINFO and CAPATH. If the settings have any, they replace the system's. */
 struct sender_ca {
-	/* NULL = none */
+	/* NULL = not set; both NULL = don't set the options */
 	char *file, *dir;
-	/* file, if it is only in memory; otherwise -1 */
+	/* of file, if that is only in memory; otherwise -1 */
 	int fd;
 };
 

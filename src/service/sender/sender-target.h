@@ -12,7 +12,7 @@ struct sender_target {
 	const char *url;
 	/* Basic credentials, decoded; NULL = none */
 	const char *username, *password;
-	/* netrc(5) file with them instead; NULL = none */
+	/* netrc(5) file that has the credentials instead; NULL = none */
 	const char *netrc_file;
 	/* from connecting to the end of the answer */
 	unsigned int timeout_msecs;

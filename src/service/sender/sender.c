@@ -14,34 +14,34 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What the log may get of an answer's text. */
+/* How much of an answer's text may be logged, in bytes. */
 #define ANSWER_TEXT_MAX 200
-/* What is kept of its reason phrase, and of its body: enough to recognise a
-   secret that begins in the above, since a URL with credentials is at most 2 kB
-   (options.h). */
+/* How much is kept of its reason phrase, and of its body, in bytes: enough to
+   recognise a secret that begins within the above, since a URL with credentials
+   has at most 2 kB (options.h). */
 #define ANSWER_KEPT_MAX 4096
-/* What is read of it. The status is all that counts. */
+/* How much of its body is read, in bytes. Only the status counts. */
 #define ANSWER_BODY_READ_MAX (64*1024)
-/* For how long a name that was looked up is not looked up again. */
+/* How long to use the result of looking up a name. */
 #define DNS_CACHE_SECS 10L
 
 struct sender_request {
 	struct sender_request *prev, *next;
 	struct sender *sender;
 	CURL *easy;
-	/* the request's own header before the sender's common ones */
+	/* the request's own header, followed by the sender's common ones */
 	struct curl_slist headers;
 	string_t *header;
-	/* of the answer, once its headers are complete; 0 until then */
+	/* the answer's, once its headers are complete; 0 until then */
 	unsigned int status;
 	/* the reason phrase of its status line, and its body */
 	string_t *phrase, *body;
 	size_t body_size;
 	char error[CURL_ERROR_SIZE];
 
-	/* the target's, which may be gone when the answer comes */
+	/* copied from the target, which may be gone when the answer comes */
 	char *username, *password, *netrc_file;
-	/* set if the request can't even be made */
+	/* set if the request can't even be started */
 	struct timeout *to_fail;
 
 	sender_callback_t *callback;
@@ -56,7 +56,7 @@ struct sender {
 	char *user_agent;
 	struct curl_slist *common_headers;
 
-	/* under way, and ready for use again */
+	/* those under way, and those that can be used again */
 	struct sender_request *requests, *idle_requests;
 };
 
@@ -67,7 +67,8 @@ append_limited(string_t *dest, const char *data, size_t size)
 			I_MIN(size, ANSWER_KEPT_MAX - str_len(dest)));
 }
 
-/* What follows version and status, as in "HTTP/1.1 500 USR-0010 ...". */
+/* Keep the reason phrase, which follows version and status, as in
+   "HTTP/1.1 500 USR-0010 ...". */
 static void
 sender_status_line(struct sender_request *req, const char *data, size_t size)
 {
@@ -86,9 +87,9 @@ sender_status_line(struct sender_request *req, const char *data, size_t size)
 		append_limited(req->phrase, p, end - p);
 }
 
-/* The status of an answer whose headers are complete is all that counts,
-   whatever becomes of the rest. One that breaks off in its headers is none,
-   which libcurl does not notice after the status. */
+/* Once an answer's headers are complete, only its status counts, whatever
+   becomes of the body. An answer that breaks off in its headers does not count
+   as one; libcurl would not notice this after the status line. */
 static size_t
 sender_header_callback(char *data, size_t size, size_t nmemb, void *context)
 {
@@ -121,7 +122,7 @@ sender_body_callback(char *data, size_t size, size_t nmemb, void *context)
 	size *= nmemb;
 	append_limited(req->body, data, size);
 	req->body_size += size;
-	/* what is beyond nobody wants to know: the connection is closed */
+	/* Nobody needs more of the body: returning 0 ends the transfer. */
 	return req->body_size > ANSWER_BODY_READ_MAX ? 0 : size;
 }
 
@@ -154,7 +155,7 @@ static long ssl_min_version(const char *ssl_min_protocol)
 		{ "TLSv1.2", CURL_SSLVERSION_TLSv1_2 },
 		{ "TLSv1.3", CURL_SSLVERSION_TLSv1_3 },
 		{ "ANY", CURL_SSLVERSION_DEFAULT },
-		/* the library's newest */
+		/* the newest that the library has */
 		{ "LATEST", CURL_SSLVERSION_TLSv1_3 },
 	};
 	unsigned int i;
@@ -216,17 +217,17 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	setopt(easy, ERRORBUFFER, req->error);
 	setopt(easy, NOSIGNAL, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075700
-	/* Names are resolved by libcurl's threads with the system's resolver,
-	   so that nsswitch.conf and /etc/hosts hold as they do for everything
-	   else on the host; c-ares would read the DNS only. A name that is
-	   still being resolved when the time is up is left to its thread:
-	   joining that would stop the ioloop until the resolver gives up. */
+	/* libcurl resolves names in threads with the system's resolver, so that
+	   nsswitch.conf and /etc/hosts apply as for everything else on the
+	   host; c-ares would only ask the DNS. If a name is still being
+	   resolved when the time is up, don't join its thread: that would block
+	   the ioloop until the resolver gives up. */
 	setopt(easy, QUICK_EXIT, 1L);
 #endif
-	/* Since 8.16 also that a name is not found is believed for half of this
-	   time, which would be 30 seconds. */
+	/* libcurl 8.16 and later also remember for half of this time that a
+	   name was not found. By default that would be 30 seconds. */
 	setopt(easy, DNS_CACHE_TIMEOUT, DNS_CACHE_SECS);
-	/* the body is small and in memory: what curl calls a POST, as PUT */
+	/* The body is in memory, so use libcurl's POST, but call it PUT. */
 	setopt(easy, POST, 1L);
 	setopt(easy, CUSTOMREQUEST, "PUT");
 	setopt(easy, USERAGENT, sender->user_agent);
@@ -270,7 +271,7 @@ sender_request_set_target(struct sender_request *req,
 	setopt(easy, URL, target->url);
 	setopt(easy, HTTP_VERSION, tls ? CURL_HTTP_VERSION_2TLS :
 	       CURL_HTTP_VERSION_1_1);
-	/* HTTP/2: rather one more stream than one more connection */
+	/* HTTP/2: prefer another stream to another connection */
 	setopt(easy, PIPEWAIT, tls ? 1L : 0L);
 	setopt(easy, TIMEOUT_MS, (long)target->timeout_msecs);
 	setopt(easy, CONNECTTIMEOUT_MS, (long)target->timeout_msecs);
@@ -281,7 +282,7 @@ sender_request_set_target(struct sender_request *req,
 	setopt(easy, NETRC_FILE, target->netrc_file);
 }
 
-/* OX has what went wrong in the reason phrase, others in the body. */
+/* OX says what went wrong in the reason phrase, other servers in the body. */
 static const char *answer_text(struct sender_request *req)
 {
 	if (str_len(req->phrase) == 0 || str_len(req->body) == 0)
@@ -294,7 +295,8 @@ static const char *answer_status_reason(struct sender_request *req)
 	const char *text = answer_text(req);
 
 	if (req->netrc_file != NULL) {
-		/* libcurl does not say which credentials it found there */
+		/* libcurl does not say which credentials it has found there,
+		   so they can't be looked for in the text */
 		return t_strdup_printf("%u (netrc_file=%s, so the answer's "
 				       "text is not logged)", req->status,
 				       req->netrc_file);
@@ -309,7 +311,7 @@ static const char *answer_status_reason(struct sender_request *req)
 			       t_strndup(text, ANSWER_TEXT_MAX));
 }
 
-/* The last error of the system's that libcurl has seen with this handle. */
+/* Returns the last errno that libcurl has seen with this handle, 0 if none. */
 static int sender_request_os_errno(struct sender_request *req)
 {
 	long os_errno = 0;
@@ -329,12 +331,13 @@ no_answer_reason(struct sender_request *req, CURLcode result)
 	reason = req->error[0] != '\0' ? req->error :
 		curl_easy_strerror(result);
 	if (result == CURLE_READ_ERROR && req->netrc_file != NULL) {
-		/* there is nothing else that it reads */
+		/* libcurl reads no other file */
 		return t_strdup_printf("netrc_file=%s: %s", req->netrc_file,
 				       reason);
 	}
-	/* libcurl does not say why it could not connect. With all other errors
-	   this may be why another address of the host was of no use. */
+	/* If libcurl could not connect, its text does not say why, but errno
+	   does. With any other error, errno may only be why an earlier address
+	   of the host failed. */
 	os_errno = sender_request_os_errno(req);
 	if (result == CURLE_COULDNT_CONNECT && os_errno != 0)
 		return t_strdup_printf("%s: %s", reason, strerror(os_errno));
@@ -364,7 +367,8 @@ sender_request_finish(struct sender_request *req, CURLcode result)
 	curl_ioloop_remove(sender->loop, req->easy);
 	DLLIST_REMOVE(&sender->requests, req);
 	if (sender_request_os_errno(req) != 0) {
-		/* older libcurls would still have it with the next error */
+		/* older versions of libcurl would report this errno again with
+		   the handle's next error */
 		sender_request_free(req);
 	} else {
 		DLLIST_PREPEND(&sender->idle_requests, req);
@@ -374,8 +378,8 @@ sender_request_finish(struct sender_request *req, CURLcode result)
 	callback(&answer, context);
 }
 
-/* libcurl takes a netrc file that it can't open for an empty one, and waits if
-   it is a pipe. Returns 0, or -1 and error_r. */
+/* libcurl treats a netrc file that it can't open as an empty one, and blocks if
+   it is a pipe. So check it first. Returns 0, or -1 and error_r. */
 static int check_netrc_file(const char *path, const char **error_r)
 {
 	struct stat st;
@@ -419,7 +423,7 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 	str_truncate(req->phrase, 0);
 	str_truncate(req->body, 0);
 	req->body_size = 0;
-	/* draft-ietf-httpapi-idempotency-key-header: a quoted string */
+	/* a quoted string, as in draft-ietf-httpapi-idempotency-key-header */
 	str_truncate(req->header, 0);
 	str_printfa(req->header, "Idempotency-Key: \"%s\"", idempotency_key);
 	req->headers.data = str_c_modifiable(req->header);
@@ -449,7 +453,8 @@ static void sender_request_ended(CURL *easy, CURLcode result)
 struct sender *sender_init(const struct tls_settings *tls,
 			   const char *user_agent, unsigned int max_fds)
 {
-	/* Expect: would delay each request by a round trip or a second */
+	/* No Expect header: it would delay each request by a round trip or a
+	   second. */
 	static const char *const common_headers[] = {
 		"Content-Type: application/json", "Accept: */*", "Expect:"
 	};

@@ -7,22 +7,26 @@
 
 struct tls_settings;
 
-/* Sends HTTP requests, by libcurl on the ioloop. It knows no queue and does
-   not try again. Connections are kept alive and shared by all requests to the
-   same server; over TLS HTTP/2 is used where the server offers it. */
+/* Sends HTTP requests, using libcurl on the ioloop. It knows nothing about the
+   queue and does not retry. Connections are kept alive and shared by all
+   requests to the same server. Over TLS, HTTP/2 is used if the server offers
+   it. */
 struct sender;
 
-/* answer lives until the callback returns. */
+/* answer and its reason live until the callback returns. */
 typedef void sender_callback_t(const struct answer *answer, void *context);
 
-/* tls must outlive the sender. user_agent goes into each request. Connections
-   use at most max_fds file descriptors; requests wait for one. */
+/* tls must outlive the sender. user_agent is sent with each request.
+   Connections use at most max_fds file descriptors (curl-ioloop.h); requests
+   wait until some are free. */
 struct sender *sender_init(const struct tls_settings *tls,
 			   const char *user_agent, unsigned int max_fds);
-/* Requests under way are given up without calling back. */
+/* Requests under way are dropped without calling back. */
 void sender_deinit(struct sender **sender);
 
-/* PUT a JSON body. The callback is never called from inside this function. */
+/* PUT a JSON body. All arguments are copied. The callback is called once,
+   unless the sender is deinitialised before, but never from inside this
+   function. */
 void sender_put(struct sender *sender, const struct sender_target *target,
 		const char *body, const char *idempotency_key,
 		sender_callback_t *callback, void *context);

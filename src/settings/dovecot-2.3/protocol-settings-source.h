@@ -3,8 +3,8 @@
 #define HTTP_NOTIFY_PROTOCOL_SETTINGS_SOURCE_H
 
 struct protocol_settings_source {
-	/* plugin { }: names and values, each followed by the other, NULL at
-	   the end; variables are not expanded */
+	/* plugin { }: names, each followed by its value, with NULL at the end;
+	   variables are not expanded */
 	const char *const *plugin_envs;
 };
 

@@ -88,8 +88,8 @@ plugin_envs_dup(const struct mail_settings *mail_set, pool_t pool)
 	return array_front(&envs);
 }
 
-/* doveadm itself may have got its settings as environment variables, which are
-   of its own protocol only. */
+/* doveadm may have got its own settings as environment variables. Those are for
+   its own protocol only, so they must not be used here. */
 static int
 settings_read_from_socket(struct master_service_settings_input *input,
 			  const char *base_dir, const char **error_r)
@@ -109,7 +109,7 @@ settings_read_from_socket(struct master_service_settings_input *input,
 	return ret;
 }
 
-/* Dovecot tells only what is in dovecot.conf. */
+/* Dovecot sends only what is set in dovecot.conf. */
 static const char *default_mail_plugin_dir(void)
 {
 	const struct mail_user_settings *defaults =

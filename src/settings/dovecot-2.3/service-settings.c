@@ -12,8 +12,8 @@
 
 #define DEFAULT_QUEUE_LIMIT 1000000
 
-/* Dovecot 2.3 knows no settings of third parties but those in plugin { },
-   which are names and values without a type. */
+/* Dovecot 2.3 accepts settings of third parties only in plugin { }, as names
+   and values without a type. */
 struct plugin_settings {
 	ARRAY(const char *) plugin_envs;
 };
@@ -75,7 +75,7 @@ service_setting_parse(struct http_notify_service_settings *set,
 				"must be a number of at least 1", value);
 		}
 	} else if (strcmp(name, "http_notify_handoff_timeout") == 0) {
-		/* the mail processes' */
+		/* used by mail processes, not here */
 	} else if (str_begins(name, "http_notify_"))
 		i_warning("plugin { %s } is not a setting", name);
 }

@@ -14,25 +14,25 @@
 
 #define DRIVER_NAME "ox"
 #define DRIVER_SETTING "push_notification_driver"
-/* What Dovecot reads if there is no driver of the above. */
+/* The old name, which Dovecot reads if the above yields no driver. */
 #define OLD_DRIVER_SETTING "push_notification_backend"
 #define HANDOFF_TIMEOUT_SETTING "http_notify_handoff_timeout"
 
 struct user_lines_context {
 	struct mail_user *user;
 	const struct protocol_settings *set;
-	/* plugin { }: names, each followed by the value, expanded, with the
-	   user's own from the userdb; NULL at the end */
+	/* plugin { }, with the user's own settings from the userdb: names, each
+	   followed by its value with variables expanded; NULL at the end */
 	const char *const *envs;
 	const char *const *mail_plugins;
 	pool_t pool;
 	ARRAY_TYPE(user_line) *lines;
 
-	/* the names that Dovecot has read */
+	/* the names of the lines that are looked at here, in Dovecot's order */
 	ARRAY_TYPE(const_string) names_read;
-	/* drivers that are initialised, whosever */
+	/* drivers that Dovecot initialises, ours and others */
 	unsigned int drivers_count;
-	/* NULL = Dovecot gets to the next line; else why not */
+	/* NULL = Dovecot reads the next line; else why not */
 	const char *stopped;
 };
 
@@ -46,7 +46,7 @@ static const char *const *userdb_fields(struct mail_user *user)
 		user->userdb_fields;
 }
 
-/* The name of a field, as a setting of plugin { }. */
+/* The plugin { } setting that a userdb field sets. */
 static const char *field_get_name(const char *field)
 {
 	const char *name = t_strcut(field, '=');
@@ -72,7 +72,7 @@ int user_plugins_get(struct mail_user *user,
 			plugins = value;
 		} else if (str_begins(*fields, "mail_plugins+=")) {
 			value = *fields + strlen("mail_plugins+=");
-			/* as one string */
+			/* Dovecot appends it without a separator */
 			plugins = t_strconcat(plugins, value, NULL);
 		}
 	}
@@ -106,7 +106,7 @@ expand(struct mail_user *user, const char *value, pool_t pool)
 	return p_strdup(pool, str_c(str));
 }
 
-/* doveadm's own values must not count: they are of another protocol. */
+/* Returns the protocol's values, not doveadm's own. */
 static const char *const *
 envs_get(struct mail_user *user, const struct protocol_settings *set,
 	 pool_t pool)
@@ -115,7 +115,7 @@ envs_get(struct mail_user *user, const struct protocol_settings *set,
 	ARRAY_TYPE(const_string) all;
 
 	p_array_init(&all, pool, 32);
-	/* the first one counts */
+	/* the userdb's come first: envs_find() returns the first one */
 	for (fields = userdb_fields(user); *fields != NULL; fields++) {
 		name = p_strdup(pool, field_get_name(*fields));
 		value = mail_user_plugin_getenv(user, name);
@@ -176,11 +176,12 @@ line_read_ours(struct user_lines_context *ctx, const char *name,
 			ctx->pool, &line->options, &error) < 0 ||
 	    (error = handoff_timeout_error(ctx->envs)) != NULL)
 		line->error = p_strdup(ctx->pool, error);
-	/* invalid or not, Dovecot goes on behind it */
+	/* our driver's initialisation never fails, so Dovecot goes on to the
+	   next line even if this one is invalid */
 	ctx->drivers_count++;
 }
 
-/* The child's: the settings of the protocol instead of doveadm's. */
+/* In the child: give the user the protocol's settings instead of doveadm's. */
 static void user_set_envs(struct mail_user *user, void *context)
 {
 	struct user_lines_context *ctx = context;
@@ -215,7 +216,7 @@ static const char *line_name(const char *setting, unsigned int number)
 		t_strdup_printf("%s%u", setting, number);
 }
 
-/* Is there one of ours from this line on? Only then do others matter. */
+/* Is this line or one after it ours? Only then do others' lines matter. */
 static bool
 ours_follows(struct user_lines_context *ctx, const char *setting,
 	     unsigned int number)
@@ -231,7 +232,7 @@ ours_follows(struct user_lines_context *ctx, const char *setting,
 	return FALSE;
 }
 
-/* Returns the number of the first line that is not there, where Dovecot
+/* Returns the number of the first line that is missing, at which Dovecot
    stops. */
 static unsigned int
 lines_read(struct user_lines_context *ctx, const char *setting)
@@ -270,7 +271,7 @@ static bool was_read(struct user_lines_context *ctx, const char *name)
 	return FALSE;
 }
 
-/* Lines of ours with a number that Dovecot does not get to. */
+/* Add lines of ours whose numbers Dovecot does not get to. */
 static void
 lines_add_unread(struct user_lines_context *ctx, const char *setting,
 		 const char *error)

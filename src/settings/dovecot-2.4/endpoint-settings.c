@@ -7,10 +7,10 @@
 #include "http-notify-settings.h"
 #include "options.h"
 
-/* of the built-in driver, in later versions */
+/* the filter of the driver that is built into later versions of Dovecot */
 #define OX_FILTER_NAME "push_notification_ox"
 
-/* A filter for each event, since Dovecot 2.4.0 takes no more. */
+/* One filter for each event, since Dovecot 2.4.0 supports no more. */
 static struct event *
 filter_event_create(struct event *parent, const char *filter_name)
 {

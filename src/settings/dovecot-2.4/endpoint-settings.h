@@ -4,15 +4,16 @@
 
 struct http_notify_options;
 
-/* The options of push_notification <name> { }, for which event finds the
-   settings. They live in the pool. Returns 0, or -1 and error_r, which has no
+/* Get the options of push_notification <name> { }, looking the settings up by
+   event. They live in the pool. Returns 0, or -1 and error_r, which has no
    secrets in it. */
 int http_notify_endpoint_options_get(struct event *event, const char *name,
 				     pool_t pool,
 				     struct http_notify_options *options_r,
 				     const char **error_r);
 
-/* Its driver. The name lives on the data stack. Returns 0, or -1 and error_r. */
+/* Get the name of its driver, which is the filter's unless one is set. It lives
+   on the data stack or is name itself. Returns 0, or -1 and error_r. */
 int http_notify_endpoint_driver_get(struct event *event, const char *name,
 				    const char **driver_r,
 				    const char **error_r);

@@ -7,12 +7,13 @@
 
 #include <dlfcn.h>
 
-/* All that is ours begins so. */
+/* The names of all our own settings begin with this. */
 #define OWN_PREFIX "http_notify_"
-/* No setting's value takes more. */
+/* No setting's value is larger than this, in bytes. */
 #define VALUE_SIZE_MAX 64
 
-/* Dovecot's definitions, which end with NULL: the program's own. */
+/* Returns Dovecot's definitions, which are in the program that has loaded this
+   module. NULL-terminated. */
 static const struct setting_parser_info *const *dovecot_infos(void)
 {
 	static const struct setting_parser_info *const none[] = { NULL };
@@ -22,7 +23,8 @@ static const struct setting_parser_info *const *dovecot_infos(void)
 	return infos == NULL || *infos == NULL ? none : *infos;
 }
 
-/* An alias is none. */
+/* Returns Dovecot's definition of a setting, NULL if there is none. Aliases do
+   not count. */
 static const struct setting_define *
 dovecot_define_find(const char *key, const struct setting_parser_info **info_r)
 {
@@ -41,7 +43,8 @@ dovecot_define_find(const char *key, const struct setting_parser_info **info_r)
 	return NULL;
 }
 
-/* The size of a value that we have a field for; 0 = it has no default. */
+/* The size of a value, for the types that our definitions of Dovecot's settings
+   have; 0 = the type has no default. */
 static size_t value_size(enum setting_type type)
 {
 	switch (type) {
@@ -58,7 +61,9 @@ static size_t value_size(enum setting_type type)
 	}
 }
 
-/* The values of a type that we do not know are put where nobody looks. */
+/* A value of another type than ours does not fit into our field. Append
+   Dovecot's default behind all fields, where nobody reads it. Returns its
+   offset. */
 static size_t append_value(buffer_t *defaults,
 			   const struct setting_parser_info *info,
 			   const struct setting_define *def)
@@ -105,7 +110,7 @@ adapt_defines(const struct setting_define *defines, buffer_t *defaults,
 	struct setting_define *copy;
 	unsigned int i, count;
 
-	/* with the list's end */
+	/* copy the end of the list, too */
 	for (count = 0; defines[count].key != NULL; count++) ;
 	copy = p_memdup(pool, defines, sizeof(*defines) * (count + 1));
 	for (i = 0; i < count; i++) {
@@ -116,8 +121,9 @@ adapt_defines(const struct setting_define *defines, buffer_t *defaults,
 	return copy;
 }
 
-/* Is the default, whose key may be below a filter, one that this Dovecot can
-   have? */
+/* Does our default fit this Dovecot? Not if Dovecot defines the setting, and
+   our definitions have it with another type or not at all. key may be below a
+   filter. */
 static bool
 keep_default(const char *key, const struct setting_parser_info *info)
 {

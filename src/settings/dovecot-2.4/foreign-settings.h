@@ -4,13 +4,14 @@
 
 struct setting_parser_info;
 
-/* For doveconf and the config process only. They panic, and Dovecot does not
-   start, if two definitions of a setting differ in type, flags or default; an
-   update of Dovecot may change its own without another ABI version. So our
-   definitions of Dovecot's settings become those that it has.
+/* For doveconf and the config process only. They panic, so that Dovecot does
+   not start, if two definitions of a setting differ in type, flags or default.
+   An update of Dovecot may change its own definitions without changing the ABI
+   version. So this replaces our definitions of Dovecot's settings by those of
+   the running Dovecot.
 
-   Returns a copy of the info, which lives in the pool. What has another type
-   than the one we know is warned of. */
+   Returns a copy of the info, which lives in the pool. Warns of each setting
+   whose type differs from the one that we know. */
 const struct setting_parser_info *
 http_notify_foreign_settings_adapt(const struct setting_parser_info *info,
 				   pool_t pool);

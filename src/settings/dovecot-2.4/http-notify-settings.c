@@ -10,19 +10,19 @@
 struct endpoint_settings {
 	struct http_notify_endpoint_settings base;
 
-	/* of Dovecot's push_notification plugin; without a driver's name it
-	   is the filter's */
+	/* of Dovecot's push_notification plugin; "" = the filter's name is the
+	   driver's as well */
 	const char *push_notification_driver;
-	/* of the built-in driver */
+	/* of the driver that is built into Dovecot */
 	const char *push_notification_ox_url;
 	unsigned int push_notification_ox_cache_ttl_msecs;
 	bool push_notification_ox_user_from_metadata;
-	/* of Dovecot's HTTP client */
+	/* of Dovecot's HTTP clients */
 	unsigned int http_client_request_timeout_msecs;
 
 	const char *http_notify_standby_url;
 	unsigned int http_notify_max_age_secs;
-	/* SET_UINT_UNLIMITED = none */
+	/* or SET_UINT_UNLIMITED */
 	unsigned int http_notify_max_retries;
 	const char *http_notify_netrc_file;
 };
@@ -71,7 +71,8 @@ static const struct endpoint_settings
 http_notify_endpoint_default_settings = {
 	.push_notification_driver = "",
 	.push_notification_ox_url = "",
-	/* Dovecot insists on the same defaults for all that share a setting */
+	/* These must be Dovecot's defaults: it insists that all definitions of
+	   a setting have the same one ... */
 	.push_notification_ox_cache_ttl_msecs = 60*1000,
 	.push_notification_ox_user_from_metadata = FALSE,
 	.http_client_request_timeout_msecs = 60*1000,
@@ -81,7 +82,8 @@ http_notify_endpoint_default_settings = {
 	.http_notify_netrc_file = "",
 };
 
-/* ... but for this filter's, which nobody else looks into. */
+/* ... except inside our own filter, which nobody else reads: there the defaults
+   are ours. */
 static const struct setting_keyvalue
 http_notify_endpoint_default_settings_keyvalue[] = {
 	{ HTTP_NOTIFY_SETTINGS_FILTER_NAME
@@ -167,8 +169,8 @@ const struct setting_parser_info http_notify_foreign_setting_parser_info = {
 	.pool_offset1 = 1 + offsetof(struct http_notify_foreign_settings, pool),
 };
 
-/* NULL = not set, or not known as long as its %{variables} are not expanded,
-   as when doveconf checks it. */
+/* Returns NULL if the value is not set, or is unknown because its %{variables}
+   are not expanded, as when doveconf checks it. */
 static const char *value_or_null(const char *value)
 {
 	return value[0] == '\0' || value == set_value_unknown ? NULL : value;
@@ -180,8 +182,8 @@ static void endpoint_settings_get_options(const struct endpoint_settings *set,
 	i_zero(options_r);
 	options_r->url = value_or_null(set->push_notification_ox_url);
 	options_r->standby_url = value_or_null(set->http_notify_standby_url);
-	/* More is no error: it may be meant for other HTTP clients of Dovecot's,
-	   and doveconf checks it there, too. */
+	/* A longer timeout is no error: it may be set for Dovecot's other HTTP
+	   clients, and doveconf runs our check on it there, too. */
 	options_r->timeout_msecs = I_MIN(set->http_client_request_timeout_msecs,
 					 HTTP_NOTIFY_MAX_TIMEOUT_MSECS);
 	options_r->max_age_secs = set->http_notify_max_age_secs;

@@ -2,18 +2,19 @@
 #ifndef HTTP_NOTIFY_SETTINGS_H
 #define HTTP_NOTIFY_SETTINGS_H
 
-/* The settings as Dovecot 2.4 knows them. Some are the built-in driver's and
-   the HTTP client's. For their defaults to be ours they are looked up with this
-   filter's name. */
+/* Our settings as Dovecot 2.4 knows them. Some belong to its built-in driver
+   and its HTTP client. These are looked up with this filter's name, inside
+   which they have our defaults. */
 #define HTTP_NOTIFY_SETTINGS_FILTER_NAME "http_notify_endpoint"
 
 struct http_notify_driver_settings;
 struct http_notify_options;
 struct http_notify_service_settings;
 
-/* Those of one push_notification { } filter of a mail user's, and those that
-   hold for all. What is in them only http-notify-settings.c knows: all that
-   there is of a setting on 2.4 is there. */
+/* The settings of one push_notification { } filter for a mail user, and those
+   that are the same for all filters. Their fields are private to
+   http-notify-settings.c, so that everything about a setting on 2.4 is in one
+   file. */
 struct http_notify_endpoint_settings {
 	pool_t pool;
 };
@@ -21,8 +22,8 @@ struct http_notify_settings {
 	pool_t pool;
 };
 
-/* What belongs to other programs and plugins, and is of interest to doveadm,
-   which does not have their definitions. */
+/* Settings of other programs and plugins that doveadm needs, but has no
+   definitions of. */
 struct http_notify_foreign_settings {
 	pool_t pool;
 
@@ -35,17 +36,17 @@ extern const struct setting_parser_info http_notify_endpoint_setting_parser_info
 extern const struct setting_parser_info http_notify_foreign_setting_parser_info;
 extern const struct setting_parser_info http_notify_setting_parser_info;
 
-/* The options, which live in the pool. */
+/* Get the options, which live in the pool. */
 void http_notify_endpoint_settings_get_options(
 	const struct http_notify_endpoint_settings *set, pool_t pool,
 	struct http_notify_options *options_r);
-/* The driver's name, which lives as long as the settings; empty = the
-   filter's. */
+/* Returns the driver's name, which lives as long as the settings; "" = the
+   filter's name is the driver's as well. */
 const char *http_notify_endpoint_settings_get_driver(
 	const struct http_notify_endpoint_settings *set);
 
-/* Set what the driver, and the service, have of the settings that hold for
-   all. */
+/* Fill in those members of driver_set and service_set that come from the
+   settings for all filters. The others are not touched. */
 void http_notify_settings_get_driver(
 	const struct http_notify_settings *set,
 	struct http_notify_driver_settings *driver_set);

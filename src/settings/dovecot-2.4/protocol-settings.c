@@ -10,7 +10,7 @@
 #include "protocol-settings.h"
 #include "protocol-settings-source.h"
 
-/* There is no user: what depends on one is not looked at. */
+/* Don't check or expand values: that may need a user, and there is none. */
 #define GET_FLAGS (SETTINGS_GET_FLAG_NO_CHECK | SETTINGS_GET_FLAG_NO_EXPAND)
 
 static int

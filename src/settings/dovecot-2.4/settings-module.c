@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What doveconf and the config process load, so that they know the settings. */
+/* The module that doveconf and the config process load to know our settings. */
 #include "lib.h"
 #include "settings-parser.h"
 
@@ -9,7 +9,7 @@
 
 struct module;
 
-/* Found by their names, which begin with the module's. */
+/* Dovecot finds these by their names, which begin with the module's. */
 extern HTTP_NOTIFY_EXPORT const char *http_notify_settings_version;
 extern HTTP_NOTIFY_EXPORT const char *http_notify_settings_doveconf_banner;
 extern HTTP_NOTIFY_EXPORT
@@ -29,7 +29,7 @@ const struct setting_parser_info *http_notify_settings_set_infos[] = {
 
 static pool_t pool;
 
-/* Dovecot looks at the infos behind this. */
+/* Dovecot reads http_notify_settings_set_infos after it has called this. */
 void http_notify_settings_init(struct module *module ATTR_UNUSED)
 {
 	unsigned int i;

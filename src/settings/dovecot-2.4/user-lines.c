@@ -14,8 +14,8 @@
 
 #define DRIVER_NAME "ox"
 
-/* May this field of the userdb be a setting that is looked at here? Others, such
-   as uid, are no settings at all. */
+/* May this userdb field be a setting that is read here? Others, such as uid,
+   are no settings at all. */
 static bool may_be_setting(const char *key)
 {
 	return str_begins_with(key, "push_notification") ||
@@ -23,7 +23,7 @@ static bool may_be_setting(const char *key)
 		str_begins_with(key, "mail_plugins");
 }
 
-/* The user's own settings, which are in the userdb, on top of others. */
+/* Returns the settings of root with the user's own, from the userdb, on top. */
 static struct settings_instance *
 user_settings_instance(struct mail_user *user, struct settings_root *root)
 {
@@ -46,13 +46,13 @@ static bool is_ours(struct event *event, const char *name)
 	const char *driver, *error;
 
 	if (http_notify_endpoint_driver_get(event, name, &driver, &error) < 0) {
-		/* what is wrong is its line's error */
+		/* what is wrong becomes the error of its line */
 		return TRUE;
 	}
 	return strcasecmp(driver, DRIVER_NAME) == 0;
 }
 
-/* An event that finds the settings as a process of the protocol does. */
+/* An event to look up settings with as a process of the protocol does. */
 static struct event *
 user_event_create(struct mail_user *user, struct settings_instance *instance)
 {
@@ -97,7 +97,7 @@ int user_plugins_get(struct mail_user *user,
 	return ret;
 }
 
-/* The child's: the settings of the protocol instead of doveadm's. */
+/* In the child: give the user the protocol's settings instead of doveadm's. */
 static void user_set_instance(struct mail_user *user, void *instance)
 {
 	event_set_ptr(user->event, SETTINGS_EVENT_INSTANCE, instance);
@@ -110,7 +110,7 @@ struct user_lines_context {
 	const struct protocol_settings *set;
 	const char *const *mail_plugins;
 	pool_t pool;
-	/* NULL = Dovecot gets to the next line; else why not */
+	/* NULL = Dovecot reads the next line; else why not */
 	const char *stopped;
 };
 
