@@ -396,14 +396,20 @@ def test_odd_bytes_in_a_field(dovecot, endpoint, field):
     """They neither break a line of the log nor the request."""
     endpoint.status = lambda request: (
         None if request.body and "subject" in request.body else 422)
+
+    def line(seq, **fields):
+        return notify_line(seq, endpoint, uid=seq, options=["max_retries=0"],
+                           **{"user": "user%d" % seq, **fields})
     with connect(dovecot) as sock:
         sock.sendall(HELLO_SESSION + b"".join(
-            notify_line(seq, endpoint, uid=seq, **{field: value})
-            for seq, value in enumerate(ODD, 1)))
-        assert read_replies(sock, len(ODD)) == [
-            "OK\t%d" % seq for seq in range(1, len(ODD) + 1)]
+            line(2 * n + 1, **{field: value}) +
+            # it does not refuse all
+            line(2 * n + 2, body='{"subject":""}')
+            for n, value in enumerate(ODD)))
+        assert read_replies(sock, 2 * len(ODD)) == [
+            "OK\t%d" % seq for seq in range(1, 2 * len(ODD) + 1)]
+        lines = dovecot.wait_log("Notification lost", count=len(ODD))
         assert_bob_is_served(dovecot, endpoint)
-    lines = dovecot.wait_log("Notification lost", count=len(ODD))
     assert len(lines) == len(ODD)
     for line in lines:
         assert " http-notify: Error: Notification lost: user=" in line

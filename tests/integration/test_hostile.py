@@ -7,9 +7,19 @@ import json
 
 import pytest
 
+from conftest import driver, running_dovecot
 from harness.dovecot import message
 
 ENCODED = "=?UTF-8?B?w4TDlsOc?= =?ISO-8859-1?Q?=E4?="
+
+
+@pytest.fixture(scope="module")
+def shared_dovecot(shared_endpoint):
+    """What is refused is named at once."""
+    with running_dovecot(driver(shared_endpoint, max_retries=0)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        yield dovecot
+        assert not dovecot.log_lines("Panic:")
 
 
 def deliver(dovecot, endpoint, raw, sender="envelope@example.org"):

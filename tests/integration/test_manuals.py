@@ -629,7 +629,8 @@ def test_events_have_the_fields_that_are_documented(other_endpoint):
         refuses.status, fails.status = 400, 503
         down.stop()
         dovecot = stack.enter_context(running_dovecot(
-            driver(endpoint), driver(refuses), driver(fails, max_retries=0),
+            driver(endpoint), driver(refuses, max_retries=0),
+            driver(fails, max_retries=0),
             driver(down, max_age="2s"), extra=EXPORT[LINE]))
         dovecot.setmetadata("bob", "user=3@1")
         endpoint.stop()

@@ -107,7 +107,7 @@ def site(tmp_path_factory):
         site = stack.enter_context(monitored(
             driver(good, standby_url=standby.url),
             driver(dead, max_age="3s"),
-            driver(refusing),
+            driver(refusing, max_retries=0),
             driver(failing, max_retries=1),
             extra=config.event_exporter("log") + block(
                 "metric every", "filter = event=http_notify_*",
@@ -420,7 +420,8 @@ def test_outage_fires_an_alert_that_clears(other_endpoint, tmp_path):
 
 def test_loss_fires_an_alert(other_endpoint, tmp_path):
     """The first one does."""
-    with monitored(driver(other_endpoint), directory=tmp_path) as site:
+    with monitored(driver(other_endpoint, max_retries=0),
+                   directory=tmp_path) as site:
         other_endpoint.status = 400
         site.dovecot.setmetadata("bob", "user=3@1")
         site.dovecot.deliver("bob", message())

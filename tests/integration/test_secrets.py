@@ -28,6 +28,26 @@ AWKWARD = ["pa:ss/wörd", "p@ss?w#rd", 'qu"o\'te\\', "50%25%", "a b\tc",
            "&<>+=", "пароль", "x"]
 
 
+@pytest.fixture(scope="module")
+def shared_dovecot(shared_endpoint):
+    """What is refused is named at once."""
+    with running_dovecot(driver(shared_endpoint, max_retries=0)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        yield dovecot
+        assert not dovecot.log_lines("Panic:")
+
+
+@pytest.fixture
+def dovecot(shared_dovecot, endpoint):
+    """The endpoint has taken one since it has refused another one: it does not
+    refuse all."""
+    shared_dovecot.deliver("bob", message())
+    endpoint.wait(1)
+    endpoint.clear()
+    shared_dovecot.clear_log()
+    return shared_dovecot
+
+
 def basic(login, password):
     return base64.b64encode(("%s:%s" % (login, password)).encode()).decode()
 
@@ -183,7 +203,7 @@ def test_reason_phrase_with_a_netrc_file(endpoint, phrase):
         netrc = dovecot.queue_path.parent / "netrc"
         netrc.write_text(NETRC % ("127.0.0.1", LOGIN, PASSWORD))
         own_by_service(netrc)
-        dovecot.configure(driver_with_netrc(endpoint, netrc))
+        dovecot.configure(driver_with_netrc(endpoint, netrc, max_retries=0))
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         endpoint.fault = says_phrase(phrase)
@@ -198,7 +218,8 @@ def test_passwords_with_special_characters(endpoint):
     endpoint.status = 400
     endpoint.answer_body = lambda request: request.headers[
         "Authorization"].encode() + AWKWARD[-1].encode()
-    drivers = [driver(endpoint.url_with("user%d" % number, password))
+    drivers = [driver(endpoint.url_with("user%d" % number, password),
+                      max_retries=0)
                for number, password in enumerate(AWKWARD)]
     with running_dovecot(*drivers) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
@@ -288,9 +309,9 @@ def own_by_service(path):
     os.chown(path, *pwd.getpwnam("dovecot")[2:4])
 
 
-def driver_with_netrc(endpoint, netrc):
+def driver_with_netrc(endpoint, netrc, **options):
     return driver("http://%s%s" % (endpoint.authority, PATH),
-                  netrc_file=netrc)
+                  netrc_file=netrc, **options)
 
 
 # In quotes, as libcurl 8.14 takes a character beyond ASCII for the end.
@@ -303,7 +324,7 @@ def test_netrc_file_has_the_credentials(endpoint):
         netrc.write_text(NETRC % ("other.example", "other", "s3cret") +
                          NETRC % ("127.0.0.1", LOGIN, PASSWORD))
         own_by_service(netrc)
-        dovecot.configure(driver_with_netrc(endpoint, netrc),
+        dovecot.configure(driver_with_netrc(endpoint, netrc, max_retries=0),
                           extra=config.DEBUG)
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")

@@ -125,14 +125,41 @@ static void test_window_grows_with_success(void **state ATTR_UNUSED)
 	assert_int_equal(health.window, HEALTH_WINDOW_MAX);
 }
 
-static void test_refused_notification_is_no_failure(void **state ATTR_UNUSED)
+/* It is no sign of too many at once. */
+static void test_refusal_leaves_the_window_as_it_is(void **state ATTR_UNUSED)
 {
 	struct health health;
 
 	health_init(&health);
 	(void)send_one(&health, ANSWER_REFUSED);
 	assert_int_equal(health.state, HEALTH_UP);
-	assert_int_equal(health.window, HEALTH_WINDOW_MIN + 1);
+	assert_int_equal(health.window, HEALTH_WINDOW_MIN);
+}
+
+static void test_refusing_all_is_misconfigured(void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int i;
+
+	health_init(&health);
+	(void)send_one(&health, ANSWER_DONE);
+	for (i = 1; i < HEALTH_MAX_FAILURES; i++)
+		assert_false(send_one(&health, ANSWER_REFUSED));
+	assert_true(send_one(&health, ANSWER_REFUSED));
+	assert_int_equal(health.state, HEALTH_MISCONFIGURED);
+}
+
+/* As of a proxy that is there before what is behind it. */
+static void test_refusal_does_not_end_an_outage(void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int i;
+
+	down_init(&health);
+	for (i = 0; i < 3; i++) {
+		(void)probe(&health, ANSWER_REFUSED, 0);
+		assert_int_equal(health.state, HEALTH_DOWN);
+	}
 }
 
 static void test_window_halves_with_failure(void **state ATTR_UNUSED)
@@ -196,9 +223,13 @@ static void test_window_halves_if_others_are_taken(void **state ATTR_UNUSED)
 	health_init(&health);
 	health.window = 10;
 	sent(&health);
+	(void)answered_for(&health, ANSWER_FAILED, FALSE, TRUE, 0, NOW);
+	assert_int_equal(health.window, 5);
+	/* nor has one that fails again and again */
+	sent(&health);
 	(void)answered_for(&health, ANSWER_FAILED, TRUE, TRUE, 0, NOW);
 	assert_int_equal(health.window, 5);
-	/* that has nothing to do with how many there are */
+	/* these have nothing to do with how many there are */
 	sent(&health);
 	(void)answered_for(&health, ANSWER_MISCONFIGURED, TRUE, TRUE, 0,
 			      NOW);
@@ -255,6 +286,56 @@ static void test_other_notification_does_not_wait_for_one_that_fails(
 		(void)send_one(&health, ANSWER_FAILED);
 	assert_int_equal(health.state, HEALTH_DOWN);
 	assert_false(health_may_send_untried(&health));
+}
+
+/* Requests that were under way together fail together. */
+static void test_window_halves_once_a_round_trip(void **state ATTR_UNUSED)
+{
+	struct health health;
+	unsigned int i;
+
+	health_init(&health);
+	health.window = 32;
+	send_count(&health, 11);
+	(void)answered(&health, ANSWER_DONE, NOW);
+	for (i = 0; i < 9; i++)
+		(void)answered_for(&health, ANSWER_FAILED, FALSE, TRUE, 0, NOW);
+	assert_int_equal(health.window, 16);
+	(void)answered_for(&health, ANSWER_FAILED, FALSE, TRUE, 0, NOW);
+	(void)send_one(&health, ANSWER_FAILED);
+	assert_int_equal(health.window, 8);
+}
+
+/* The strikes that it takes to give a notification up, while so many of others,
+   of 16, fail. */
+static unsigned int strikes_proved(enum answer_class class, unsigned int failing)
+{
+	struct health health;
+	struct blame blame;
+	unsigned int i;
+
+	health_init(&health);
+	for (i = 0; i < 1600; i++) {
+		sent(&health);
+		(void)answered_for(&health, i * 7 % 16 < failing ? ANSWER_FAILED :
+				   ANSWER_DONE, FALSE, TRUE, 0, NOW);
+	}
+	i_zero(&blame);
+	health_sent(&health, &blame);
+	do {
+		health.taken++;
+		(void)health_answered(&health, &blame, class, 0, NOW);
+		health_sent(&health, &blame);
+	} while (blame.evidence < BLAME_PROVED);
+	return blame.strikes;
+}
+
+static void test_more_failures_prove_less(void **state ATTR_UNUSED)
+{
+	assert_uint_in_range(strikes_proved(ANSWER_FAILED, 0), 6, 6);
+	assert_uint_in_range(strikes_proved(ANSWER_REFUSED, 0), 3, 3);
+	assert_uint_in_range(strikes_proved(ANSWER_FAILED, 8), 18, 32);
+	assert_uint_in_range(strikes_proved(ANSWER_FAILED, 12), 60, 150);
 }
 
 static void test_success_forgives_failures(void **state ATTR_UNUSED)
@@ -547,16 +628,25 @@ static void test_retry_after_is_honoured_while_up(void **state ATTR_UNUSED)
 	assert_int_equal(health.next_probe, NOW + 120*1000);
 }
 
-/* Too many requests: for this one and for any other. */
-static void test_retry_after_holds_for_all(void **state ATTR_UNUSED)
+/* One is asked to come back later, and others are taken. */
+static void test_retry_after_for_one_holds_for_it(void **state ATTR_UNUSED)
 {
 	struct health health;
+	unsigned int i;
 
 	health_init(&health);
+	for (i = 0; i < 3; i++) {
+		(void)send_one(&health, ANSWER_DONE);
+		sent(&health);
+		assert_false(answered_for(&health, ANSWER_LATER, FALSE, TRUE,
+					  120, NOW));
+	}
+	assert_int_equal(health.state, HEALTH_UP);
+	/* two in a row: it means all */
 	sent(&health);
-	assert_true(answered_for(&health, ANSWER_LATER, TRUE, TRUE, 120,
-				    NOW));
+	assert_true(answered_for(&health, ANSWER_LATER, FALSE, TRUE, 120, NOW));
 	assert_int_equal(health.next_probe, NOW + 120 * 1000);
+	assert_false(health_may_send_untried(&health));
 }
 
 /* An error that one notification makes each time is its own. */
@@ -580,11 +670,11 @@ static void test_taken_counts_what_was_taken(void **state ATTR_UNUSED)
 	assert_int_equal(health.taken, 0);
 	(void)send_one(&health, ANSWER_DONE);
 	(void)send_one(&health, ANSWER_REFUSED);
-	assert_int_equal(health.taken, 2);
+	assert_int_equal(health.taken, 1);
 	/* over an outage */
 	(void)send_one(&health, ANSWER_UNREACHABLE);
 	(void)probe(&health, ANSWER_DONE, 0);
-	assert_int_equal(health.taken, 3);
+	assert_int_equal(health.taken, 2);
 }
 
 static void test_retry_after_is_honoured_while_down(void **state ATTR_UNUSED)
@@ -631,7 +721,9 @@ int main(void)
 		cmocka_unit_test(test_starts_up_with_the_small_window),
 		cmocka_unit_test(test_window_limits_requests_under_way),
 		cmocka_unit_test(test_window_grows_with_success),
-		cmocka_unit_test(test_refused_notification_is_no_failure),
+		cmocka_unit_test(test_refusal_leaves_the_window_as_it_is),
+		cmocka_unit_test(test_refusing_all_is_misconfigured),
+		cmocka_unit_test(test_refusal_does_not_end_an_outage),
 		cmocka_unit_test(test_window_halves_with_failure),
 		cmocka_unit_test(test_window_never_closes),
 		cmocka_unit_test(test_many_notifications_failing_is_down),
@@ -640,6 +732,8 @@ int main(void)
 		cmocka_unit_test(
 			test_other_notification_does_not_wait_for_one_that_fails),
 		cmocka_unit_test(test_window_halves_if_others_are_taken),
+		cmocka_unit_test(test_window_halves_once_a_round_trip),
+		cmocka_unit_test(test_more_failures_prove_less),
 		cmocka_unit_test(test_success_forgives_failures),
 		cmocka_unit_test(test_unreachable_is_down_at_once),
 		cmocka_unit_test(test_blamed_notification_says_nothing_about_a_server_that_is_up),
@@ -661,7 +755,7 @@ int main(void)
 		cmocka_unit_test(test_misconfigured_can_go_down),
 		cmocka_unit_test(test_down_can_become_misconfigured),
 		cmocka_unit_test(test_retry_after_is_honoured_while_up),
-		cmocka_unit_test(test_retry_after_holds_for_all),
+		cmocka_unit_test(test_retry_after_for_one_holds_for_it),
 		cmocka_unit_test(test_retry_after_of_a_poison_holds_for_it),
 		cmocka_unit_test(test_taken_counts_what_was_taken),
 		cmocka_unit_test(test_retry_after_is_honoured_while_down),

@@ -8,6 +8,7 @@
 
 #include "admin-conn.h"
 #include "admin-protocol.h"
+#include "answer.h"
 #include "delivery.h"
 #include "endpoint.h"
 #include "endpoint-watch.h"
@@ -47,6 +48,8 @@ struct admin_watch {
 	unsigned int msecs;
 	/* the endpoint was known to be down, and has been tried since */
 	bool knocked;
+	/* the last answer was of ANSWER_REFUSED */
+	bool refused;
 	struct timeout *to;
 };
 
@@ -169,6 +172,7 @@ admin_watch_answered(struct endpoint_watch *_watch, const char *label,
 		container_of(_watch, struct admin_watch, watch);
 
 	answer_row(watch->conn, label, answer, msecs);
+	watch->refused = answer_classify(answer) == ANSWER_REFUSED;
 }
 
 static void
@@ -216,7 +220,11 @@ static void admin_watch_look(struct admin_watch *watch)
 	endpoint_get_status(watch->ep, &status);
 	why = status.in_flight > 0 ? NULL : endpoint_why_down(&status);
 	watch->msecs += WATCH_MSECS;
-	if (why != NULL && !watch->knocked)
+	if (watch->refused) {
+		admin_watch_give_up(watch, t_strdup_printf("refused: %s; it "
+			"stays queued, and is given up if the endpoint accepts "
+			"others", status.last_error));
+	} else if (why != NULL && !watch->knocked)
 		admin_watch_knock(watch);
 	else if (why != NULL) {
 		admin_watch_give_up(watch, t_strdup_printf("not delivered; it "

@@ -15,9 +15,13 @@ static const struct {
 	/* redirects are not followed: that would send credentials elsewhere */
 	{ 300, 399, ANSWER_MISCONFIGURED },
 	{ 401, 401, ANSWER_MISCONFIGURED },
-	{ 403, 404, ANSWER_MISCONFIGURED },
+	{ 403, 405, ANSWER_MISCONFIGURED },
+	{ 407, 407, ANSWER_MISCONFIGURED },
 	{ 408, 408, ANSWER_LATER },
+	/* another server's name, another protocol */
+	{ 421, 421, ANSWER_MISCONFIGURED },
 	{ 425, 425, ANSWER_LATER },
+	{ 426, 426, ANSWER_MISCONFIGURED },
 	{ 429, 429, ANSWER_LATER },
 	{ 400, 499, ANSWER_REFUSED },
 	{ 0, UINT_MAX, ANSWER_FAILED },

@@ -17,7 +17,8 @@ enum answer_class {
 	/* url or credentials are not what the endpoint expects: every
 	   notification would get this answer */
 	ANSWER_MISCONFIGURED,
-	/* the endpoint will never accept this notification */
+	/* the endpoint does not accept this notification, or none: whether it
+	   accepts others tells */
 	ANSWER_REFUSED
 };
 

@@ -10,6 +10,7 @@
 #include "endpoint-common.h"
 #include "endpoint-watch.h"
 #include "lane.h"
+#include "lane-read.h"
 #include "monotonic.h"
 #include "options.h"
 #include "queue.h"
@@ -22,8 +23,9 @@
 #define EXPIRE_BATCH 64
 /* How many notifications to send or give up in one turn of the ioloop. */
 #define SEND_BATCH 256
-/* How long to wait after a notification could not be read. */
-#define RETRY_MSECS 1000
+/* After so many attempts others of its user need not wait for a notification
+   that seems to be to blame: it has been tried for 20 seconds by then. */
+#define PATIENCE_ATTEMPTS 4
 
 struct endpoint {
 	struct endpoint_common *common;
@@ -39,7 +41,7 @@ struct endpoint {
 	/* notifications that the reader has found and that are still queued */
 	unsigned int queued;
 	struct attempt *attempts;
-	struct item_read *item_reads;
+	struct lane_reads *lane_reads;
 	struct queue_read *expire_read;
 	/* when to look again for what is too old, by queue_now() */
 	int64_t next_expiry;
@@ -66,17 +68,6 @@ struct attempt {
 	unsigned int options_changes;
 };
 
-/* A lane's notification being read. */
-struct item_read {
-	struct item_read *prev, *next;
-	struct endpoint *ep;
-	/* endpoint_lane_done() frees this before the lane may be freed */
-	struct lane *lane;
-	struct queue_read *read;
-	/* set after a read that failed */
-	struct timeout *to_retry;
-};
-
 /* Count for this endpoint and for all endpoints together. */
 #define ENDPOINT_COUNT(ep, counter) STMT_START { \
 		(ep)->counters.counter++; \
@@ -84,6 +75,7 @@ struct item_read {
 	} STMT_END
 
 static void endpoint_pump(struct endpoint *ep);
+static void endpoint_lane_waited(struct lane *lane, void *context);
 
 static void endpoint_run_later(struct endpoint *ep)
 {
@@ -93,85 +85,35 @@ static void endpoint_run_later(struct endpoint *ep)
 
 /* Turns of a lane */
 
-static void item_read_begin(struct item_read *iread);
-
-static void item_read_free(struct item_read *iread)
-{
-	DLLIST_REMOVE(&iread->ep->item_reads, iread);
-	queue_read_cancel(&iread->read);
-	timeout_remove(&iread->to_retry);
-	i_free(iread);
-}
-
-static void item_read_retry(struct item_read *iread)
-{
-	timeout_remove(&iread->to_retry);
-	item_read_begin(iread);
-}
-
-/* It is the turn of the lane's notification. It may have to be read first. */
+/* It is the turn of the lane's notification. It may have to wait for some more
+   time, or to be read first. */
 static void endpoint_lane_turn(struct endpoint *ep, struct lane *lane)
 {
-	struct item_read *iread;
-
-	if (lane_item(lane) != NULL) {
-		lane_ready(lane);
+	if (lane_waiting_on(lane, endpoint_lane_waited, ep))
 		return;
-	}
-	lane_reading(lane);
-	iread = i_new(struct item_read, 1);
-	iread->ep = ep;
-	iread->lane = lane;
-	DLLIST_PREPEND(&ep->item_reads, iread);
-	item_read_begin(iread);
+	if (lane_item(lane) != NULL)
+		lane_ready(lane);
+	else
+		lane_read_begin(ep->lane_reads, lane);
 }
 
 /* The lane is done with its notification, and goes on to the next one. */
 static void endpoint_lane_done(struct endpoint *ep, struct lane *lane)
 {
-	struct item_read *iread;
-
-	for (iread = ep->item_reads; iread != NULL; iread = iread->next) {
-		if (iread->lane == lane) {
-			item_read_free(iread);
-			break;
-		}
-	}
+	lane_read_cancel(ep->lane_reads, lane);
 	if (lane_next(&lane))
 		endpoint_lane_turn(ep, lane);
 }
 
-static void
-item_read_done(const struct queue_read_result *result, void *context)
+static void endpoint_lane_read(struct lane *lane, bool found, void *context)
 {
-	struct item_read *iread = context;
-	struct endpoint *ep = iread->ep;
-	struct lane *lane = iread->lane;
+	struct endpoint *ep = context;
 
-	iread->read = NULL;
-	if (result->error != NULL) {
-		iread->to_retry = timeout_add(RETRY_MSECS, item_read_retry,
-					      iread);
-		return;
-	}
-	if (result->count == 0) {
-		/* it is not in the queue any more */
-		endpoint_lane_done(ep, lane);
-	} else {
-		item_read_free(iread);
-		lane_set_item(lane, result->items[0]);
+	if (found)
 		lane_ready(lane);
-	}
+	else
+		endpoint_lane_done(ep, lane);
 	endpoint_pump(ep);
-}
-
-static void item_read_begin(struct item_read *iread)
-{
-	int64_t id = lane_id(iread->lane);
-
-	iread->read = queue_read(iread->ep->common->queue, iread->ep->queue_ep,
-				 QUEUE_READ_WHOLE, id - 1, id, 1,
-				 item_read_done, iread);
 }
 
 static void endpoint_lane_waited(struct lane *lane, void *context)
@@ -251,6 +193,14 @@ static void endpoint_lane_dropped(struct endpoint *ep, struct lane *lane,
 	endpoint_lane_done(ep, lane);
 }
 
+static void endpoint_lane_refused(struct endpoint *ep, struct lane *lane)
+{
+	ENDPOINT_COUNT(ep, refused);
+	endpoint_lost(ep, lane_item(lane), "http_notify_refused",
+		      t_strconcat("refused: ", lane_error(lane), NULL));
+	endpoint_lane_done(ep, lane);
+}
+
 static void attempt_free(struct attempt *attempt)
 {
 	DLLIST_REMOVE(&attempt->ep->attempts, attempt);
@@ -258,23 +208,66 @@ static void attempt_free(struct attempt *attempt)
 	i_free(attempt);
 }
 
-/* The attempt has failed, but another one may succeed. */
-static void attempt_failed(struct attempt *attempt)
+/* Others of the user need not wait for the lane's notification if that seems to
+   be to blame, and waits for its next attempt. */
+static void endpoint_lane_be_patient(struct endpoint *ep, struct lane *lane)
+{
+	if (lane_state(lane) == LANE_WAITING &&
+	    lane_attempts(lane) >= PATIENCE_ATTEMPTS &&
+	    lane_blame(lane)->evidence >= BLAME_SUSPECTED &&
+	    lane_step_aside(lane))
+		endpoint_lane_turn(ep, lane);
+}
+
+/* It will be tried again. */
+static void
+attempt_lane_goes_on(struct attempt *attempt, const struct answer *answer)
 {
 	struct endpoint *ep = attempt->ep;
 	struct lane *lane = attempt->lane;
-	unsigned int strikes = lane_blame(lane)->strikes;
+	bool up = attempt->target->health.state == HEALTH_UP;
 
+	if (lane_step_back(lane)) {
+		/* it is not that one which is to blame */
+		if (!up)
+			(void)lane_hurry(lane);
+		endpoint_lane_turn(ep, lane);
+	} else if (up) {
+		lane_waiting(lane, I_MIN(answer->retry_after_secs,
+					 HEALTH_RETRY_AFTER_MAX_SECS) * 1000,
+			     endpoint_lane_waited, ep);
+		endpoint_lane_be_patient(ep, lane);
+	} else {
+		/* the server's probes, not this notification, decide when to
+		   try again */
+		lane_ready(lane);
+	}
+}
+
+static void
+attempt_failed(struct attempt *attempt, const struct answer *answer,
+	       enum answer_class class)
+{
+	struct endpoint *ep = attempt->ep;
+	struct lane *lane = attempt->lane;
+	const struct blame *blame = lane_blame(lane);
+
+	lane_failed(lane, attempt->target->error);
+	if (class == ANSWER_REFUSED && (lane_attempts(lane) > ep->max_retries ||
+					blame->evidence >= BLAME_PROVED)) {
+		endpoint_lane_refused(ep, lane);
+		return;
+	}
 	if (lane_attempts(lane) > ep->max_retries) {
 		endpoint_lane_dropped(ep, lane, t_strdup_printf(
 			"max_retries=%u reached: %s", ep->max_retries,
 			lane_error(lane)));
 		return;
 	}
-	if (strikes == BLAME_STRIKES_MAX) {
+	if (blame->evidence >= BLAME_PROVED && class != ANSWER_LATER) {
 		endpoint_lane_dropped(ep, lane, t_strdup_printf(
 			"failed %u times while the endpoint accepted others: %s",
-			strikes, lane_error(lane)));
+			blame->strikes, lane_error(lane)));
 		return;
 	}
 	ENDPOINT_COUNT(ep, retried);
@@ -284,13 +277,7 @@ static void attempt_failed(struct attempt *attempt)
 		str_sanitize(lane_username(lane), 128));
 	queue_set_attempts(ep->common->queue, lane_id(lane),
 			   lane_attempts(lane));
-	if (attempt->target->health.state == HEALTH_UP)
-		lane_waiting(lane, endpoint_lane_waited, ep);
-	else {
-		/* the server's probes, not this notification, decide when to
-		   try again */
-		lane_ready(lane);
-	}
+	attempt_lane_goes_on(attempt, answer);
 }
 
 static void attempt_delivered(struct attempt *attempt)
@@ -309,17 +296,6 @@ static void attempt_delivered(struct attempt *attempt)
 	endpoint_remove(ep, item);
 	endpoint_tell_finished(ep, id, NULL);
 	endpoint_lane_done(ep, attempt->lane);
-}
-
-static void attempt_refused(struct attempt *attempt)
-{
-	struct endpoint *ep = attempt->ep;
-	struct lane *lane = attempt->lane;
-
-	ENDPOINT_COUNT(ep, refused);
-	endpoint_lost(ep, lane_item(lane), "http_notify_refused",
-		      t_strconcat("refused: ", attempt->target->error, NULL));
-	endpoint_lane_done(ep, lane);
 }
 
 /* error: NULL = the endpoint has accepted it */
@@ -366,21 +342,10 @@ static void attempt_answered(const struct answer *answer, void *context)
 	attempt_finished(attempt, answer,
 			 class == ANSWER_DONE ? NULL : target->error, now);
 
-	switch (class) {
-	case ANSWER_DONE:
+	if (class == ANSWER_DONE)
 		attempt_delivered(attempt);
-		break;
-	case ANSWER_REFUSED:
-		attempt_refused(attempt);
-		break;
-	case ANSWER_LATER:
-	case ANSWER_FAILED:
-	case ANSWER_UNREACHABLE:
-	case ANSWER_MISCONFIGURED:
-		lane_failed(attempt->lane, target->error);
-		attempt_failed(attempt);
-		break;
-	}
+	else
+		attempt_failed(attempt, answer, class);
 	attempt_free(attempt);
 	endpoint_pump(ep);
 }
@@ -441,6 +406,21 @@ static void endpoint_schedule_probe(struct endpoint *ep, int64_t now)
 		ep->to_probe = timeout_add(I_MAX(wait, 1), endpoint_probe, ep);
 }
 
+/* All that is ready has failed, and may be to blame: one of these lets the next
+   of its user pass. Returns FALSE if there is none that is ready then. */
+static bool endpoint_let_pass(struct endpoint *ep)
+{
+	struct lane *lane = lanes_first_ready(ep->lanes);
+
+	while (lane != NULL && (lane_attempts(lane) < PATIENCE_ATTEMPTS ||
+				!lane_step_aside(lane)))
+		lane = lane_next_ready(lane);
+	if (lane == NULL)
+		return FALSE;
+	endpoint_lane_turn(ep, lane);
+	return lane_state(lane) == LANE_READY;
+}
+
 static void endpoint_pump(struct endpoint *ep)
 {
 	int64_t now = http_notify_monotonic_msecs();
@@ -465,8 +445,10 @@ static void endpoint_pump(struct endpoint *ep)
 			   find a notification that has not failed */
 			if (reader_is_reading(ep->reader))
 				return;
-			if (untried)
+			if (untried && !endpoint_let_pass(ep))
 				break;
+			if (untried)
+				continue;
 		}
 		T_BEGIN {
 			endpoint_send_or_expire(ep, lane, target);
@@ -495,8 +477,12 @@ static void endpoint_reader_changed(void *context)
 
 void endpoint_stored(struct endpoint *ep, struct queue_item *item)
 {
+	struct lane *lane;
+
 	supply_stored(&ep->supply, item, targets_are_up(&ep->targets));
 	endpoint_count_found(ep);
+	if ((lane = lanes_find(ep->lanes, item->username)) != NULL)
+		endpoint_lane_be_patient(ep, lane);
 }
 
 void endpoint_run(struct endpoint *ep)
@@ -536,14 +522,14 @@ endpoint_expire_done(const struct queue_read_result *result, void *context)
 	for (i = 0; i < result->count; i++) {
 		if (result->items[i]->expires > now) {
 			ep->next_expiry = result->items[i]->expires;
-			return;
+			break;
 		}
 		endpoint_expire_item(ep, result->items[i]);
 	}
-	if (result->more)
+	if (i == result->count && result->more)
 		endpoint_expire_read(ep, result->read_to);
 	/* lanes have gone on to their next notification */
-	if (result->count > 0)
+	if (i > 0)
 		endpoint_pump(ep);
 }
 
@@ -595,11 +581,12 @@ static void endpoint_flush_lane(struct lane *lane, void *context)
 {
 	struct flush *flush = context;
 
-	if (lane_state(lane) == LANE_WAITING &&
-	    wildcard_match(lane_username(lane), flush->user_mask)) {
+	if (!wildcard_match(lane_username(lane), flush->user_mask) ||
+	    !lane_hurry(lane))
+		return;
+	if (lane_state(lane) == LANE_WAITING)
 		endpoint_lane_turn(flush->ep, lane);
-		flush->count++;
-	}
+	flush->count++;
 }
 
 unsigned int endpoint_flush(struct endpoint *ep, const char *user_mask)
@@ -676,6 +663,8 @@ endpoint_init(struct endpoint_common *common, struct queue_endpoint *queue_ep,
 	targets_init(&ep->targets, common->event, options);
 	ep->reader = reader_init(common->queue, queue_ep,
 				 endpoint_reader_changed, ep);
+	ep->lane_reads = lane_reads_init(common->queue, queue_ep,
+					 endpoint_lane_read, ep);
 	ep->lanes = lanes_init(&common->lane_budget);
 	ep->supply.lanes = ep->lanes;
 	ep->supply.reader = ep->reader;
@@ -689,8 +678,7 @@ void endpoint_deinit(struct endpoint **_ep)
 	*_ep = NULL;
 	while (ep->attempts != NULL)
 		attempt_free(ep->attempts);
-	while (ep->item_reads != NULL)
-		item_read_free(ep->item_reads);
+	lane_reads_deinit(&ep->lane_reads);
 	queue_read_cancel(&ep->expire_read);
 	lanes_deinit(&ep->lanes);
 	reader_deinit(&ep->reader);

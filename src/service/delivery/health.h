@@ -39,14 +39,23 @@ struct health {
 	enum health_state state;
 
 	unsigned int in_flight;
-	/* while up: how many may be in flight; one more after each success,
-	   half as many after a failure */
-	unsigned int window;
+	/* while up: how many may be in flight; half as many after a failure,
+	   and more after successes: slowly from window_slow on */
+	unsigned int window, window_slow, window_successes;
+	/* those that were in flight when it was halved: what becomes of them
+	   does not halve it again */
+	unsigned int window_hold;
 	/* while up: failures since the last success, except for those that are
 	   blamed on their notifications */
 	unsigned int failures;
-	/* notifications accepted or refused since health_init() */
+	/* notifications accepted since health_init() */
 	uint64_t taken;
+	/* while up: how many of the notifications fail when they are first sent,
+	   of HEALTH_FAILING_ALL: a moving average */
+	unsigned int failing;
+	/* taken when it last asked one notification to come back later */
+	uint64_t asked_taken;
+	bool asked_one;
 
 	/* while not up; probing: a probe is under way */
 	int64_t next_probe;
@@ -54,13 +63,15 @@ struct health {
 	bool probing;
 	/* next_probe is when the server has asked to come back (Retry-After) */
 	bool asked;
-	/* it went down because of one repeatedly failing notification; no other
-	   has been tried since */
+	/* it went down because of one notification; no other has been tried
+	   since */
 	bool doubtful;
 };
 
+#define HEALTH_FAILING_ALL 1024
+
 /* How far a notification itself is to blame for its failures: for those that
-   happen while its server accepts or refuses others. All zero at first. */
+   happen while its server accepts others. All zero at first. */
 struct blame {
 	/* where it was last tried, and what that server's taken was when it was
 	   first sent there or last failed there */
@@ -68,15 +79,22 @@ struct blame {
 	uint64_t taken;
 	/* it has failed there before */
 	bool failed;
-	/* failures blamed on the notification, which only ANSWER_FAILED and
-	   ANSWER_UNREACHABLE can be: its server accepted or refused others in
+	/* how often it has failed though its server accepted others in
 	   between */
 	unsigned int strikes;
+	/* what these strikes prove: the more, the fewer others fail. One counts
+	   BLAME_STRIKE at most, and twice that if the answer said that it is
+	   refused. */
+	unsigned int evidence;
 };
 
-/* A notification is to be given up after this many strikes: by then it has
-   failed for some minutes. */
-#define BLAME_STRIKES_MAX 6
+#define BLAME_STRIKE 1024
+/* It may be to blame: others of its user need not wait for it. */
+#define BLAME_SUSPECTED (BLAME_STRIKE / 2)
+/* It is to be given up, after six failures or three refusals if all others are
+   accepted. Where half of all fail it takes 24, three quarters 96: so many in a
+   row fail by chance once in millions of notifications. */
+#define BLAME_PROVED (5 * BLAME_STRIKE + 1)
 
 void health_init(struct health *health);
 

@@ -7,6 +7,7 @@
 #include "llist.h"
 
 #include "lane.h"
+#include "monotonic.h"
 #include "queue-item.h"
 
 /* How long a notification waits after it has failed, before jitter: 1 second,
@@ -18,6 +19,16 @@ struct lane_entry {
 	int64_t id;
 	/* NULL = not carried, has to be read */
 	struct queue_item *item;
+};
+
+/* A notification that has stepped aside: what a lane knows of the one whose turn
+   it is. */
+struct lane_aside {
+	struct lane_entry entry;
+	unsigned int attempts, waits;
+	char *error;
+	struct blame blame;
+	int64_t due;
 };
 
 struct lane {
@@ -34,6 +45,8 @@ struct lane {
 	struct blame blame;
 	struct timeout *to_ready;
 	unsigned int waits;
+	/* when it has waited: monotonic, in milliseconds */
+	int64_t due;
 	lane_waited_callback_t *callback;
 	void *context;
 
@@ -42,6 +55,8 @@ struct lane {
 	ARRAY(struct lane_entry) behind;
 	unsigned int behind_done;
 	int64_t last_id;
+	/* NULL = none */
+	struct lane_aside *aside;
 };
 
 struct lanes {
@@ -125,24 +140,59 @@ static void lane_waited(struct lane *lane)
 	lane->callback(lane, lane->context);
 }
 
-void lane_waiting(struct lane *lane, lane_waited_callback_t *callback,
-		  void *context)
+static void lane_wait(struct lane *lane, unsigned int msecs,
+		      lane_waited_callback_t *callback, void *context)
 {
-	unsigned int msecs = WAIT_MIN_MSECS, i;
-
 	lane_set_state(lane, LANE_WAITING);
 	if (lane->lanes->budget->used > lane->lanes->budget->max)
 		entry_drop(lane->lanes, &lane->current);
+	lane->callback = callback;
+	lane->context = context;
+	lane->to_ready = timeout_add(msecs, lane_waited, lane);
+}
+
+void lane_waiting(struct lane *lane, unsigned int min_msecs,
+		  lane_waited_callback_t *callback, void *context)
+{
+	unsigned int msecs = WAIT_MIN_MSECS, i;
+
 	for (i = 0; i < lane->waits && msecs < WAIT_MAX_MSECS; i++)
 		msecs *= 4;
 	lane->waits++;
-	lane->callback = callback;
-	lane->context = context;
-	lane->to_ready = timeout_add(
-		health_jitter(I_MIN(msecs, WAIT_MAX_MSECS)), lane_waited, lane);
+	msecs = I_MAX(health_jitter(I_MIN(msecs, WAIT_MAX_MSECS)), min_msecs);
+	lane->due = http_notify_monotonic_msecs() + msecs;
+	lane_wait(lane, msecs, callback, context);
+}
+
+bool lane_waiting_on(struct lane *lane, lane_waited_callback_t *callback,
+		     void *context)
+{
+	int64_t msecs = lane->due - http_notify_monotonic_msecs();
+
+	if (msecs <= 0)
+		return FALSE;
+	lane_wait(lane, msecs, callback, context);
+	return TRUE;
+}
+
+bool lane_hurry(struct lane *lane)
+{
+	if (lane->state != LANE_WAITING && lane->aside == NULL)
+		return FALSE;
+	lane->due = 0;
+	if (lane->aside != NULL)
+		lane->aside->due = 0;
+	return TRUE;
 }
 
 /* A lane */
+
+static void lane_aside_free(struct lane *lane)
+{
+	entry_drop(lane->lanes, &lane->aside->entry);
+	i_free(lane->aside->error);
+	i_free(lane->aside);
+}
 
 static void lane_deinit(struct lane *lane)
 {
@@ -156,6 +206,8 @@ static void lane_deinit(struct lane *lane)
 			entry_drop(lane->lanes, entry);
 		array_free(&lane->behind);
 	}
+	if (lane->aside != NULL)
+		lane_aside_free(lane);
 	i_free(lane->error);
 	i_free(lane->username);
 	i_free(lane);
@@ -190,7 +242,9 @@ void lane_remove(struct lane *lane, int64_t id)
 
 	i_assert(id != lane->current.id);
 
-	if (array_is_created(&lane->behind) &&
+	if (lane->aside != NULL && lane->aside->entry.id == id)
+		lane_aside_free(lane);
+	else if (array_is_created(&lane->behind) &&
 	    array_bsearch_insert_pos(&lane->behind, &id, lane_entry_cmp,
 				     &idx) && idx >= lane->behind_done) {
 		entry_drop(lane->lanes,
@@ -205,12 +259,43 @@ static bool lane_has_more(const struct lane *lane)
 		lane->behind_done < array_count(&lane->behind);
 }
 
+/* The first one behind has its turn. */
+static void lane_take_behind(struct lane *lane)
+{
+	struct lane_entry *entry =
+		array_idx_modifiable(&lane->behind, lane->behind_done++);
+
+	lane->current = *entry;
+	entry->item = NULL;
+	lane->error = NULL;
+	lane->attempts = lane->current.item == NULL ? 0 :
+		lane->current.item->attempts;
+	lane->waits = 0;
+	lane->due = 0;
+	i_zero(&lane->blame);
+}
+
+/* The one that has stepped aside has. */
+static void lane_take_aside(struct lane *lane)
+{
+	struct lane_aside *aside = lane->aside;
+
+	lane->aside = NULL;
+	lane->current = aside->entry;
+	lane->error = aside->error;
+	lane->attempts = aside->attempts;
+	lane->waits = aside->waits;
+	lane->due = aside->due;
+	lane->blame = aside->blame;
+	i_free(aside);
+}
+
 bool lane_next(struct lane **_lane)
 {
 	struct lane *lane = *_lane;
-	struct lane_entry *entry;
+	bool more = lane_has_more(lane);
 
-	if (!lane_has_more(lane)) {
+	if (!more && lane->aside == NULL) {
 		*_lane = NULL;
 		hash_table_remove(lane->lanes->by_user, lane->username);
 		lane_deinit(lane);
@@ -219,14 +304,47 @@ bool lane_next(struct lane **_lane)
 
 	lane_set_state(lane, LANE_READING);
 	entry_drop(lane->lanes, &lane->current);
-	entry = array_idx_modifiable(&lane->behind, lane->behind_done++);
-	lane->current = *entry;
-	entry->item = NULL;
 	i_free(lane->error);
-	lane->attempts = lane->current.item == NULL ? 0 :
-		lane->current.item->attempts;
-	lane->waits = 0;
-	i_zero(&lane->blame);
+	if (more && (lane->aside == NULL ||
+		     lane->aside->due > http_notify_monotonic_msecs()))
+		lane_take_behind(lane);
+	else
+		lane_take_aside(lane);
+	return TRUE;
+}
+
+bool lane_step_aside(struct lane *lane)
+{
+	struct lane_aside *aside;
+
+	if (lane->aside != NULL || !lane_has_more(lane))
+		return FALSE;
+	lane_set_state(lane, LANE_READING);
+	aside = lane->aside = i_new(struct lane_aside, 1);
+	aside->entry = lane->current;
+	aside->error = lane->error;
+	aside->attempts = lane->attempts;
+	aside->waits = lane->waits;
+	aside->due = lane->due;
+	aside->blame = lane->blame;
+	lane_take_behind(lane);
+	return TRUE;
+}
+
+bool lane_step_back(struct lane *lane)
+{
+	if (lane->aside == NULL)
+		return FALSE;
+	lane_set_state(lane, LANE_READING);
+	if (lane->current.item != NULL)
+		lane->current.item->attempts = lane->attempts;
+	if (lane->behind_done > 0)
+		lane->behind_done--;
+	else
+		(void)array_insert_space(&lane->behind, 0);
+	*array_idx_modifiable(&lane->behind, lane->behind_done) = lane->current;
+	i_free(lane->error);
+	lane_take_aside(lane);
 	return TRUE;
 }
 

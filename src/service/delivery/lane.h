@@ -68,11 +68,19 @@ void lane_ready(struct lane *lane);
 bool lane_sending(struct lane *lane);
 void lane_reading(struct lane *lane);
 /* callback is called when the wait is over; each wait is longer than the one
-   before, up to a limit. If the budget is exceeded, the lane does not carry its
-   notification while it waits. */
+   before, up to a limit, and not shorter than min_msecs. If the budget is
+   exceeded, the lane does not carry its notification while it waits. */
 typedef void lane_waited_callback_t(struct lane *lane, void *context);
-void lane_waiting(struct lane *lane, lane_waited_callback_t *callback,
-		  void *context);
+void lane_waiting(struct lane *lane, unsigned int min_msecs,
+		  lane_waited_callback_t *callback, void *context);
+/* Go on with the wait of a notification that has stepped aside. Returns FALSE
+   if there is nothing to wait for. */
+bool lane_waiting_on(struct lane *lane, lane_waited_callback_t *callback,
+		     void *context);
+/* End waits: that of the notification whose turn it is, in which case the
+   caller goes on as after it, and that of the one that has stepped aside.
+   Returns FALSE if there are none. */
+bool lane_hurry(struct lane *lane);
 
 /* Of the notification whose turn it is: how many attempts have failed, why the
    last one did (NULL = none has since the service was started), and how far it
@@ -81,6 +89,16 @@ unsigned int lane_attempts(const struct lane *lane);
 const char *lane_error(const struct lane *lane);
 struct blame *lane_blame(struct lane *lane);
 void lane_failed(struct lane *lane, const char *error);
+
+/* The notification whose turn it is steps aside: the next ones of its user have
+   theirs while it waits, and it has its own again when it has waited, or if
+   there are none. Returns FALSE if nothing is behind it, or if another one has
+   stepped aside already. Otherwise the state is as after lane_next(). */
+bool lane_step_aside(struct lane *lane);
+/* The one that has stepped aside has its turn before the one that has it now.
+   Returns FALSE if there is none; otherwise the state is as after
+   lane_next(). */
+bool lane_step_back(struct lane *lane);
 
 /* Done with this notification: go on to the next. Returns FALSE if there is
    none; the lane is freed then, and *lane is NULL. Otherwise the state is

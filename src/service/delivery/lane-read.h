@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_LANE_READ_H
+#define HTTP_NOTIFY_LANE_READ_H
+
+struct lane;
+struct queue;
+struct queue_endpoint;
+
+/* Reads of an endpoint's queue: of notifications whose turn it is, for lanes
+   that do not carry them. What fails is tried again until it succeeds. */
+struct lane_reads;
+
+/* The lane has its notification now; or found is FALSE, and it is not in the
+   queue any more. The lane's state is still LANE_READING. */
+typedef void lane_read_callback_t(struct lane *lane, bool found, void *context);
+
+struct lane_reads *
+lane_reads_init(struct queue *queue, struct queue_endpoint *queue_ep,
+		lane_read_callback_t *callback, void *context);
+/* Cancels what is under way. */
+void lane_reads_deinit(struct lane_reads **reads);
+
+/* The lane's state becomes LANE_READING. */
+void lane_read_begin(struct lane_reads *reads, struct lane *lane);
+/* To be called before a lane goes on or is freed, whether it reads or not. */
+void lane_read_cancel(struct lane_reads *reads, struct lane *lane);
+
+#endif
