@@ -63,11 +63,21 @@ HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
 }
 
 static bool
-http_notify_driver_wants(const struct http_notify_driver_user *duser,
-			 const struct http_notify_event *event,
-			 const struct mailbox *box)
+http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn);
+
+/* What the events of the mail transaction have found out. */
+static struct http_notify_event_txn *
+http_notify_driver_event_txn(const struct push_notification_txn *ptxn)
 {
-	return duser->usable && event->is_for(box);
+	struct push_notification_driver_txn *dtxn;
+
+	array_foreach_elem(&ptxn->drivers, dtxn) {
+		if (dtxn->duser->driver->v.begin_txn ==
+		    http_notify_driver_begin_txn)
+			return dtxn->context;
+	}
+	/* This driver of the user's is the first. */
+	return http_notify_event_txn_begin(ptxn->pool);
 }
 
 static bool
@@ -77,12 +87,17 @@ http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 	const struct http_notify_event *const *event;
 	struct http_notify_event_config *config = NULL;
 
+	if (!duser->usable)
+		return FALSE;
 	for (event = http_notify_events; *event != NULL; event++) {
-		if (!http_notify_driver_wants(duser, *event, dtxn->ptxn->mbox))
+		if (!(*event)->is_for(dtxn->ptxn->mbox))
 			continue;
 		if (config == NULL) {
+			dtxn->context =
+				http_notify_driver_event_txn(dtxn->ptxn);
 			config = p_new(dtxn->ptxn->pool,
 				       struct http_notify_event_config, 1);
+			config->txn = dtxn->context;
 			config->registration_lifetime_secs =
 				duser->set.options.cache_lifetime_secs;
 			config->event = duser->event;
@@ -174,14 +189,13 @@ http_notify_driver_process(struct push_notification_driver_txn *dtxn,
 			   struct push_notification_txn_mbox *folder)
 {
 	const struct http_notify_event *const *event;
-	const struct http_notify_event_data *data;
+	struct http_notify_event_data *data;
 
 	for (event = http_notify_events; *event != NULL; event++) {
-		if (!http_notify_driver_wants(dtxn->duser->context, *event,
-					      dtxn->ptxn->mbox))
-			continue;
-		data = msg != NULL ? http_notify_event_get(*event, msg) :
-			http_notify_event_get_folder(*event, folder);
+		data = msg != NULL ?
+			http_notify_event_get(*event, dtxn->context, msg) :
+			http_notify_event_get_folder(*event, dtxn->context,
+						     folder);
 		if (data != NULL) {
 			http_notify_driver_happened(dtxn, *event, data,
 				msg != NULL ? msg->mailbox : folder->mailbox,
@@ -212,6 +226,7 @@ http_notify_driver_end_txn(struct push_notification_driver_txn *dtxn,
 
 	/* By now every driver has seen every message of the transaction, so the
 	   first one to get here sends for all of them. */
+	http_notify_event_txn_end(dtxn->context);
 	if (handoff_client != NULL) {
 		handoff_client_send(handoff_client,
 				    duser->set.handoff_timeout_msecs);

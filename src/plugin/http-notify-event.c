@@ -1,15 +1,50 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
+#include "hash.h"
 
 #include "http-notify-event.h"
 #include "push-notification-api.h"
 #include "registration-lookup.h"
 
-/* Returns NULL if there is to be no notification. */
-static struct http_notify_event_data *
-event_data_create(struct push_notification_txn *ptxn,
-		  const struct http_notify_event_config *config)
+struct http_notify_event_txn {
+	pool_t pool;
+	/* by the message or folder that they are of */
+	HASH_TABLE(const void *, struct http_notify_event_data *) data;
+};
+
+struct http_notify_event_txn *http_notify_event_txn_begin(pool_t pool)
 {
+	struct http_notify_event_txn *txn;
+
+	txn = p_new(pool, struct http_notify_event_txn, 1);
+	txn->pool = pool;
+	hash_table_create_direct(&txn->data, pool, 0);
+	return txn;
+}
+
+void http_notify_event_txn_end(struct http_notify_event_txn *txn)
+{
+	hash_table_destroy(&txn->data);
+}
+
+static struct http_notify_event_data *
+event_data_get(struct http_notify_event_txn *txn, const void *subject,
+	       const struct push_notification_event *event)
+{
+	struct http_notify_event_data *data =
+		hash_table_lookup(txn->data, subject);
+
+	while (data != NULL && data->event != event)
+		data = data->next;
+	return data;
+}
+
+/* subject: the message or the folder */
+static struct http_notify_notification *
+event_begin(struct push_notification_txn *ptxn,
+	    struct push_notification_event_config *ec, const void *subject)
+{
+	const struct http_notify_event_config *config = ec->config;
 	struct http_notify_event_data *data;
 	const char *user;
 
@@ -17,13 +52,20 @@ event_data_create(struct push_notification_txn *ptxn,
 		/* for the driver "dlog", which asks for all events there are */
 		return NULL;
 	}
+	if (event_data_get(config->txn, subject, ec->event) != NULL) {
+		/* another driver of this user came first */
+		return NULL;
+	}
 	if (http_notify_registration_lookup(ptxn->muser, ptxn->mbox,
 					    config->registration_lifetime_secs,
 					    config->event, &user) <= 0)
 		return NULL;
 	data = p_new(ptxn->pool, struct http_notify_event_data, 1);
+	data->event = ec->event;
 	data->registered_user = user;
-	return data;
+	data->next = hash_table_lookup(config->txn->data, subject);
+	hash_table_update(config->txn->data, subject, data);
+	return &data->notification;
 }
 
 struct http_notify_notification *
@@ -31,18 +73,7 @@ http_notify_event_begin(struct push_notification_txn *ptxn,
 			struct push_notification_event_config *ec,
 			struct push_notification_txn_msg *msg)
 {
-	struct http_notify_event_data *data;
-
-	if (push_notification_api.txn_msg_get_eventdata(msg,
-						ec->event->name) != NULL) {
-		/* another driver of this user came first */
-		return NULL;
-	}
-	data = event_data_create(ptxn, ec->config);
-	if (data == NULL)
-		return NULL;
-	push_notification_api.txn_msg_set_eventdata(ptxn, msg, ec, data);
-	return &data->notification;
+	return event_begin(ptxn, ec, msg);
 }
 
 struct http_notify_notification *
@@ -50,30 +81,21 @@ http_notify_event_begin_folder(struct push_notification_txn *ptxn,
 			       struct push_notification_event_config *ec,
 			       struct push_notification_txn_mbox *folder)
 {
-	struct http_notify_event_data *data;
-
-	if (push_notification_api.txn_mbox_get_eventdata(folder,
-						ec->event->name) != NULL)
-		return NULL;
-	data = event_data_create(ptxn, ec->config);
-	if (data == NULL)
-		return NULL;
-	push_notification_api.txn_mbox_set_eventdata(ptxn, folder, ec, data);
-	return &data->notification;
+	return event_begin(ptxn, ec, folder);
 }
 
-const struct http_notify_event_data *
+struct http_notify_event_data *
 http_notify_event_get(const struct http_notify_event *event,
-		      struct push_notification_txn_msg *msg)
+		      struct http_notify_event_txn *txn,
+		      const struct push_notification_txn_msg *msg)
 {
-	return push_notification_api.txn_msg_get_eventdata(msg,
-							   event->push.name);
+	return event_data_get(txn, msg, &event->push);
 }
 
-const struct http_notify_event_data *
+struct http_notify_event_data *
 http_notify_event_get_folder(const struct http_notify_event *event,
-			     struct push_notification_txn_mbox *folder)
+			     struct http_notify_event_txn *txn,
+			     const struct push_notification_txn_mbox *folder)
 {
-	return push_notification_api.txn_mbox_get_eventdata(folder,
-							    event->push.name);
+	return event_data_get(txn, folder, &event->push);
 }

@@ -31,8 +31,19 @@ struct http_notify_event {
 /* All of them, NULL at the end: http-notify-events.c. */
 extern const struct http_notify_event *const http_notify_events[];
 
+/* What events have found out in one mail transaction, for all drivers of the
+   user. push_notification has a place for this as well, but other drivers see
+   what is there, and some take it for an event of their own. */
+struct http_notify_event_txn;
+
+struct http_notify_event_txn *http_notify_event_txn_begin(pool_t pool);
+/* The transaction is over. May be called more than once; the memory belongs to
+   the pool. */
+void http_notify_event_txn_end(struct http_notify_event_txn *txn);
+
 /* The configuration that triggers get, one per driver and mail transaction. */
 struct http_notify_event_config {
+	struct http_notify_event_txn *txn;
 	/* how old a registration that was looked up before may be */
 	unsigned int registration_lifetime_secs;
 	struct event *event;
@@ -41,6 +52,10 @@ struct http_notify_event_config {
 /* What an event has found out. It lives as long as the
    push_notification_txn. */
 struct http_notify_event_data {
+	/* another event's, of the same message or folder */
+	struct http_notify_event_data *next;
+	const struct push_notification_event *event;
+
 	/* user= of the registration */
 	const char *registered_user;
 	struct http_notify_notification notification;
@@ -61,11 +76,13 @@ http_notify_event_begin_folder(struct push_notification_txn *ptxn,
 
 /* Returns NULL if the event has not happened to the message or folder, or leads
    to no notification. */
-const struct http_notify_event_data *
+struct http_notify_event_data *
 http_notify_event_get(const struct http_notify_event *event,
-		      struct push_notification_txn_msg *msg);
-const struct http_notify_event_data *
+		      struct http_notify_event_txn *txn,
+		      const struct push_notification_txn_msg *msg);
+struct http_notify_event_data *
 http_notify_event_get_folder(const struct http_notify_event *event,
-			     struct push_notification_txn_mbox *folder);
+			     struct http_notify_event_txn *txn,
+			     const struct push_notification_txn_mbox *folder);
 
 #endif

@@ -26,10 +26,6 @@ static const struct {
 	SYMBOL(event_register),
 	SYMBOL(event_unregister),
 	SYMBOL(get_event_category),
-	SYMBOL(txn_mbox_get_eventdata),
-	SYMBOL(txn_mbox_set_eventdata),
-	SYMBOL(txn_msg_get_eventdata),
-	SYMBOL(txn_msg_set_eventdata),
 };
 
 /* The plugins that tell drivers about a user's transactions. */

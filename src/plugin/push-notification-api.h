@@ -21,10 +21,6 @@ struct push_notification_api {
 	PUSH_NOTIFICATION_API(event_register);
 	PUSH_NOTIFICATION_API(event_unregister);
 	PUSH_NOTIFICATION_API(get_event_category);
-	PUSH_NOTIFICATION_API(txn_mbox_get_eventdata);
-	PUSH_NOTIFICATION_API(txn_mbox_set_eventdata);
-	PUSH_NOTIFICATION_API(txn_msg_get_eventdata);
-	PUSH_NOTIFICATION_API(txn_msg_set_eventdata);
 #undef PUSH_NOTIFICATION_API
 };
 

@@ -97,6 +97,14 @@ def other_endpoint():
     endpoint.stop()
 
 
+@pytest.fixture
+def script():
+    """Where to put one for Dovecot's driver "lua"."""
+    with tempfile.TemporaryDirectory(prefix="hn-lua-") as directory:
+        os.chmod(directory, 0o755)
+        yield pathlib.Path(directory, "push.lua")
+
+
 @pytest.fixture(scope="session")
 def certificates():
     """good (by ca), expired (by ca) and foreign (by another CA), each a pair

@@ -4,9 +4,11 @@
 import grp
 import time
 
+import pytest
+
 from conftest import driver, running_dovecot
-from harness.config import VERSION, config
-from harness.dovecot import message
+from harness.config import VERSION, OtherDriver, config
+from harness.dovecot import LIBEXEC, message
 from harness.endpoint import Endpoint
 
 
@@ -332,3 +334,39 @@ def test_driver_that_asks_for_all_events(endpoint):
         assert not dovecot.log_lines("Error:")
         assert not dovecot.log_lines("Panic:")
         assert not dovecot.log_lines("Fatal:")
+
+
+# What the driver finds in a message's events is none of ours.
+PUSH_LUA = """
+local names
+function dovecot_lua_notify_begin_txn(user)
+  names = {}
+  return {}
+end
+function dovecot_lua_notify_event_message_new(context, event)
+  table.insert(names, event.name)
+end
+function dovecot_lua_notify_end_txn(context, success)
+  dovecot.i_info("Lua has seen: " .. table.concat(names, " "))
+end
+"""
+
+
+@pytest.mark.skipif(not (
+    LIBEXEC / "modules/lib22_push_notification_lua_plugin.so").exists(),
+    reason="push_notification_lua is not installed")
+@pytest.mark.parametrize("lua_first", [True, False])
+def test_the_driver_lua_sees_nothing_of_this_one(endpoint, script, lua_first):
+    script.write_text(PUSH_LUA)
+    drivers = [OtherDriver("lua", script), driver(endpoint)]
+    with running_dovecot(
+            *(drivers if lua_first else reversed(drivers)),
+            extra=config.more_plugins("mail_lua", "push_notification_lua",
+                                      protocol="lmtp")) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for count in (1, 2):
+            dovecot.deliver("bob", message())
+            endpoint.wait(count)
+            line = dovecot.wait_log("Lua has seen:", count=count)[-1]
+            assert line.endswith("Lua has seen: MessageNew")
+        assert not dovecot.log_lines("Error:")

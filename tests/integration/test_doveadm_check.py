@@ -5,11 +5,9 @@ import contextlib
 import grp
 import json
 import os
-import pathlib
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 
 import pytest
@@ -455,13 +453,6 @@ def test_check_groups_that_only_root_gets(endpoint):
 
 
 LUA = ("mail_lua", "push_notification_lua")
-
-
-@pytest.fixture
-def script():
-    with tempfile.TemporaryDirectory(prefix="hn-lua-") as directory:
-        os.chmod(directory, 0o755)
-        yield pathlib.Path(directory, "push.lua")
 
 
 @pytest.mark.parametrize("content, plugins, why", [

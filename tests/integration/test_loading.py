@@ -244,14 +244,14 @@ def test_function_that_is_not_there_any_more(endpoint):
     """As in a later Dovecot."""
     with running_dovecot(start=False) as dovecot:
         # the same hash, see above
-        patched(dovecot, b"\0push_notification_txn_msg_set_eventdata\0",
-                b"\0push_notification_txn_msg_set_eventdau@\0")
+        patched(dovecot, b"\0push_notification_get_event_category\0",
+                b"\0push_notification_get_event_categosX\0")
         dovecot.configure(driver(endpoint), extra=one_process(2))
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         deliver(dovecot, count=2)
         line, = dovecot.log_lines(NOTHING)
-        assert "has no push_notification_txn_msg_set_eventdata()" in line
+        assert "has no push_notification_get_event_category()" in line
         assert "later version of dovecot-http-notify" in line
 
 

@@ -92,15 +92,8 @@ const struct http_notify_event *const http_notify_events[] = {
 
 static struct event_category category = { .name = "push-notification" };
 /* the events that the driver has asked for */
-static struct push_notification_event_config configs[2];
+static struct push_notification_event_config configs[4];
 static unsigned int configs_count;
-/* what events keep with messages and folders */
-static struct {
-	const void *owner;
-	const char *event;
-	void *data;
-} kept[4];
-static unsigned int kept_count;
 
 static struct event_category *get_event_category(void)
 {
@@ -125,59 +118,9 @@ static void event_init(struct push_notification_driver_txn *dtxn ATTR_UNUSED,
 	configs[configs_count++].config = config;
 }
 
-static void *data_get(const void *owner, const char *event)
-{
-	unsigned int i;
-
-	for (i = 0; i < kept_count; i++) {
-		if (kept[i].owner == owner &&
-		    strcmp(kept[i].event, event) == 0)
-			return kept[i].data;
-	}
-	return NULL;
-}
-
-static void data_set(const void *owner, const char *event, void *data)
-{
-	assert_true(kept_count < N_ELEMENTS(kept));
-	kept[kept_count].owner = owner;
-	kept[kept_count].event = event;
-	kept[kept_count++].data = data;
-}
-
-static void *
-msg_get(struct push_notification_txn_msg *msg, const char *event)
-{
-	return data_get(msg, event);
-}
-
-static void msg_set(struct push_notification_txn *ptxn ATTR_UNUSED,
-		    struct push_notification_txn_msg *msg,
-		    struct push_notification_event_config *ec, void *data)
-{
-	data_set(msg, ec->event->name, data);
-}
-
-static void *
-folder_get(struct push_notification_txn_mbox *folder, const char *event)
-{
-	return data_get(folder, event);
-}
-
-static void folder_set(struct push_notification_txn *ptxn ATTR_UNUSED,
-		       struct push_notification_txn_mbox *folder,
-		       struct push_notification_event_config *ec, void *data)
-{
-	data_set(folder, ec->event->name, data);
-}
-
 struct push_notification_api push_notification_api = {
 	.event_init = event_init,
 	.get_event_category = get_event_category,
-	.txn_mbox_get_eventdata = folder_get,
-	.txn_mbox_set_eventdata = folder_set,
-	.txn_msg_get_eventdata = msg_get,
-	.txn_msg_set_eventdata = msg_set,
 };
 
 /* The rest that the driver uses. */
@@ -236,20 +179,21 @@ static struct mail_user_settings user_set = { .base_dir = "/run" };
 static struct mail_user user = { .username = "bob", .set = &user_set };
 static struct push_notification_driver_user duser;
 static struct push_notification_txn ptxn;
-static struct push_notification_driver_txn dtxn;
+static struct push_notification_driver_txn dtxn, *dtxn_p = &dtxn;
 
 static int setup(void **state ATTR_UNUSED)
 {
 	const char *error;
 
 	registered = 1;
-	configs_count = kept_count = 0;
+	configs_count = 0;
 	handed_off = str_new(default_pool, 256);
 	i_zero(&duser);
 	i_zero(&ptxn);
 	i_zero(&dtxn);
 	ptxn.pool = pool_alloconly_create("transaction", 1024);
 	ptxn.muser = &user;
+	p_array_init(&ptxn.drivers, ptxn.pool, 2);
 	dtxn.ptxn = &ptxn;
 	dtxn.duser = &duser;
 	duser.driver = &http_notify_drivers[0];
@@ -262,8 +206,20 @@ static int setup(void **state ATTR_UNUSED)
 #endif
 }
 
+/* What push_notification does with a driver that takes part. */
+static void begin(struct mailbox *box)
+{
+	ptxn.mbox = box;
+	assert_true(duser.driver->v.begin_txn(&dtxn));
+	array_push_back(&ptxn.drivers, &dtxn_p);
+}
+
 static int teardown(void **state ATTR_UNUSED)
 {
+	struct push_notification_driver_txn *each;
+
+	array_foreach_elem(&ptxn.drivers, each)
+		duser.driver->v.end_txn(each, TRUE);
 	duser.driver->v.deinit(&duser);
 	http_notify_driver_deinit();
 	pool_unref(&ptxn.pool);
@@ -277,8 +233,7 @@ set_flags(struct mailbox *box, struct push_notification_txn_msg *msg)
 {
 	unsigned int i;
 
-	ptxn.mbox = box;
-	assert_true(duser.driver->v.begin_txn(&dtxn));
+	begin(box);
 	for (i = 0; i < configs_count; i++) {
 		const struct push_notification_event *event = configs[i].event;
 
@@ -312,8 +267,7 @@ static void test_event_of_a_folder(void **state ATTR_UNUSED)
 	struct mailbox box = {};
 	struct push_notification_txn_mbox folder = { .mailbox = "Sent" };
 
-	ptxn.mbox = &box;
-	assert_true(duser.driver->v.begin_txn(&dtxn));
+	begin(&box);
 	assert_int_equal(configs_count, 1);
 	configs[0].event->mbox_triggers.rename(&ptxn, &configs[0], &folder,
 					       NULL);
@@ -340,10 +294,47 @@ static void test_nobody_is_registered(void **state ATTR_UNUSED)
 
 	registered = 0;
 	set_flags(&inbox, &msg);
+	assert_string_equal(str_c(handed_off), "");
+}
+
+static void test_registration_is_of_no_use(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
 	registered = -1;
-	configs_count = 0;
 	set_flags(&inbox, &msg);
 	assert_string_equal(str_c(handed_off), "");
+}
+
+/* Each hands off what the first of them has found out. */
+static void test_two_drivers_of_a_user(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = {
+		.mailbox = "INBOX", .uid = 7, .uid_validity = 8
+	};
+	struct push_notification_driver_txn other = dtxn;
+	struct push_notification_driver_txn *other_p = &other;
+	const char *once;
+
+	set_flags(&inbox, &msg);
+	once = t_strdup(str_c(handed_off));
+	assert_true(duser.driver->v.begin_txn(&other));
+	array_push_back(&ptxn.drivers, &other_p);
+	duser.driver->v.process_msg(&other, &msg);
+	assert_string_equal(str_c(handed_off), t_strconcat(once, once, NULL));
+}
+
+/* Some take any data of a message for theirs. */
+static void test_other_drivers_see_no_data(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
+	set_flags(&inbox, &msg);
+	assert_string_not_equal(str_c(handed_off), "");
+	assert_false(array_is_created(&msg.eventdata));
 }
 
 /* The driver "dlog" asks for all events, without a configuration. */
@@ -355,7 +346,7 @@ static void test_asked_for_by_others(void **state ATTR_UNUSED)
 		.event = &event_flags_set.push
 	};
 
-	ptxn.mbox = &inbox;
+	begin(&inbox);
 	flags_set(&ptxn, &config, &msg, NULL, 0);
 	duser.driver->v.process_msg(&dtxn, &msg);
 	assert_string_equal(str_c(handed_off), "");
@@ -369,6 +360,9 @@ int main(void)
 		TEST(test_event_of_a_folder),
 		TEST(test_event_of_another_mailbox),
 		TEST(test_nobody_is_registered),
+		TEST(test_registration_is_of_no_use),
+		TEST(test_two_drivers_of_a_user),
+		TEST(test_other_drivers_see_no_data),
 		TEST(test_asked_for_by_others),
 	};
 	int ret;
