@@ -12,6 +12,8 @@
 #include "handoff-client.h"
 #include "http-notify-driver.h"
 #include "http-notify-event.h"
+#include "maildir-uid.h"
+#include "monotonic.h"
 #include "notification.h"
 #include "push-notification-api.h"
 
@@ -27,6 +29,9 @@ struct http_notify_driver_user {
 
 /* The process's client of the service. */
 static struct handoff_client *handoff_client = NULL;
+/* What follows a commit: since when UIDs have been looked for; 0 = all were
+   known. */
+static int64_t uid_missing_since = 0;
 
 static int
 HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
@@ -145,35 +150,74 @@ http_notify_driver_hand_off(struct http_notify_driver_user *duser,
 	handoff_client_add(handoff_client, handoff, duser->event);
 }
 
+/* Returns when to give up. There has to be time left for the hand-off. */
+static int64_t
+http_notify_driver_uid_deadline(const struct http_notify_driver_user *duser)
+{
+	if (uid_missing_since == 0)
+		uid_missing_since = http_notify_monotonic_msecs();
+	return uid_missing_since + duser->set.handoff_timeout_msecs / 2;
+}
+
+/* Maildir does not promise a UID after the commit, and an endpoint can do
+   nothing without one. Returns 0 if there is one, or -1 and error_r. The user's
+   first driver to get here looks for it. */
+static int
+http_notify_driver_get_uid(struct push_notification_driver_txn *dtxn,
+			   struct http_notify_event_data *data,
+			   const struct push_notification_txn_msg *msg,
+			   const char **error_r)
+{
+	struct http_notify_notification *notification = &data->notification;
+
+	if (msg->uid != 0) {
+		notification->uid = msg->uid;
+		notification->uidvalidity = msg->uid_validity;
+	} else if (notification->uid == 0 && data->uid_error == NULL) {
+		const char *error = "the storage does not say which";
+
+		if (data->maildir_name == NULL ||
+		    maildir_uid_find(dtxn->ptxn->mbox, data->maildir_name,
+			http_notify_driver_uid_deadline(dtxn->duser->context),
+			&notification->uid, &notification->uidvalidity,
+			&error) < 0)
+			data->uid_error = p_strdup(dtxn->ptxn->pool, error);
+	}
+	if (data->uid_error == NULL)
+		return 0;
+	*error_r = t_strdup_printf("the message has no UID: %s",
+				   data->uid_error);
+	return -1;
+}
+
 /* msg: NULL = the event has happened to the folder */
 static void
 http_notify_driver_happened(struct push_notification_driver_txn *dtxn,
 			    const struct http_notify_event *event,
-			    const struct http_notify_event_data *data,
+			    struct http_notify_event_data *data,
 			    const char *folder,
 			    const struct push_notification_txn_msg *msg)
 {
 	struct http_notify_driver_user *duser = dtxn->duser->context;
 	struct mail_user *user = dtxn->ptxn->muser;
-	struct http_notify_notification notification = data->notification;
+	struct http_notify_notification notification;
 	struct http_notify_handoff handoff = {
 		.username = user->username,
 		.folder = folder,
 		.options = duser->service_options,
 	};
+	const char *error;
 
+	if (msg != NULL &&
+	    http_notify_driver_get_uid(dtxn, data, msg, &error) < 0) {
+		http_notify_driver_lost(duser, &handoff, error);
+		return;
+	}
+	notification = data->notification;
+	handoff.uid = notification.uid;
 	notification.user = duser->set.options.user_from_metadata ?
 		data->registered_user : user->username;
 	notification.folder = folder;
-	if (msg != NULL) {
-		if (msg->uid == 0) {
-			http_notify_driver_lost(duser, &handoff,
-				"the storage assigned no UID");
-			return;
-		}
-		notification.uidvalidity = msg->uid_validity;
-		notification.uid = handoff.uid = msg->uid;
-	}
 	if (event->committed != NULL)
 		event->committed(&notification, dtxn->ptxn->mbox);
 	T_BEGIN {
@@ -223,14 +267,19 @@ http_notify_driver_end_txn(struct push_notification_driver_txn *dtxn,
 			   bool success ATTR_UNUSED)
 {
 	struct http_notify_driver_user *duser = dtxn->duser->context;
+	unsigned int timeout_msecs = duser->set.handoff_timeout_msecs;
+	int64_t spent;
 
 	/* By now every driver has seen every message of the transaction, so the
 	   first one to get here sends for all of them. */
 	http_notify_event_txn_end(dtxn->context);
-	if (handoff_client != NULL) {
-		handoff_client_send(handoff_client,
-				    duser->set.handoff_timeout_msecs);
+	if (uid_missing_since != 0) {
+		spent = http_notify_monotonic_msecs() - uid_missing_since;
+		timeout_msecs -= I_MIN(spent, timeout_msecs / 2);
+		uid_missing_since = 0;
 	}
+	if (handoff_client != NULL)
+		handoff_client_send(handoff_client, timeout_msecs);
 }
 
 static void

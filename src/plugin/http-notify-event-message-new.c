@@ -21,15 +21,11 @@ static void message_new_save(struct push_notification_txn *ptxn,
 {
 	struct http_notify_notification *notification;
 
-	notification = http_notify_event_begin(ptxn, ec, msg);
-	if (notification == NULL)
-		return;
-
-	/* Without this, a message in a Maildir may have no UID after the
-	   commit, and an endpoint can do nothing without one. */
-	mail->transaction->flags |= MAILBOX_TRANSACTION_FLAG_ASSIGN_UIDS;
-
-	http_notify_notification_read_mail(notification, mail, ptxn->pool);
+	notification = http_notify_event_begin(ptxn, ec, msg, mail);
+	if (notification != NULL) {
+		http_notify_notification_read_mail(notification, mail,
+						   ptxn->pool);
+	}
 }
 
 extern const struct http_notify_event http_notify_event_message_new;

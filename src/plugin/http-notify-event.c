@@ -3,6 +3,7 @@
 #include "hash.h"
 
 #include "http-notify-event.h"
+#include "maildir-uid.h"
 #include "push-notification-api.h"
 #include "registration-lookup.h"
 
@@ -40,7 +41,7 @@ event_data_get(struct http_notify_event_txn *txn, const void *subject,
 }
 
 /* subject: the message or the folder */
-static struct http_notify_notification *
+static struct http_notify_event_data *
 event_begin(struct push_notification_txn *ptxn,
 	    struct push_notification_event_config *ec, const void *subject)
 {
@@ -65,15 +66,24 @@ event_begin(struct push_notification_txn *ptxn,
 	data->registered_user = user;
 	data->next = hash_table_lookup(config->txn->data, subject);
 	hash_table_update(config->txn->data, subject, data);
-	return &data->notification;
+	return data;
 }
 
 struct http_notify_notification *
 http_notify_event_begin(struct push_notification_txn *ptxn,
 			struct push_notification_event_config *ec,
-			struct push_notification_txn_msg *msg)
+			struct push_notification_txn_msg *msg,
+			struct mail *saved)
 {
-	return event_begin(ptxn, ec, msg);
+	struct http_notify_event_data *data = event_begin(ptxn, ec, msg);
+
+	if (data == NULL)
+		return NULL;
+	if (saved != NULL) {
+		data->maildir_name = p_strdup(ptxn->pool,
+					      maildir_uid_name(saved));
+	}
+	return &data->notification;
 }
 
 struct http_notify_notification *
@@ -81,7 +91,9 @@ http_notify_event_begin_folder(struct push_notification_txn *ptxn,
 			       struct push_notification_event_config *ec,
 			       struct push_notification_txn_mbox *folder)
 {
-	return event_begin(ptxn, ec, folder);
+	struct http_notify_event_data *data = event_begin(ptxn, ec, folder);
+
+	return data == NULL ? NULL : &data->notification;
 }
 
 struct http_notify_event_data *

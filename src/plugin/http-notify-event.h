@@ -5,6 +5,7 @@
 #include "notification.h"
 #include "push-notification-events.h"
 
+struct mail;
 struct mailbox;
 struct push_notification_txn_mbox;
 
@@ -58,16 +59,22 @@ struct http_notify_event_data {
 
 	/* user= of the registration */
 	const char *registered_user;
+	/* of maildir_uid_name() */
+	const char *maildir_name;
+	/* why there is no UID; NULL = not looked for, or found */
+	const char *uid_error;
 	struct http_notify_notification notification;
 };
 
 /* For triggers. Returns the notification to fill in, with strings from the
    transaction's pool; NULL if there is to be none, or if another driver of the
-   user has filled it in already. */
+   user has filled it in already. saved: the message that is being saved; NULL if
+   it has a UID already. */
 struct http_notify_notification *
 http_notify_event_begin(struct push_notification_txn *ptxn,
 			struct push_notification_event_config *ec,
-			struct push_notification_txn_msg *msg);
+			struct push_notification_txn_msg *msg,
+			struct mail *saved);
 /* The same for what happens to a folder. */
 struct http_notify_notification *
 http_notify_event_begin_folder(struct push_notification_txn *ptxn,

@@ -13,6 +13,7 @@ import pathlib
 import socket
 import struct
 import subprocess
+import sys
 import time
 
 import pytest
@@ -148,6 +149,42 @@ def network_namespace():
         yield namespace
     finally:
         namespace.close()
+
+
+# -- mailboxes --
+
+HOLD_LOCK = """
+import os, socket, sys, time
+path, owner = sys.argv[1], int(sys.argv[2])
+fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+os.write(fd, b"%d:%s" % (os.getpid(), socket.gethostname().encode()))
+os.fchown(fd, owner, owner)
+print(flush=True)
+while True:
+    time.sleep(0.2)
+    os.utime(path)
+"""
+
+
+@contextlib.contextmanager
+def maildir_locked(maildir):
+    """Another process has the lock of a Maildir's dovecot-uidlist, and shows
+    that it is alive. Yields what lets go of it."""
+    maildir = pathlib.Path(maildir)
+    lock = maildir / "dovecot-uidlist.lock"
+    with subprocess.Popen(
+            [sys.executable, "-c", HOLD_LOCK, str(lock),
+             str(maildir.stat().st_uid)],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as holder:
+        def let_go():
+            holder.kill()
+            holder.wait()
+            lock.unlink(missing_ok=True)
+        try:
+            assert holder.stdout.readline() == b"\n"
+            yield let_go
+        finally:
+            let_go()
 
 
 # -- disks --

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """From a delivered message to the endpoint."""
 
+import concurrent.futures
+import contextlib
 import grp
 import time
 
@@ -8,8 +10,9 @@ import pytest
 
 from conftest import driver, running_dovecot
 from harness.config import VERSION, OtherDriver, config
-from harness.dovecot import LIBEXEC, message
+from harness.dovecot import LIBEXEC, MAILDIR, message, wait_for
 from harness.endpoint import Endpoint
+from harness.faults import maildir_locked
 
 
 def nothing_arrives(dovecot, endpoint):
@@ -320,6 +323,104 @@ def test_the_mailbox_formats_agree_on_uid_and_unseen(endpoint):
             with dovecot.imap("bob") as imap:
                 assert imap.status("INBOX", "(UNSEEN UIDNEXT)")[1][0] \
                     .endswith(b"(UIDNEXT 4 UNSEEN 3)")
+
+
+# longer than any delivery here may take
+LOCK_TIMEOUT = 20
+
+
+@contextlib.contextmanager
+def locked_inbox(*drivers, timeout="500ms"):
+    """bob and carol have got a message each, and somebody holds the locks of
+    their Maildirs; bob is registered. Yields Dovecot and what lets go."""
+    with running_dovecot(
+            *drivers, "http_notify_handoff_timeout = " + timeout,
+            extra="mail_max_lock_timeout = %d secs\n" % LOCK_TIMEOUT
+            ) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver(["carol"], message("first"))
+        dovecot.deliver("bob", message("first"))
+        with contextlib.ExitStack() as stack:
+            let_go = [stack.enter_context(maildir_locked(
+                dovecot.dir / "home" / user / "Maildir"))
+                for user in ("bob", "carol")]
+            yield dovecot, lambda: [each() for each in let_go]
+
+
+def files_in_new(dovecot, user):
+    return len(list((dovecot.dir / "home" / user / "Maildir/new").iterdir()))
+
+
+def test_a_locked_maildir_delays_no_delivery(endpoint):
+    """For longer than the delivery may wait: the notification is lost."""
+    with locked_inbox(driver(endpoint), timeout="100ms") as (dovecot, let_go):
+        assert dovecot.deliver("carol", message()) < LOCK_TIMEOUT / 4
+        assert dovecot.deliver("bob", message("lost")) < LOCK_TIMEOUT / 4
+        assert dovecot.lda("bob", message("by lda")).returncode == 0
+        assert files_in_new(dovecot, "bob") == 3
+        for process in ("lmtp(bob)", "lda(bob)"):
+            line, = dovecot.wait_log(process, "Error:")
+            assert ("Notification lost: user=bob folder=INBOX: the message has "
+                    "no UID: another process holds dovecot-uidlist.lock"
+                    ) in line
+        let_go()
+        dovecot.deliver("bob", message("last"))
+        assert [r.body["subject"] for r in endpoint.wait(2)] == [
+            "first", "last"]
+        assert not dovecot.log_lines("Panic:")
+
+
+def test_uid_that_a_locked_maildir_gets_later(endpoint, other_endpoint):
+    """In time, and for all drivers."""
+    with locked_inbox(driver(endpoint), driver(other_endpoint), timeout="60s"
+                      ) as (dovecot, let_go):
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            delivered = pool.submit(dovecot.deliver, "bob", message("late"))
+            wait_for(lambda: files_in_new(dovecot, "bob") == 2)
+            # it is there, and looked for
+            time.sleep(0.2)
+            let_go()
+            delivered.result()
+        late = [each.wait(2)[-1] for each in (endpoint, other_endpoint)]
+        assert [(r.body["subject"], r.uid, r.body["unseen"]) for r in late] == [
+            ("late", 2, 2)] * 2
+        assert {r.body["imap-uidvalidity"] for r in endpoint.delivered} == {
+            late[0].body["imap-uidvalidity"]}
+        with dovecot.imap("bob") as imap:
+            imap.select("INBOX", readonly=True)
+            assert imap.uid("SEARCH", "SUBJECT", "late")[1] == [b"2"]
+        assert not dovecot.log_lines("Error:")
+
+
+@pytest.mark.parametrize("mail", [
+    MAILDIR, ("sdbox", "~/sdbox"), ("mdbox", "~/mdbox"),
+    ("mbox", "~/mail", "~/inbox")], ids=lambda mail: mail[0])
+def test_deliveries_to_one_user_at_once(endpoint, mail):
+    """They are in each other's way, also in that of an IMAP client."""
+    with running_dovecot(driver(endpoint), mail=mail) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        subjects = ["message %d" % n for n in range(40)]
+        with dovecot.imap("bob") as imap, \
+                concurrent.futures.ThreadPoolExecutor(8) as pool:
+            imap.select("INBOX")
+            deliveries = [pool.submit(dovecot.deliver, "bob", message(subject))
+                          for subject in subjects]
+            while not all(each.done() for each in deliveries):
+                imap.noop()
+            for each in deliveries:
+                each.result()
+            requests = endpoint.wait(len(subjects))
+            imap.noop()
+            uids = {}
+            for request in requests:
+                subject = request.body["subject"]
+                _, (found,) = imap.uid("SEARCH", "SUBJECT", '"%s"' % subject)
+                # "message 1" is a part of "message 10"
+                assert str(request.uid) in found.decode().split()
+                uids[subject] = request.uid
+        assert sorted(uids) == sorted(subjects)
+        assert sorted(uids.values()) == list(range(1, len(subjects) + 1))
+        assert not dovecot.log_lines("Notification lost")
 
 
 def test_driver_that_asks_for_all_events(endpoint):

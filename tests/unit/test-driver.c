@@ -14,6 +14,8 @@
 #include "handoff-client.h"
 #include "http-notify-driver.h"
 #include "http-notify-event.h"
+#include "maildir-uid.h"
+#include "monotonic.h"
 #include "push-notification-api.h"
 #include "registration-lookup.h"
 
@@ -22,6 +24,14 @@
 /* what the look-up returns */
 static int registered;
 static string_t *handed_off;
+static unsigned int handoff_timeout;
+/* a message without a UID, and whether one can be found */
+static struct mail saved_mail;
+static bool locked;
+static unsigned int looked_for_count;
+static int64_t looked_for_deadline;
+static int64_t now = 100000;
+static unsigned int errors_count;
 
 /* The events: a message whose flags are set, and a folder that is renamed. */
 
@@ -38,11 +48,11 @@ static bool is_for_inbox(const struct mailbox *box)
 static void flags_set(struct push_notification_txn *ptxn,
 		      struct push_notification_event_config *ec,
 		      struct push_notification_txn_msg *msg,
-		      struct mail *mail ATTR_UNUSED,
+		      struct mail *mail,
 		      enum mail_flags old_flags ATTR_UNUSED)
 {
 	struct http_notify_notification *notification =
-		http_notify_event_begin(ptxn, ec, msg);
+		http_notify_event_begin(ptxn, ec, msg, mail);
 
 	if (notification != NULL)
 		notification->event = "FlagsSet";
@@ -133,6 +143,7 @@ int http_notify_driver_settings_get(
 {
 	set_r->options.url = "http://x/";
 	set_r->options.user_from_metadata = TRUE;
+	set_r->handoff_timeout_msecs = 500;
 	return 0;
 }
 
@@ -144,6 +155,32 @@ int http_notify_registration_lookup(struct mail_user *user_ ATTR_UNUSED,
 {
 	*user_r = "3@1";
 	return registered;
+}
+
+const char *maildir_uid_name(struct mail *mail)
+{
+	return mail == &saved_mail ? "name" : NULL;
+}
+
+int maildir_uid_find(struct mailbox *box ATTR_UNUSED, const char *name,
+		     int64_t deadline, uint32_t *uid_r,
+		     uint32_t *uidvalidity_r, const char **error_r)
+{
+	assert_string_equal(name, "name");
+	looked_for_count++;
+	looked_for_deadline = deadline;
+	if (locked) {
+		*error_r = "it is locked";
+		return -1;
+	}
+	*uid_r = 9;
+	*uidvalidity_r = 8;
+	return 0;
+}
+
+int64_t http_notify_monotonic_msecs(void)
+{
+	return now;
 }
 
 struct handoff_client *handoff_client_init(const char *path ATTR_UNUSED)
@@ -165,12 +202,20 @@ void handoff_client_add(struct handoff_client *client ATTR_UNUSED,
 }
 
 void handoff_client_send(struct handoff_client *client ATTR_UNUSED,
-			 unsigned int timeout_msecs ATTR_UNUSED)
+			 unsigned int timeout_msecs)
 {
+	handoff_timeout = timeout_msecs;
 }
 
 void handoff_client_wait(struct handoff_client *client ATTR_UNUSED)
 {
+}
+
+static void ATTR_FORMAT(2, 0)
+count_error(const struct failure_context *ctx ATTR_UNUSED,
+	    const char *format ATTR_UNUSED, va_list args ATTR_UNUSED)
+{
+	errors_count++;
 }
 
 /* Tests */
@@ -186,7 +231,8 @@ static int setup(void **state ATTR_UNUSED)
 	const char *error;
 
 	registered = 1;
-	configs_count = 0;
+	configs_count = looked_for_count = errors_count = 0;
+	locked = FALSE;
 	handed_off = str_new(default_pool, 256);
 	i_zero(&duser);
 	i_zero(&ptxn);
@@ -229,7 +275,8 @@ static int teardown(void **state ATTR_UNUSED)
 
 /* Flags are set in this mailbox, once for each driver of the user's. */
 static void
-set_flags(struct mailbox *box, struct push_notification_txn_msg *msg)
+set_flags_of(struct mailbox *box, struct push_notification_txn_msg *msg,
+	     struct mail *mail)
 {
 	unsigned int i;
 
@@ -239,13 +286,19 @@ set_flags(struct mailbox *box, struct push_notification_txn_msg *msg)
 
 		if (event->msg_triggers.flagchange == NULL)
 			continue;
-		event->msg_triggers.flagchange(&ptxn, &configs[i], msg, NULL,
+		event->msg_triggers.flagchange(&ptxn, &configs[i], msg, mail,
 					       0);
 		/* another driver's */
-		event->msg_triggers.flagchange(&ptxn, &configs[i], msg, NULL,
+		event->msg_triggers.flagchange(&ptxn, &configs[i], msg, mail,
 					       0);
 	}
 	duser.driver->v.process_msg(&dtxn, msg);
+}
+
+static void
+set_flags(struct mailbox *box, struct push_notification_txn_msg *msg)
+{
+	set_flags_of(box, msg, NULL);
 }
 
 static void test_event_of_a_message(void **state ATTR_UNUSED)
@@ -326,6 +379,77 @@ static void test_two_drivers_of_a_user(void **state ATTR_UNUSED)
 	assert_string_equal(str_c(handed_off), t_strconcat(once, once, NULL));
 }
 
+static void end(void)
+{
+	duser.driver->v.end_txn(&dtxn, TRUE);
+	array_clear(&ptxn.drivers);
+}
+
+static void test_uid_is_found_after_the_commit(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
+	struct push_notification_driver_txn other = dtxn;
+	struct push_notification_driver_txn *other_p = &other;
+
+	set_flags_of(&inbox, &msg, &saved_mail);
+	assert_non_null(strstr(str_c(handed_off), "bob INBOX 9 {"));
+	assert_non_null(strstr(str_c(handed_off),
+			       "\"imap-uidvalidity\":8,\"imap-uid\":9,"));
+	/* half of the hand-off's time, and only once */
+	assert_int_equal(looked_for_deadline, now + 250);
+	str_truncate(handed_off, 0);
+	assert_true(duser.driver->v.begin_txn(&other));
+	array_push_back(&ptxn.drivers, &other_p);
+	duser.driver->v.process_msg(&other, &msg);
+	assert_non_null(strstr(str_c(handed_off), "bob INBOX 9 {"));
+	assert_int_equal(looked_for_count, 1);
+	/* the hand-off has what is left */
+	now += 100;
+	end();
+	assert_int_equal(handoff_timeout, 400);
+	end();
+	assert_int_equal(handoff_timeout, 500);
+}
+
+static void test_hand_off_has_half_of_the_time(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
+
+	set_flags_of(&inbox, &msg, &saved_mail);
+	now += 1000;
+	end();
+	assert_int_equal(handoff_timeout, 250);
+}
+
+static void test_uid_is_not_found(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
+
+	locked = TRUE;
+	set_flags_of(&inbox, &msg, &saved_mail);
+	duser.driver->v.process_msg(&dtxn, &msg);
+	assert_string_equal(str_c(handed_off), "");
+	assert_int_equal(looked_for_count, 1);
+	/* by each driver */
+	assert_int_equal(errors_count, 2);
+	end();
+}
+
+/* No Maildir, but one of another kind that assigned none. */
+static void test_uid_can_not_be_found(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
+
+	set_flags(&inbox, &msg);
+	assert_int_equal(looked_for_count, 0);
+	assert_int_equal(errors_count, 1);
+	assert_string_equal(str_c(handed_off), "");
+}
+
 /* Some take any data of a message for theirs. */
 static void test_other_drivers_see_no_data(void **state ATTR_UNUSED)
 {
@@ -362,12 +486,17 @@ int main(void)
 		TEST(test_nobody_is_registered),
 		TEST(test_registration_is_of_no_use),
 		TEST(test_two_drivers_of_a_user),
+		TEST(test_uid_is_found_after_the_commit),
+		TEST(test_hand_off_has_half_of_the_time),
+		TEST(test_uid_is_not_found),
+		TEST(test_uid_can_not_be_found),
 		TEST(test_other_drivers_see_no_data),
 		TEST(test_asked_for_by_others),
 	};
 	int ret;
 
 	lib_init();
+	i_set_error_handler(count_error);
 	user.event = event_create(NULL);
 	ret = cmocka_run_group_tests_name("driver", tests, NULL, NULL);
 	event_unref(&user.event);
