@@ -12,10 +12,20 @@
 #include "handoff-client.h"
 #include "http-notify-driver.h"
 #include "http-notify-event.h"
+#include "log-spells.h"
 #include "maildir-uid.h"
 #include "monotonic.h"
 #include "notification.h"
 #include "push-notification-api.h"
+
+#define DRIVERS_USER_CONTEXT(obj) \
+	MODULE_CONTEXT(obj, http_notify_drivers_module)
+
+/* All drivers of one mail user. */
+struct http_notify_drivers_user {
+	union mail_user_module_context module_ctx;
+	unsigned int count;
+};
 
 /* One driver of one mail user. */
 struct http_notify_driver_user {
@@ -27,17 +37,32 @@ struct http_notify_driver_user {
 	bool usable;
 };
 
+static MODULE_CONTEXT_DEFINE_INIT(http_notify_drivers_module,
+				  &mail_user_module_register);
+
 /* The process's client of the service. */
 static struct handoff_client *handoff_client = NULL;
 /* What follows a commit: since when UIDs have been looked for; 0 = all were
    known. */
 static int64_t uid_missing_since = 0;
 
+/* Returns a name for the user's next driver. */
+static const char *http_notify_driver_next(struct mail_user *user)
+{
+	struct http_notify_drivers_user *drivers = DRIVERS_USER_CONTEXT(user);
+
+	if (drivers == NULL) {
+		drivers = p_new(user->pool, struct http_notify_drivers_user, 1);
+		MODULE_CONTEXT_SET(user, http_notify_drivers_module, drivers);
+	}
+	return t_strdup_printf("driver %u", ++drivers->count);
+}
+
 static int
 HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
 {
 	struct http_notify_driver_user *duser;
-	const char *error;
+	const char *name, *error;
 
 	duser = p_new(pool, struct http_notify_driver_user, 1);
 	duser->event = event_create(user->event);
@@ -53,14 +78,18 @@ HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
 		   user who gets the mail. */
 		return 0;
 	}
+	name = http_notify_driver_next(user);
 	if (http_notify_driver_settings_get(user, config, pool, &duser->set,
 					    &error) < 0) {
 		/* Returning failure would disable the drivers after this one,
 		   too. */
-		e_error(duser->event, SETTING_DRIVER" is invalid; "
-			"no notifications are sent by it: %s", error);
+		if (log_spell_begins(user->username, name, error)) {
+			e_error(duser->event, SETTING_DRIVER" is invalid; "
+				"no notifications are sent by it: %s", error);
+		}
 		return 0;
 	}
+	log_spell_over(user->username, name);
 	duser->usable = TRUE;
 	duser->service_options = p_strarray_dup(pool,
 		http_notify_options_export(&duser->set.options));

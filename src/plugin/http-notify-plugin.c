@@ -8,6 +8,7 @@
 #include "http-notify-driver.h"
 #include "http-notify-event.h"
 #include "http-notify-plugin.h"
+#include "log-spells.h"
 #include "push-notification-api.h"
 
 /* http_notify_plugin_dependencies is left out on purpose: with it, Dovecot
@@ -108,4 +109,5 @@ void http_notify_plugin_deinit(void)
 	leave_place();
 	mail_storage_hooks_remove(&http_notify_hooks);
 	http_notify_driver_deinit();
+	log_spells_deinit();
 }

@@ -4,12 +4,17 @@
 #include "mail-user.h"
 #include "mail-storage-private.h"
 
+#include "log-spells.h"
 #include "metadata.h"
 #include "registration.h"
 #include "registration-lookup.h"
 
 #define REGISTRATION_USER_CONTEXT(obj) \
 	MODULE_CONTEXT(obj, http_notify_registration_module)
+
+/* what may be wrong for a while */
+#define SPELL_READ "METADATA"
+#define SPELL_PARSE "registration"
 
 struct registration_user {
 	union mail_user_module_context module_ctx;
@@ -24,27 +29,34 @@ static MODULE_CONTEXT_DEFINE_INIT(http_notify_registration_module,
 				  &mail_user_module_register);
 
 static int
-registration_read(struct mailbox *inbox, pool_t pool, struct event *event,
-		  const char **user_r)
+registration_read(struct mail_user *user, struct mailbox *inbox,
+		  struct event *event, const char **user_r)
 {
-	const char *value, *user, *error;
+	const char *value, *registered, *error;
 	int ret;
 
 	ret = http_notify_metadata_get(inbox, &value, &error);
 	if (ret < 0) {
-		e_error(event, "METADATA "HTTP_NOTIFY_METADATA_ENTRY
-			" can't be read, no notification: %s", error);
+		if (log_spell_begins(user->username, SPELL_READ, error)) {
+			e_error(event, "METADATA "HTTP_NOTIFY_METADATA_ENTRY
+				" can't be read, no notification: %s", error);
+		}
 		return -1;
 	}
-	if (ret == 0)
-		return 0;
-	if (http_notify_registration_parse(value, &user, &error) == 0) {
-		*user_r = p_strdup(pool, user);
-		return 1;
+	log_spell_over(user->username, SPELL_READ);
+	if (ret > 0 && http_notify_registration_parse(value, &registered,
+						      &error) < 0) {
+		if (log_spell_begins(user->username, SPELL_PARSE, error)) {
+			e_warning(event, "METADATA "HTTP_NOTIFY_METADATA_ENTRY
+				  " is not a valid registration, "
+				  "no notification: %s", error);
+		}
+		return -1;
 	}
-	e_warning(event, "METADATA "HTTP_NOTIFY_METADATA_ENTRY
-		  " is not a valid registration, no notification: %s", error);
-	return -1;
+	log_spell_over(user->username, SPELL_PARSE);
+	if (ret > 0)
+		*user_r = p_strdup(user->pool, registered);
+	return ret;
 }
 
 /* Registrations are in the METADATA of INBOX, whichever mailbox something
@@ -57,9 +69,9 @@ registration_read_inbox(struct mail_user *user, struct mailbox *box,
 	int ret;
 
 	if (box->inbox_user)
-		return registration_read(box, user->pool, event, user_r);
+		return registration_read(user, box, event, user_r);
 	inbox = http_notify_metadata_inbox(user, MAILBOX_FLAG_READONLY);
-	ret = registration_read(inbox, user->pool, event, user_r);
+	ret = registration_read(user, inbox, event, user_r);
 	mailbox_free(&inbox);
 	return ret;
 }

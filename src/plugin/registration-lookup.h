@@ -11,7 +11,7 @@ struct mailbox;
 
    Returns 1 and user_r, user= of the registration, which lives as long as the
    mail user; 0 if the user is not registered; -1 if the METADATA could not be
-   read or is invalid, which was logged when it was read. */
+   read or is invalid, which is logged once per spell. */
 int http_notify_registration_lookup(struct mail_user *user, struct mailbox *box,
 				    unsigned int lifetime_secs,
 				    struct event *event, const char **user_r);

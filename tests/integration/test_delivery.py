@@ -287,6 +287,35 @@ def test_a_registration_of_no_use_is_logged_and_repeats_nothing(dovecot,
     nothing_arrives(dovecot, endpoint)
 
 
+def sent_by(lmtp, *users, count=3):
+    """By one connection, and so by one process."""
+    for _ in range(count):
+        for user in users:
+            assert lmtp.sendmail("sender@example.org", [user],
+                                 message()) == {}
+
+
+def test_a_registration_of_no_use_is_logged_once_per_spell(dovecot, endpoint):
+    with dovecot.lmtp() as lmtp:
+        for spell, value in enumerate(["user=", "nobody", None, "nobody"]):
+            for user in ("heidi", "ivan"):
+                dovecot.setmetadata(user, value)
+            sent_by(lmtp, "heidi", "ivan")
+            for user in ("heidi", "ivan"):
+                count = len(dovecot.log_lines("lmtp(%s)" % user, "Warning:"))
+                assert count == [1, 2, 2, 3][spell], value
+
+
+def test_a_missing_dictionary_is_logged_once_per_spell(endpoint):
+    with running_dovecot(driver(endpoint), dictionary="",
+                         imap_metadata="") as dovecot:
+        with dovecot.lmtp() as lmtp:
+            sent_by(lmtp, "bob", "carol")
+        for user in ("bob", "carol"):
+            line, = dovecot.log_lines("lmtp(%s)" % user, "http-notify: ",
+                                      "can't be read, no notification")
+
+
 def test_a_user_without_registration_costs_one_lookup_and_no_line(endpoint):
     with running_dovecot(
             driver(endpoint), driver(endpoint),

@@ -42,15 +42,18 @@ def test_bad_option_is_named_and_disables_that_driver_only(endpoint, line,
         assert "s3cret" not in dovecot.log()
 
 
-def test_bad_option_is_said_once_per_delivery():
-    with running_dovecot("push_notification_driver = ox:url=x") as dovecot:
-        for count in (1, 2, 3):
-            dovecot.deliver("bob", message())
-            # the log process writes it when it comes to it
-            dovecot.wait_log("saved mail", count=count)
-            assert len(dovecot.log_lines("Error:")) == count
-        dovecot.lda("bob", message())
-        assert len(dovecot.log_lines("Error:")) == 4
+def test_bad_options_are_said_once_by_a_process(endpoint):
+    with running_dovecot(driver(endpoint, timeout_msec=5), driver(endpoint),
+                         driver(endpoint, max_age="never")) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        with dovecot.lmtp() as lmtp:
+            for user in ["bob", "carol"] * 3:
+                lmtp.sendmail("sender@example.org", [user], message())
+        endpoint.wait(3)
+        for user in ("bob", "carol"):
+            lines = dovecot.log_lines("lmtp(%s)" % user, "is invalid")
+            assert len(lines) == 2
+            assert "timeout_msec" in lines[0] and "max_age" in lines[1]
 
 
 def test_bad_queue_limit_says_so(endpoint):

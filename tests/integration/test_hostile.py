@@ -202,8 +202,12 @@ def test_a_registration_is_the_user_and_nothing_else(dovecot, endpoint,
 ], ids=lambda value: value if isinstance(value, str) else "")
 def test_a_registration_of_no_use_is_said_in_one_line(dovecot, endpoint,
                                                       mallory, value, reason):
-    assert mallory(value, b"~")
-    dovecot.deliver("mallory", message())
+    with dovecot.lmtp() as lmtp:
+        # nothing is wrong before it
+        dovecot.setmetadata("mallory", None)
+        lmtp.sendmail("sender@example.org", ["mallory"], message())
+        assert mallory(value, b"~")
+        lmtp.sendmail("sender@example.org", ["mallory"], message())
     line, = dovecot.wait_log("not a valid registration")
     assert "lmtp(mallory)" in line and line.endswith(reason)
     assert line.isprintable() and "forged" not in dovecot.log()

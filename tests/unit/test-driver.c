@@ -14,6 +14,7 @@
 #include "handoff-client.h"
 #include "http-notify-driver.h"
 #include "http-notify-event.h"
+#include "log-spells.h"
 #include "maildir-uid.h"
 #include "monotonic.h"
 #include "push-notification-api.h"
@@ -21,8 +22,12 @@
 
 #include "test-common.h"
 
+struct mail_user_module_register mail_user_module_register = { 0 };
+
 /* what the look-up returns */
 static int registered;
+/* what is wrong with the settings */
+static const char *invalid;
 static string_t *handed_off;
 static unsigned int handoff_timeout;
 /* a message without a UID, and whether one can be found */
@@ -138,9 +143,12 @@ struct push_notification_api push_notification_api = {
 int http_notify_driver_settings_get(
 	struct mail_user *user ATTR_UNUSED,
 	http_notify_driver_config *config ATTR_UNUSED, pool_t pool ATTR_UNUSED,
-	struct http_notify_driver_settings *set_r,
-	const char **error_r ATTR_UNUSED)
+	struct http_notify_driver_settings *set_r, const char **error_r)
 {
+	if (invalid != NULL) {
+		*error_r = invalid;
+		return -1;
+	}
 	set_r->options.url = "http://x/";
 	set_r->options.user_from_metadata = TRUE;
 	set_r->handoff_timeout_msecs = 500;
@@ -226,13 +234,41 @@ static struct push_notification_driver_user duser;
 static struct push_notification_txn ptxn;
 static struct push_notification_driver_txn dtxn, *dtxn_p = &dtxn;
 
-static int setup(void **state ATTR_UNUSED)
+/* What push_notification does for each of a user's drivers. */
+static void init_driver(struct push_notification_driver_user *of_user)
 {
 	const char *error;
+	int ret;
 
+	of_user->driver = &http_notify_drivers[0];
+#ifdef HTTP_NOTIFY_HAVE_DRIVER_CONFIG
+	ret = of_user->driver->v.init(NULL, &user, user.pool, &of_user->context,
+				      &error);
+#else
+	ret = of_user->driver->v.init(&user, user.pool, "ox", &of_user->context,
+				      &error);
+#endif
+	assert_int_equal(ret, 0);
+}
+
+static void init_user(void)
+{
+	user.pool = pool_alloconly_create("user", 1024);
+	p_array_init(&user.module_contexts, user.pool, 4);
+}
+
+static void deinit_user(void)
+{
+	i_zero(&user.module_contexts);
+	pool_unref(&user.pool);
+}
+
+static int setup(void **state ATTR_UNUSED)
+{
 	registered = 1;
 	configs_count = looked_for_count = errors_count = 0;
 	locked = FALSE;
+	invalid = NULL;
 	handed_off = str_new(default_pool, 256);
 	i_zero(&duser);
 	i_zero(&ptxn);
@@ -242,14 +278,9 @@ static int setup(void **state ATTR_UNUSED)
 	p_array_init(&ptxn.drivers, ptxn.pool, 2);
 	dtxn.ptxn = &ptxn;
 	dtxn.duser = &duser;
-	duser.driver = &http_notify_drivers[0];
-#ifdef HTTP_NOTIFY_HAVE_DRIVER_CONFIG
-	return duser.driver->v.init(NULL, &user, ptxn.pool, &duser.context,
-				    &error);
-#else
-	return duser.driver->v.init(&user, ptxn.pool, "ox", &duser.context,
-				    &error);
-#endif
+	init_user();
+	init_driver(&duser);
+	return 0;
 }
 
 /* What push_notification does with a driver that takes part. */
@@ -268,6 +299,8 @@ static int teardown(void **state ATTR_UNUSED)
 		duser.driver->v.end_txn(each, TRUE);
 	duser.driver->v.deinit(&duser);
 	http_notify_driver_deinit();
+	log_spells_deinit();
+	deinit_user();
 	pool_unref(&ptxn.pool);
 	str_free(&handed_off);
 	return 0;
@@ -461,6 +494,51 @@ static void test_other_drivers_see_no_data(void **state ATTR_UNUSED)
 	assert_false(array_is_created(&msg.eventdata));
 }
 
+static void next_message_by_drivers(const char *first, const char *second)
+{
+	struct push_notification_driver_user drivers[2] = {};
+	struct mail_user before = user;
+	unsigned int i;
+
+	init_user();
+	for (i = 0; i < N_ELEMENTS(drivers); i++) {
+		invalid = i == 0 ? first : second;
+		init_driver(&drivers[i]);
+	}
+	for (i = 0; i < N_ELEMENTS(drivers); i++)
+		drivers[i].driver->v.deinit(&drivers[i]);
+	deinit_user();
+	user = before;
+}
+
+static void test_invalid_settings_are_logged_once(void **state ATTR_UNUSED)
+{
+	next_message_by_drivers("bad", "bad");
+	assert_int_equal(errors_count, 2);
+	next_message_by_drivers("bad", "bad");
+	assert_int_equal(errors_count, 2);
+	next_message_by_drivers("bad", "worse");
+	assert_int_equal(errors_count, 3);
+	next_message_by_drivers("bad", NULL);
+	assert_int_equal(errors_count, 3);
+	next_message_by_drivers("bad", "worse");
+	assert_int_equal(errors_count, 4);
+}
+
+static void test_driver_with_invalid_settings(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_driver_user other = {};
+
+	invalid = "bad";
+	init_driver(&other);
+	ptxn.mbox = &inbox;
+	dtxn.duser = &other;
+	assert_false(other.driver->v.begin_txn(&dtxn));
+	other.driver->v.deinit(&other);
+	dtxn.duser = &duser;
+}
+
 /* The driver "dlog" asks for all events, without a configuration. */
 static void test_asked_for_by_others(void **state ATTR_UNUSED)
 {
@@ -491,6 +569,8 @@ int main(void)
 		TEST(test_uid_is_not_found),
 		TEST(test_uid_can_not_be_found),
 		TEST(test_other_drivers_see_no_data),
+		TEST(test_invalid_settings_are_logged_once),
+		TEST(test_driver_with_invalid_settings),
 		TEST(test_asked_for_by_others),
 	};
 	int ret;

@@ -7,6 +7,7 @@
 #include "mail-storage-private.h"
 #include "mail-user.h"
 
+#include "log-spells.h"
 #include "metadata.h"
 #include "registration-lookup.h"
 
@@ -67,13 +68,19 @@ count_error(const struct failure_context *ctx ATTR_UNUSED,
 	errors_count++;
 }
 
-static int setup(void **state ATTR_UNUSED)
+static void new_user(void)
 {
 	pool_t pool = pool_alloconly_create("user", 1024);
 
 	user = p_new(pool, struct mail_user, 1);
 	user->pool = pool;
+	user->username = p_strdup(pool, "bob");
 	p_array_init(&user->module_contexts, pool, 4);
+}
+
+static int setup(void **state ATTR_UNUSED)
+{
+	new_user();
 	opened_count = freed_count = asked_count = errors_count = 0;
 	asked = NULL;
 	unreadable = FALSE;
@@ -85,6 +92,7 @@ static int setup(void **state ATTR_UNUSED)
 static int teardown(void **state ATTR_UNUSED)
 {
 	i_set_error_handler(default_error_handler);
+	log_spells_deinit();
 	pool_unref(&user->pool);
 	return 0;
 }
@@ -165,6 +173,48 @@ static void test_errors_are_logged_once_in_a_while(void **state ATTR_UNUSED)
 	assert_int_equal(freed_count, 2);
 }
 
+/* Each message has a user object of its own. */
+static int next_message(void)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	const char *registered;
+
+	pool_unref(&user->pool);
+	new_user();
+	return look_up(&inbox, &registered);
+}
+
+static void test_errors_are_logged_once_per_spell(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		unreadable = TRUE;
+		assert_int_equal(next_message(), -1);
+	}
+	assert_int_equal(errors_count, 1);
+	unreadable = FALSE;
+	for (i = 0; i < 3; i++) {
+		value = "user=";
+		assert_int_equal(next_message(), -1);
+	}
+	assert_int_equal(errors_count, 2);
+	/* wrong in another way */
+	value = "wrong";
+	assert_int_equal(next_message(), -1);
+	assert_int_equal(errors_count, 3);
+
+	/* not to be registered is in order, too */
+	value = NULL;
+	assert_int_equal(next_message(), 0);
+	value = "wrong";
+	assert_int_equal(next_message(), -1);
+	assert_int_equal(errors_count, 4);
+	unreadable = TRUE;
+	assert_int_equal(next_message(), -1);
+	assert_int_equal(errors_count, 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +229,9 @@ int main(void)
 			setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_errors_are_logged_once_in_a_while,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_errors_are_logged_once_per_spell,
 			setup, teardown),
 	};
 	int ret;
