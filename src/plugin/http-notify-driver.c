@@ -120,12 +120,20 @@ http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 	struct http_notify_driver_user *duser = dtxn->duser->context;
 	const struct http_notify_event *const *event;
 	struct http_notify_event_config *config = NULL;
+	const char *why_not;
 
-	if (!duser->usable)
+	if (!duser->usable) {
+		e_debug(duser->event,
+			"No notification: "SETTING_DRIVER" is invalid");
 		return FALSE;
+	}
 	for (event = http_notify_events; *event != NULL; event++) {
-		if (!(*event)->is_for(dtxn->ptxn->mbox))
+		why_not = (*event)->why_not(dtxn->ptxn->mbox);
+		if (why_not != NULL) {
+			e_debug(duser->event, "No notification for folder %s: "
+				"%s", dtxn->ptxn->mbox->vname, why_not);
 			continue;
+		}
 		if (config == NULL) {
 			dtxn->context =
 				http_notify_driver_event_txn(dtxn->ptxn);

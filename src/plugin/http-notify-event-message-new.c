@@ -9,9 +9,13 @@
 
 /* MessageNew: a delivery to INBOX. POST_SESSION marks the mailboxes that a
    delivery opens, as opposed to IMAP. */
-static bool message_new_is_for(const struct mailbox *box)
+static const char *message_new_why_not(const struct mailbox *box)
 {
-	return box->inbox_user && (box->flags & MAILBOX_FLAG_POST_SESSION) != 0;
+	if ((box->flags & MAILBOX_FLAG_POST_SESSION) == 0)
+		return "only messages that LMTP or LDA delivers are announced";
+	if (!box->inbox_user)
+		return "only messages in INBOX are announced";
+	return NULL;
 }
 
 static void message_new_save(struct push_notification_txn *ptxn,
@@ -37,6 +41,6 @@ const struct http_notify_event http_notify_event_message_new = {
 			.save = message_new_save,
 		},
 	},
-	.is_for = message_new_is_for,
+	.why_not = message_new_why_not,
 	.committed = http_notify_notification_read_unseen,
 };

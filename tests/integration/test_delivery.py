@@ -323,7 +323,55 @@ def test_a_user_without_registration_costs_one_lookup_and_no_line(endpoint):
         dovecot.deliver("nobody-registered", message())
         assert len(dovecot.log_lines("lmtp(", "Looking up 'priv/")) == 1
         assert [line for line in dovecot.log_lines("lmtp(")
-                if "http-notify: " in line] == []
+                if "http-notify: " in line and "Debug:" not in line] == []
+
+
+def reasons(dovecot, words):
+    """Of no notification, in the debug lines of a process."""
+    return [line.split(" http-notify: ")[1]
+            for line in dovecot.log_lines(words, "Debug:", "No notification")]
+
+
+def test_why_nothing_is_sent_is_in_the_debug_lines(endpoint):
+    everywhere = config.plugins("notify", "push_notification", "http_notify")
+    with running_dovecot(
+            driver(endpoint), extra="log_debug = category=http-notify\n"
+            "lda_mailbox_autocreate = yes\nrecipient_delimiter = +\n"
+            "lmtp_save_to_detail_mailbox = yes\n" + everywhere) as dovecot:
+        dovecot.deliver("carol", message())
+        assert reasons(dovecot, "lmtp(carol)") == [
+            "No notification: the user is not registered"]
+
+        dovecot.setmetadata("dave", "3@1")
+        for count in (1, 2):
+            dovecot.deliver("dave", message())
+            assert reasons(dovecot, "lmtp(dave)") == [
+                "No notification: the registration is not valid: it has no "
+                "user="] * count
+
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        assert reasons(dovecot, "lmtp(bob)") == []
+        dovecot.deliver("bob+Sent", message())
+        # the folder is made first
+        assert set(reasons(dovecot, "lmtp(bob)")) == {
+            "No notification for folder Sent: only messages in INBOX are "
+            "announced"}
+        with dovecot.imap("bob") as imap:
+            imap.append("INBOX", None, None, message("appended").encode())
+        assert set(reasons(dovecot, "imap(bob)")) == {
+            "No notification for folder INBOX: only messages that LMTP or LDA "
+            "delivers are announced"}
+        endpoint.wait(1)
+
+
+def test_why_nothing_is_sent_without_a_dictionary(endpoint):
+    with running_dovecot(
+            driver(endpoint), dictionary="", imap_metadata="",
+            extra="log_debug = category=http-notify\n") as dovecot:
+        dovecot.deliver("bob", message())
+        reason, = reasons(dovecot, "lmtp(bob)")
+        assert reason.startswith("No notification: METADATA can't be read: ")
 
 
 def test_builtin_driver_is_back_when_the_word_is_removed(endpoint):

@@ -44,16 +44,22 @@ def test_bad_option_is_named_and_disables_that_driver_only(endpoint, line,
 
 def test_bad_options_are_said_once_by_a_process(endpoint):
     with running_dovecot(driver(endpoint, timeout_msec=5), driver(endpoint),
-                         driver(endpoint, max_age="never")) as dovecot:
+                         driver(endpoint, max_age="never"),
+                         extra="log_debug = category=http-notify"
+                         ) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         with dovecot.lmtp() as lmtp:
             for user in ["bob", "carol"] * 3:
                 lmtp.sendmail("sender@example.org", [user], message())
         endpoint.wait(3)
         for user in ("bob", "carol"):
-            lines = dovecot.log_lines("lmtp(%s)" % user, "is invalid")
+            lines = dovecot.log_lines("lmtp(%s)" % user, "is invalid;")
             assert len(lines) == 2
             assert "timeout_msec" in lines[0] and "max_age" in lines[1]
+            # two by each message, and by a mailbox that is created
+            assert len(dovecot.log_lines(
+                "lmtp(%s)" % user, "Debug:", "No notification: "
+                "push_notification_driver is invalid")) >= 6
 
 
 def test_bad_queue_limit_says_so(endpoint):

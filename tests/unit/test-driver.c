@@ -40,14 +40,14 @@ static unsigned int errors_count;
 
 /* The events: a message whose flags are set, and a folder that is renamed. */
 
-static bool is_for_all(const struct mailbox *box ATTR_UNUSED)
+static const char *why_not_all(const struct mailbox *box ATTR_UNUSED)
 {
-	return TRUE;
+	return NULL;
 }
 
-static bool is_for_inbox(const struct mailbox *box)
+static const char *why_not_inbox(const struct mailbox *box)
 {
-	return box->inbox_user;
+	return box->inbox_user ? NULL : "it is not INBOX";
 }
 
 static void flags_set(struct push_notification_txn *ptxn,
@@ -87,7 +87,7 @@ static const struct http_notify_event event_flags_set = {
 		.name = HTTP_NOTIFY_EVENT_PREFIX"FlagsSet",
 		.msg_triggers = { .flagchange = flags_set },
 	},
-	.is_for = is_for_inbox,
+	.why_not = why_not_inbox,
 	.committed = flags_committed,
 };
 
@@ -96,7 +96,7 @@ static const struct http_notify_event event_mailbox_rename = {
 		.name = HTTP_NOTIFY_EVENT_PREFIX"MailboxRename",
 		.mbox_triggers = { .rename = renamed },
 	},
-	.is_for = is_for_all,
+	.why_not = why_not_all,
 };
 
 const struct http_notify_event *const http_notify_events[] = {
@@ -350,7 +350,7 @@ static void test_event_of_a_message(void **state ATTR_UNUSED)
 
 static void test_event_of_a_folder(void **state ATTR_UNUSED)
 {
-	struct mailbox box = {};
+	struct mailbox box = { .vname = "Sent" };
 	struct push_notification_txn_mbox folder = { .mailbox = "Sent" };
 
 	begin(&box);
@@ -366,7 +366,7 @@ static void test_event_of_a_folder(void **state ATTR_UNUSED)
 
 static void test_event_of_another_mailbox(void **state ATTR_UNUSED)
 {
-	struct mailbox box = {};
+	struct mailbox box = { .vname = "Sent" };
 	struct push_notification_txn_msg msg = { .mailbox = "Sent", .uid = 7 };
 
 	set_flags(&box, &msg);
