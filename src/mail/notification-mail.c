@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
+#include "istream.h"
 #include "mail-index.h"
 #include "mail-storage-private.h"
 
@@ -30,19 +31,41 @@ static const char *snippet_get(struct mail *mail, struct istream *input)
 	return snippet == NULL || snippet[0] == '\0' ? NULL : snippet;
 }
 
+/* As it came, before plugins changed how it is stored. */
+static void
+source_headers_read(struct mail *mail,
+		    struct http_notify_message_headers *headers)
+{
+	struct mail_save_context *save_ctx = mail->transaction->save_ctx;
+	struct istream *input;
+
+	/* A delivery copies the message from where it is read into. */
+	if (save_ctx != NULL && save_ctx->copy_src_mail != NULL &&
+	    mail_get_stream(save_ctx->copy_src_mail, NULL, NULL, &input) == 0)
+		http_notify_message_read_headers(input, headers);
+}
+
 void http_notify_notification_read_mail(
 	struct http_notify_notification *notification, struct mail *mail,
 	pool_t pool)
 {
 	struct http_notify_message_headers headers;
 	struct istream *input;
+	bool readable = FALSE;
 
 	T_BEGIN {
 		i_zero(&headers);
 		if (mail_get_stream(mail, NULL, NULL, &input) == 0) {
 			http_notify_message_read_headers(input, &headers);
+			readable = input->stream_errno == 0;
+		}
+		if (readable) {
 			notification->snippet =
 				p_strdup(pool, snippet_get(mail, input));
+		} else {
+			/* As with mail_crypt if the user's key is locked. The
+			   text is not for anybody else then. */
+			source_headers_read(mail, &headers);
 		}
 		notification->from = p_strdup(pool,
 			http_notify_sender_address_choose(headers.from,

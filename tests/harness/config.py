@@ -246,6 +246,12 @@ auth_mechanisms = plain
         """Of those that the shipped file adds, these only, in this order."""
         return self.plugins(*names, protocol=protocol)
 
+    def encrypted_mail(self, public_key):
+        """By the plugin mail_crypt; nobody can read it."""
+        return self.plugin_settings(
+            "mail_crypt_global_public_key = <%s" % public_key,
+            "mail_crypt_save_version = 2")
+
     def sieve(self, path):
         return self.plugin_settings("sieve = " + path)
 
@@ -415,6 +421,9 @@ auth_mechanisms {{
             "%s = %s" % (name, yes_or_no(name in names))
             for name in sorted(shipped, key=lambda name:
                                name in names and names.index(name)))))
+
+    def encrypted_mail(self, public_key):
+        return "crypt_global_public_key_file = %s\n" % public_key
 
     def sieve(self, path):
         return block("sieve_script personal", "path = " + path)

@@ -4,6 +4,9 @@
 import concurrent.futures
 import contextlib
 import grp
+import os
+import subprocess
+import tempfile
 import time
 
 import pytest
@@ -498,6 +501,47 @@ def test_deliveries_to_one_user_at_once(endpoint, mail):
         assert sorted(uids) == sorted(subjects)
         assert sorted(uids.values()) == list(range(1, len(subjects) + 1))
         assert not dovecot.log_lines("Notification lost")
+
+
+@pytest.fixture
+def public_key():
+    """Of a key that nobody has."""
+    with tempfile.TemporaryDirectory(prefix="hn-key-") as directory:
+        os.chmod(directory, 0o755)
+        path = os.path.join(directory, "public.pem")
+        private = subprocess.run(
+            ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout"],
+            check=True, stdout=subprocess.PIPE).stdout
+        subprocess.run(["openssl", "pkey", "-pubout", "-out", path],
+                       input=private, check=True)
+        os.chmod(path, 0o644)
+        yield path
+
+
+@pytest.mark.skipif(not (
+    LIBEXEC / "modules/lib10_mail_crypt_plugin.so").exists(),
+    reason="mail_crypt is not installed")
+@pytest.mark.parametrize("mail", [MAILDIR, ("mdbox", "~/mdbox")],
+                         ids=lambda mail: mail[0])
+def test_mail_that_is_encrypted_with_a_locked_key(endpoint, public_key, mail):
+    with running_dovecot(
+            driver(endpoint), mail=mail,
+            extra=config.encrypted_mail(public_key) +
+            config.more_plugins("mail_crypt", protocol="lmtp")) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for count, user in enumerate(["bob", "bob", "carol"], 1):
+            dovecot.deliver(user, message(
+                "A long\r\n =?utf-8?q?subject?=", Message_ID="<1@x.org>"))
+            dovecot.wait_log("saved mail", count=count)
+        for request in endpoint.wait(2):
+            assert request.body["from"] == "Alice <alice@example.org>"
+            assert request.body["subject"] == "A long\n =?utf-8?q?subject?="
+            assert "snippet" not in request.body
+        # Lmtp itself wants to log the subject: as many for a user who is not
+        # registered.
+        assert len(dovecot.log_lines("Error:", "lmtp(bob)")) == \
+            2 * len(dovecot.log_lines("Error:", "lmtp(carol)"))
+        assert not dovecot.log_lines("Error:", "http-notify")
 
 
 def test_driver_that_asks_for_all_events(endpoint):
