@@ -77,6 +77,7 @@ class Deaf:
     even established, since there is no more room for them."""
 
     def __init__(self, port, full=False):
+        self.port = port
         self.sockets = []
         listener = self.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -120,6 +121,20 @@ class NetworkNamespace:
 
     def iptables(self, *args):
         skip_unless(*self.prefix.split(), "iptables", "-w", *args)
+
+    @contextlib.contextmanager
+    def silence(self, ports):
+        """All packets of the connections from these ports vanish. Others, and
+        new ones, are as good as before."""
+        rules = [("INPUT", "-p", "tcp", side, str(port), "-j", "DROP")
+                 for port in ports for side in ("--sport", "--dport")]
+        for rule in rules:
+            self.iptables("-A", *rule)
+        try:
+            yield
+        finally:
+            for rule in rules:
+                self.iptables("-D", *rule)
 
     def __enter__(self):
         self.outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)

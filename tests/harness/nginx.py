@@ -31,16 +31,18 @@ http {{
 
 
 @contextlib.contextmanager
-def nginx(http, main=""):
+def nginx(http, main="", prefix=""):
     """Runs with these lines in http { } and in the main context, in which
-    {dir} is a directory of its own. Yields that directory."""
+    {dir} is a directory of its own, by another command if there is one before
+    it. Yields that directory."""
     with tempfile.TemporaryDirectory(prefix="hn-nginx-") as name:
         directory = pathlib.Path(name)
         directory.chmod(0o755)  # its worker is somebody else
         (directory / "nginx.conf").write_text(CONFIG.format(
             dir=name, main=main, http=http.replace("{dir}", name)))
         process = subprocess.Popen(
-            ["nginx", "-c", name + "/nginx.conf", "-p", "/usr/share/nginx"],
+            [*prefix.split(), "nginx", "-c", name + "/nginx.conf", "-p",
+             "/usr/share/nginx"],
             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             wait_for((directory / "nginx.pid").exists, what="nginx")

@@ -3,13 +3,17 @@
    before it tells us, and by then another socket may have the number. So the
    ioloop watches a duplicate of each socket, which only we close. */
 #include "lib.h"
+#include "array.h"
 #include "fd-util.h"
 #include "ioloop.h"
 #include "llist.h"
+#include "net.h"
 
 #include "curl-ioloop.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,12 +34,114 @@ struct curl_ioloop_socket {
 	struct io *io_read, *io_write;
 };
 
+struct curl_ioloop_peer {
+	struct ip_addr ip;
+	in_port_t port;
+};
+
 struct curl_ioloop {
 	CURLM *multi;
 	curl_ioloop_finished_t *finished;
 	struct timeout *to_multi;
 	struct curl_ioloop_socket *sockets;
+	/* by file descriptor: where libcurl was going to connect to when it
+	   opened a socket with that number. It may have closed that since. */
+	ARRAY(struct curl_ioloop_peer) peers;
 };
+
+/* Connections that are dead and do not say so */
+
+static bool peers_equal(const struct curl_ioloop_peer *peer1,
+			const struct curl_ioloop_peer *peer2)
+{
+	return peer1->port == peer2->port &&
+		net_ip_compare(&peer1->ip, &peer2->ip);
+}
+
+/* One of the addresses of the transfer's connection. */
+static bool
+transfer_address(CURL *easy, CURLINFO ip_info, CURLINFO port_info,
+		 struct curl_ioloop_peer *address_r)
+{
+	const char *ip = NULL;
+	long port = 0;
+
+	(void)curl_easy_getinfo(easy, ip_info, &ip);
+	(void)curl_easy_getinfo(easy, port_info, &port);
+	address_r->port = port;
+	return port > 0 && ip != NULL && net_addr2ip(ip, &address_r->ip) == 0;
+}
+
+static bool
+is_connected_to(int fd, const struct curl_ioloop_peer *peer)
+{
+	struct curl_ioloop_peer real;
+
+	return net_getpeername(fd, &real.ip, &real.port) == 0 &&
+		peers_equal(&real, peer);
+}
+
+static bool is_connection_of(int fd, CURL *easy)
+{
+	struct curl_ioloop_peer real, local;
+
+	return transfer_address(easy, CURLINFO_LOCAL_IP, CURLINFO_LOCAL_PORT,
+				&local) &&
+		net_getsockname(fd, &real.ip, &real.port) == 0 &&
+		peers_equal(&real, &local);
+}
+
+/* Has nothing come since the transfer has sent its request? */
+static bool is_silent(int fd, CURL *easy)
+{
+	struct tcp_info info;
+	socklen_t size = sizeof(info);
+	curl_off_t total = 0, before_request = 0;
+
+	i_zero(&info);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+		return FALSE;
+	(void)curl_easy_getinfo(easy, CURLINFO_TOTAL_TIME_T, &total);
+	(void)curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T,
+				&before_request);
+	return info.tcpi_last_data_recv >= (total - before_request) / 1000;
+}
+
+/* Does a transfer use it? libcurl has those watched, and no others. */
+static bool is_in_use(struct curl_ioloop *loop, curl_socket_t fd)
+{
+	struct curl_ioloop_socket *sock;
+
+	for (sock = loop->sockets; sock != NULL; sock = sock->next) {
+		if (sock->fd == fd)
+			return sock->io_read != NULL || sock->io_write != NULL;
+	}
+	return FALSE;
+}
+
+/* A transfer took too long. Its connection may be dead, as when a firewall has
+   forgotten it, and if so the others to this peer are dead, too. libcurl would
+   wait for an answer on each, and keeps one of HTTP/2 even then. Shut down the
+   unused ones, and the transfer's own unless others are answered on it. */
+static void curl_ioloop_timed_out(struct curl_ioloop *loop, CURL *easy)
+{
+	struct curl_ioloop_peer peer;
+	unsigned int fd;
+
+	if (!transfer_address(easy, CURLINFO_PRIMARY_IP, CURLINFO_PRIMARY_PORT,
+			      &peer))
+		return;
+	for (fd = 0; fd < array_count(&loop->peers); fd++) {
+		if (!peers_equal(array_idx(&loop->peers, fd), &peer) ||
+		    !is_connected_to(fd, &peer))
+			continue;
+		if (!is_in_use(loop, fd) ||
+		    (is_connection_of(fd, easy) && is_silent(fd, easy)))
+			(void)shutdown(fd, SHUT_RDWR);
+	}
+}
+
+/* libcurl and the ioloop */
 
 static void
 curl_ioloop_action(struct curl_ioloop *loop, curl_socket_t fd, int events)
@@ -46,6 +152,8 @@ curl_ioloop_action(struct curl_ioloop *loop, curl_socket_t fd, int events)
 	(void)curl_multi_socket_action(loop->multi, fd, events, &left);
 	while ((msg = curl_multi_info_read(loop->multi, &left)) != NULL) {
 		T_BEGIN {
+			if (msg->data.result == CURLE_OPERATION_TIMEDOUT)
+				curl_ioloop_timed_out(loop, msg->easy_handle);
 			loop->finished(msg->easy_handle, msg->data.result);
 		} T_END;
 	}
@@ -126,6 +234,30 @@ curl_ioloop_socket_callback(CURL *easy ATTR_UNUSED, curl_socket_t fd, int what,
 	return 0;
 }
 
+static void
+curl_ioloop_set_peer(struct curl_ioloop *loop, int fd,
+		     const struct sockaddr *addr)
+{
+	struct curl_ioloop_peer *peer = array_idx_get_space(&loop->peers, fd);
+
+	i_zero(peer);
+	if (addr->sa_family == AF_INET) {
+		const struct sockaddr_in *in =
+			(const struct sockaddr_in *)(const void *)addr;
+
+		peer->ip.family = AF_INET;
+		peer->ip.u.ip4 = in->sin_addr;
+		peer->port = ntohs(in->sin_port);
+	} else if (addr->sa_family == AF_INET6) {
+		const struct sockaddr_in6 *in6 =
+			(const struct sockaddr_in6 *)(const void *)addr;
+
+		peer->ip.family = AF_INET6;
+		peer->ip.u.ip6 = in6->sin6_addr;
+		peer->port = ntohs(in6->sin6_port);
+	}
+}
+
 /* libcurl wants a socket. The number may be that of a socket which libcurl has
    closed without telling us. It may then use the new socket without asking us
    to watch it, so watch the new one for the same events. */
@@ -141,6 +273,7 @@ curl_ioloop_open_socket(void *context, curlsocktype purpose ATTR_UNUSED,
 	if (fd == -1)
 		return CURL_SOCKET_BAD;
 	fd_close_on_exec(fd, TRUE);
+	curl_ioloop_set_peer(loop, fd, &addr->addr);
 
 	for (sock = loop->sockets; sock != NULL; sock = sock->next) {
 		if (sock->fd == fd) {
@@ -201,6 +334,7 @@ curl_ioloop_init(unsigned int max_fds, curl_ioloop_finished_t *finished)
 
 	loop = i_new(struct curl_ioloop, 1);
 	loop->finished = finished;
+	i_array_init(&loop->peers, 64);
 	loop->multi = curl_multi_init();
 	if (loop->multi == NULL)
 		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
@@ -240,5 +374,6 @@ void curl_ioloop_deinit(struct curl_ioloop **_loop)
 		curl_ioloop_socket_free(&sock);
 	}
 	timeout_remove(&loop->to_multi);
+	array_free(&loop->peers);
 	i_free(loop);
 }

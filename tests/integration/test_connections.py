@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Connections that are kept: dead ones, and those to where the endpoint no
+longer is."""
+
+import contextlib
+import time
+
+import pytest
+
+from conftest import driver, running_dovecot
+from harness.dovecot import free_port, message
+from harness.endpoint import PATH, Endpoint
+from harness.faults import Deaf, network_namespace
+from harness.nginx import nginx
+
+# In front of an endpoint, which gets to know the client's port.
+FRONT = """
+  server {
+    listen 127.0.0.1:%(port)d %(listen)s;
+    %(certificate)s
+    location / {
+      proxy_pass http://127.0.0.1:%(behind)d;
+      proxy_set_header Authorization $http_authorization;
+      proxy_set_header Connection-From $remote_port;
+      proxy_set_header Protocol $server_protocol;
+    }
+    location /silent {
+      proxy_pass http://127.0.0.1:%(silent)d;
+    }
+  }
+"""
+PROTOCOLS = {
+    "HTTP/1.1": "",
+    "HTTP/1.1 over TLS": "ssl",
+    "HTTP/2 over TLS": "ssl http2",
+}
+USERS = ["user%d" % n for n in range(5)]
+
+
+@contextlib.contextmanager
+def fronted_endpoint(certificates, protocol, *lines):
+    """An endpoint behind nginx in a network namespace, and Dovecot, with
+    drivers made of lines of options. Yields all four."""
+    with contextlib.ExitStack() as stack:
+        network = stack.enter_context(network_namespace())
+        endpoint = Endpoint(namespace=network)
+        stack.callback(endpoint.stop)
+        with network:
+            silent = Deaf(free_port())
+        stack.callback(silent.close)
+        port, listen = free_port(), PROTOCOLS[protocol]
+        stack.enter_context(nginx(FRONT % {
+            "port": port, "listen": listen, "behind": endpoint.port,
+            "silent": silent.port,
+            "certificate": "ssl_certificate %s; ssl_certificate_key %s;" %
+            certificates["good"] if listen else "",
+        }, prefix=network.prefix))
+        url = endpoint.url.replace(":%d/" % endpoint.port, ":%d/" % port)
+        if listen:
+            url = url.replace("http:", "https:").replace(
+                "127.0.0.1", "localhost")
+        dovecot = stack.enter_context(running_dovecot(
+            *(driver(url.replace(PATH, options.pop("path", PATH)), **options)
+              for options in lines or [{}]),
+            extra="ssl_client_ca_file = %s" % certificates["ca"],
+            start=False))
+        dovecot.wrap_service(network.prefix)
+        dovecot.start()
+        for user in USERS:
+            dovecot.setmetadata(user, "user=3@1")
+        yield network, endpoint, dovecot
+
+
+def ports(requests):
+    return {int(r.headers["Connection-From"]) for r in requests}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_dead_connections_are_left_for_new_ones(certificates, protocol):
+    """A firewall has forgotten all that there are, and lets new ones pass."""
+    with fronted_endpoint(certificates, protocol) as (
+            network, endpoint, dovecot):
+        endpoint.delay = 0.3  # so that users get connections of their own
+        # more at a time only once some have been taken
+        for count in (1, 2, 3):
+            dovecot.deliver(USERS, message())
+            requests = endpoint.wait(count * len(USERS))
+            dovecot.wait_queue_empty()
+        dead = ports(requests)
+        assert (len(dead) == 1) == (protocol == "HTTP/2 over TLS")
+        endpoint.clear()
+        with network.silence(dead):
+            began = time.monotonic()
+            dovecot.deliver(USERS[:1], message())
+            endpoint.wait(1, 30)
+            first = time.monotonic() - began
+            dovecot.wait_queue_empty()
+            print("%s: %.1f s" % (protocol, first))
+            # the time limit, a probe's wait, the endpoint's delay, the load
+            assert first < 5
+            assert not ports(endpoint.attempts) & dead
+            # nor later
+            for _ in range(3):
+                dovecot.deliver(USERS, message())
+                dovecot.wait_queue_empty()
+            dovecot.wait_log("is up again")
+            assert len(dovecot.log_lines("is down")) == 1
+
+
+def test_a_dead_connection_that_several_endpoints_share(certificates):
+    """Some attempt of theirs is always waiting on it."""
+    with fronted_endpoint(
+            certificates, "HTTP/2 over TLS",
+            *({"timeout_msecs": 2000 + n} for n in range(8))) as (
+                network, endpoint, dovecot):
+        dovecot.deliver(USERS[:1], message())
+        dead = ports(endpoint.wait(8))
+        dovecot.wait_queue_empty()
+        assert len(dead) == 1
+        endpoint.clear()
+        with network.silence(dead):
+            for _ in range(8):
+                dovecot.deliver(USERS, message())
+                time.sleep(0.1)
+            endpoint.wait(8 * 8 * len(USERS), 30)
+            assert not ports(endpoint.attempts) & dead
+
+
+def test_a_connection_that_answers_others_is_kept(certificates):
+    """Another endpoint's attempts on it take too long."""
+    with fronted_endpoint(certificates, "HTTP/2 over TLS", {},
+                          {"path": "/silent", "timeout_msecs": 500}) as (
+                              network, endpoint, dovecot):
+        endpoint.delay = 0.2
+        began = time.monotonic()
+        for count in range(1, 50):
+            # some is always under way
+            dovecot.deliver(USERS, message())
+            time.sleep(0.1)
+        requests = endpoint.wait(count * len(USERS))
+        assert time.monotonic() - began > 4
+        dovecot.wait_log("is down")
+        assert len(ports(requests)) == 1
+        assert len(endpoint.attempts) == len({r.key for r in requests})
