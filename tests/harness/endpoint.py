@@ -173,7 +173,7 @@ class Server(http.server.ThreadingHTTPServer):
 
 class Endpoint:
     def __init__(self, port=None, tls=None, namespace=None,
-                 credentials=(LOGIN, PASSWORD)):
+                 credentials=(LOGIN, PASSWORD), address="127.0.0.1"):
         """tls: (certificate file, key file), or an ssl.SSLContext.
         namespace: the NetworkNamespace that it listens in. It keeps its port
         when it is stopped and started again."""
@@ -181,6 +181,7 @@ class Endpoint:
         self.tls = tls
         self.namespace = namespace
         self.credentials = credentials
+        self.address = address
         self.attempts = []
         self.delivered = []
         self.status = None
@@ -199,7 +200,7 @@ class Endpoint:
     def start(self):
         self.unhang.clear()
         with self.namespace or contextlib.nullcontext():
-            self.server = Server(("127.0.0.1", self.port), Handler)
+            self.server = Server((self.address, self.port), Handler)
         self.server.endpoint = self
         if self.tls:
             context = self.tls
@@ -245,7 +246,7 @@ class Endpoint:
 
     @property
     def authority(self):
-        return "127.0.0.1:%d" % self.port
+        return "%s:%d" % (self.address, self.port)
 
     @property
     def url(self):
@@ -257,7 +258,7 @@ class Endpoint:
                             for word in (login, password))
         return "%s://%s@%s:%d%s" % (
             "https" if self.tls else "http", userinfo,
-            "localhost" if self.tls else "127.0.0.1", self.port, PATH)
+            "localhost" if self.tls else self.address, self.port, PATH)
 
     def wait(self, count, timeout=10):
         """Wait until this many were delivered; returns them."""

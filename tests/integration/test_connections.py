@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Connections that are kept: dead ones, and those to where the endpoint no
-longer is."""
+"""Which connection a request takes: none that is dead, none to where the
+endpoint no longer is, none by a proxy."""
 
 import contextlib
 import time
@@ -10,7 +10,7 @@ import pytest
 from conftest import driver, running_dovecot
 from harness.dovecot import free_port, message
 from harness.endpoint import PATH, Endpoint
-from harness.faults import Deaf, network_namespace
+from harness.faults import Deaf, faketime, network_namespace
 from harness.nginx import nginx
 
 # In front of an endpoint, which gets to know the client's port.
@@ -142,3 +142,89 @@ def test_a_connection_that_answers_others_is_kept(certificates):
         dovecot.wait_log("is down")
         assert len(ports(requests)) == 1
         assert len(endpoint.attempts) == len({r.key for r in requests})
+
+
+@contextlib.contextmanager
+def named_endpoint(port, addresses, options, prefix="", preload="",
+                   **environment):
+    """Dovecot with an endpoint at endpoint.example, which has these addresses.
+    Yields it with the file that says so."""
+    with running_dovecot(
+            driver("http://login:pass@endpoint.example:%d%s" % (port, PATH),
+                   **options),
+            start=False) as dovecot:
+        hosts = dovecot.dir / "hosts"
+        set_addresses(hosts, addresses)
+        dovecot.wrap_service(
+            prefix, LD_PRELOAD="libnss_wrapper.so " + preload,
+            NSS_WRAPPER_HOSTS=hosts, **environment)
+        dovecot.start()
+        dovecot.setmetadata("bob", "user=3@1")
+        yield dovecot, hosts
+
+
+def set_addresses(hosts, addresses):
+    hosts.write_text("".join(
+        "%s endpoint.example\n" % address for address in addresses))
+
+
+def test_an_endpoint_whose_name_moves_is_followed():
+    """Seen in time lapse, with a clock of the service's that goes faster."""
+    speed = 20
+    with contextlib.ExitStack() as stack:
+        old = Endpoint(credentials=("login", "pass"))
+        stack.callback(old.stop)
+        new = Endpoint(port=old.port, address="127.0.0.2",
+                       credentials=("login", "pass"))
+        stack.callback(new.stop)
+        environment = stack.enter_context(faketime())
+        dovecot, hosts = stack.enter_context(named_endpoint(
+            old.port, [old.address], {"timeout_msecs": 60000},
+            preload=environment.pop("LD_PRELOAD"),
+            FAKETIME="+0 x%d" % speed,
+            **environment))
+        dovecot.deliver("bob", message())
+        old.wait(1)
+        dovecot.wait_queue_empty()
+
+        # always in use
+        set_addresses(hosts, [new.address])
+        began = time.monotonic()
+        while not new.delivered:
+            assert (time.monotonic() - began) * speed < 200
+            dovecot.deliver("bob", message())
+            dovecot.wait_queue_empty()
+            time.sleep(0.05)
+        print("%.0f s" % ((time.monotonic() - began) * speed))
+
+        # in trouble
+        new.status = 503
+        set_addresses(hosts, [old.address])
+        old.clear()
+        began = time.monotonic()
+        for _ in range(6):
+            dovecot.deliver("bob", message())
+        old.wait(1, 30)
+        print("%.0f s" % ((time.monotonic() - began) * speed))
+
+
+@pytest.mark.parametrize("timeout_msecs", [2000, 500])
+def test_an_address_that_is_a_black_hole(timeout_msecs):
+    with contextlib.ExitStack() as stack:
+        network = stack.enter_context(network_namespace())
+        endpoint = Endpoint(namespace=network, credentials=("login", "pass"))
+        stack.callback(endpoint.stop)
+        network.iptables("-A", "INPUT", "-p", "tcp", "-d", "127.0.1.0/24",
+                         "-j", "DROP")
+        for _ in range(4):
+            # by another order each time
+            with named_endpoint(
+                    endpoint.port, ["127.0.1.1", "127.0.0.1"],
+                    {"timeout_msecs": timeout_msecs},
+                    prefix=network.prefix) as (dovecot, _):
+                dovecot.deliver("bob", message())
+                endpoint.wait(1, 30)
+                dovecot.wait_queue_empty()
+                if timeout_msecs > 600:
+                    assert not dovecot.log_lines("Error:")
+            endpoint.clear()

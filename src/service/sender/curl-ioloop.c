@@ -21,6 +21,13 @@
    at the same time. */
 #define RESOLVE_THREADS_MAX 1000L
 
+#if LIBCURL_VERSION_NUM >= 0x075800 && LIBCURL_VERSION_NUM < 0x080400
+/* How often to make libcurl look after all transfers. If it can't connect to
+   one address of a host, libcurl 7.88 to 8.3 chooses another, but waits for
+   something else to happen before it connects to that. */
+# define LOOK_AFTER_ALL_MSECS 100
+#endif
+
 /* How many idle connections to keep for later requests, i.e. how many endpoints
    may have one each. With TLS, one takes tens of kilobytes. */
 #define IDLE_CONNECTIONS_MAX 1000L
@@ -42,7 +49,7 @@ struct curl_ioloop_peer {
 struct curl_ioloop {
 	CURLM *multi;
 	curl_ioloop_finished_t *finished;
-	struct timeout *to_multi;
+	struct timeout *to_multi, *to_all;
 	struct curl_ioloop_socket *sockets;
 	/* by file descriptor: where libcurl was going to connect to when it
 	   opened a socket with that number. It may have closed that since. */
@@ -143,13 +150,44 @@ static void curl_ioloop_timed_out(struct curl_ioloop *loop, CURL *easy)
 
 /* libcurl and the ioloop */
 
+static void curl_ioloop_acted(struct curl_ioloop *loop, int running);
+
 static void
 curl_ioloop_action(struct curl_ioloop *loop, curl_socket_t fd, int events)
+{
+	int running;
+
+	(void)curl_multi_socket_action(loop->multi, fd, events, &running);
+	curl_ioloop_acted(loop, running);
+}
+
+#ifdef LOOK_AFTER_ALL_MSECS
+static void curl_ioloop_all(struct curl_ioloop *loop)
+{
+	int running;
+
+	timeout_remove(&loop->to_all);
+	CURL_IGNORE_DEPRECATION(
+		(void)curl_multi_socket_all(loop->multi, &running);
+	)
+	curl_ioloop_acted(loop, running);
+}
+#endif
+
+/* running: how many transfers go on */
+static void curl_ioloop_acted(struct curl_ioloop *loop, int running)
 {
 	CURLMsg *msg;
 	int left;
 
-	(void)curl_multi_socket_action(loop->multi, fd, events, &left);
+#ifdef LOOK_AFTER_ALL_MSECS
+	if (running > 0 && loop->to_all == NULL) {
+		loop->to_all = timeout_add_short(LOOK_AFTER_ALL_MSECS,
+						 curl_ioloop_all, loop);
+	}
+#else
+	(void)running;
+#endif
 	while ((msg = curl_multi_info_read(loop->multi, &left)) != NULL) {
 		T_BEGIN {
 			if (msg->data.result == CURLE_OPERATION_TIMEDOUT)
@@ -374,6 +412,7 @@ void curl_ioloop_deinit(struct curl_ioloop **_loop)
 		curl_ioloop_socket_free(&sock);
 	}
 	timeout_remove(&loop->to_multi);
+	timeout_remove(&loop->to_all);
 	array_free(&loop->peers);
 	i_free(loop);
 }

@@ -24,6 +24,9 @@
 #define ANSWER_BODY_READ_MAX (64*1024)
 /* How long to use the result of looking up a name. */
 #define DNS_CACHE_SECS 10L
+/* How long to use a connection. If its name gets another address, only a new
+   connection goes there. */
+#define CONNECTION_LIFETIME_SECS 60L
 
 struct sender_request {
 	struct sender_request *prev, *next;
@@ -227,6 +230,13 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	/* libcurl 8.16 and later also remember for half of this time that a
 	   name was not found. By default that would be 30 seconds. */
 	setopt(easy, DNS_CACHE_TIMEOUT, DNS_CACHE_SECS);
+	/* Before 8.16, libcurl waits for an address that does not answer for
+	   half of the time, or for all of it if that is short, before it tries
+	   another one. Don't begin with the same address each time. */
+	setopt(easy, DNS_SHUFFLE_ADDRESSES, 1L);
+#if LIBCURL_VERSION_NUM >= 0x075000
+	setopt(easy, MAXLIFETIME_CONN, CONNECTION_LIFETIME_SECS);
+#endif
 	/* The body is in memory, so use libcurl's POST, but call it PUT. */
 	setopt(easy, POST, 1L);
 	setopt(easy, CUSTOMREQUEST, "PUT");
