@@ -208,8 +208,7 @@ def test_an_endpoint_whose_name_moves_is_followed():
         print("%.0f s" % ((time.monotonic() - began) * speed))
 
 
-@pytest.mark.parametrize("timeout_msecs", [2000, 500])
-def test_an_address_that_is_a_black_hole(timeout_msecs):
+def test_an_address_that_is_a_black_hole():
     with contextlib.ExitStack() as stack:
         network = stack.enter_context(network_namespace())
         endpoint = Endpoint(namespace=network, credentials=("login", "pass"))
@@ -220,11 +219,10 @@ def test_an_address_that_is_a_black_hole(timeout_msecs):
             # by another order each time
             with named_endpoint(
                     endpoint.port, ["127.0.1.1", "127.0.0.1"],
-                    {"timeout_msecs": timeout_msecs},
+                    {"timeout_msecs": 2000},
                     prefix=network.prefix) as (dovecot, _):
                 dovecot.deliver("bob", message())
                 endpoint.wait(1, 30)
                 dovecot.wait_queue_empty()
-                if timeout_msecs > 600:
-                    assert not dovecot.log_lines("Error:")
+                assert not dovecot.log_lines("Error:")
             endpoint.clear()

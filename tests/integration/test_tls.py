@@ -13,6 +13,7 @@ from harness.config import VERSION
 from harness.dovecot import free_port, message, wait_for
 from harness.endpoint import Endpoint
 from harness.faults import skip_unless
+from harness.http2 import HastyServer
 from harness.nginx import nginx
 
 
@@ -208,13 +209,38 @@ def test_http2_answer_without_a_body_before_the_request_is_read(certificates):
             running_dovecot(driver("https://localhost:%d/" % port),
                             extra=ssl_settings(certificates)) as dovecot:
         seen = directory / "seen.log"
-        dovecot.setmetadata("bob", "user=3@1")
-        for count in range(1, 11):
-            dovecot.deliver("bob", message())
-            wait_for(lambda: len(seen.read_text().splitlines()) == count,
-                     what="the request")
-            dovecot.wait_queue_empty()
+        users = ["user%d" % n for n in range(20)]
+        for user in users:
+            dovecot.setmetadata(user, "user=3@1")
+        for _ in range(20):
+            dovecot.deliver(users, message())
+        dovecot.wait_queue_empty()
+        assert len(seen.read_text().splitlines()) == 20 * len(users)
         assert not dovecot.log_lines("Error:")
+
+
+def test_http2_answer_and_its_reset_at_once(certificates):
+    """With the refusal of the request's body in the same TLS record."""
+    server = HastyServer(certificates["good"])
+    with contextlib.closing(server), running_dovecot(
+            driver("https://localhost:%d/" % server.port),
+            extra=ssl_settings(certificates)) as dovecot:
+        users = ["user%d" % n for n in range(5)]
+        for user in users:
+            dovecot.setmetadata(user, "user=3@1")
+        for count in range(1, 11):
+            server.status = 204 if count % 2 else 200
+            dovecot.deliver(users, message())
+            dovecot.wait_queue_empty()
+            assert server.requests == count * len(users)
+        assert not dovecot.log_lines("Error:")
+
+        server.status = 500
+        dovecot.deliver(users, message())
+        line, = dovecot.wait_log("Error: Endpoint localhost")
+        assert "trying again: 500" in line
+        server.status = 204
+        dovecot.wait_queue_empty(30)
 
 
 def test_http2_where_the_server_offers_it(certificates):

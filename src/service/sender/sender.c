@@ -117,6 +117,28 @@ sender_header_callback(char *data, size_t size, size_t nmemb, void *context)
 	return size;
 }
 
+/* Of an HTTP/2 stream that ended in an error. When an answer comes together
+   with the stream's reset, as a server does that has not read the request to
+   its end, libcurl 7.88 takes note of the status, but does not pass the headers
+   on. Returns 0 if there is none. */
+static unsigned int sender_request_stream_status(struct sender_request *req)
+{
+	unsigned int status = 0;
+#if LIBCURL_VERSION_NUM >= 0x075400
+	struct curl_header *header;
+	size_t idx = 0;
+
+	/* the last one is after all interim answers */
+	while (curl_easy_header(req->easy, ":status", idx, CURLH_PSEUDO, -1,
+				&header) == CURLHE_OK) {
+		if (str_to_uint(header->value, &status) < 0)
+			status = 0;
+		idx++;
+	}
+#endif
+	return status < 200 ? 0 : status;
+}
+
 static size_t
 sender_body_callback(char *data, size_t size, size_t nmemb, void *context)
 {
@@ -363,6 +385,8 @@ sender_request_finish(struct sender_request *req, CURLcode result)
 	struct answer answer;
 	curl_off_t retry_after = 0;
 
+	if (req->status == 0 && result == CURLE_HTTP2_STREAM)
+		req->status = sender_request_stream_status(req);
 	i_zero(&answer);
 	answer.status = req->status;
 	if (req->status != 0) {
