@@ -8,6 +8,7 @@ import time
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.config import config
 from harness.dovecot import free_port, message
 from harness.endpoint import PATH, Endpoint
 from harness.faults import Deaf, faketime, network_namespace
@@ -226,3 +227,23 @@ def test_an_address_that_is_a_black_hole():
                 dovecot.wait_queue_empty()
                 assert not dovecot.log_lines("Error:")
             endpoint.clear()
+
+
+def test_no_proxy_is_taken_from_the_environment(certificates):
+    """Admins import these for other programs of theirs."""
+    proxy = "http://127.0.0.1:%d" % free_port()
+    with contextlib.ExitStack() as stack:
+        plain, tls = Endpoint(), Endpoint(tls=certificates["good"])
+        stack.callback(plain.stop)
+        stack.callback(tls.stop)
+        dovecot = stack.enter_context(running_dovecot(
+            driver(plain), driver(tls),
+            extra="ssl_client_ca_file = %s\n" % certificates["ca"] +
+            config.environment(**dict.fromkeys([
+                "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                "ALL_PROXY"], proxy))))
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        plain.wait(1)
+        tls.wait(1)
+        assert not dovecot.log_lines("Error:")

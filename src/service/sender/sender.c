@@ -259,6 +259,9 @@ static struct sender_request *sender_request_create(struct sender *sender)
 #if LIBCURL_VERSION_NUM >= 0x075000
 	setopt(easy, MAXLIFETIME_CONN, CONNECTION_LIFETIME_SECS);
 #endif
+	/* Don't use the proxy that the environment may name for other
+	   programs. */
+	setopt(easy, PROXY, "");
 	/* The body is in memory, so use libcurl's POST, but call it PUT. */
 	setopt(easy, POST, 1L);
 	setopt(easy, CUSTOMREQUEST, "PUT");
