@@ -8,6 +8,7 @@ noisy machine is noisy for all of them. Ratios are medians over the rounds.
 
 import contextlib
 import ctypes
+import json
 import multiprocessing
 import os
 import pathlib
@@ -388,13 +389,13 @@ class Client:
                           b"SESSION\t%s\n" % self.session.encode())
         self.replies.readline()
 
-    def hand_off(self, users):
+    def hand_off(self, users, body=BODY):
         """One for each, in one write; returns when they are stored."""
         lines = []
         for user in users:
             self.seq += 1
             lines.append("NOTIFY\t%d\t%s\tINBOX\t1\t%s\turl=%s\n" % (
-                self.seq, user, BODY, self.url))
+                self.seq, user, body, self.url))
         self.sock.sendall("".join(lines).encode())
         for _ in lines:
             assert self.replies.readline().startswith(b"OK")
@@ -486,6 +487,53 @@ def bench_isolation(stage, rounds):
         print("%-24s %8s %8s" % (
             other, fmt(statistics.median(values)), fmt(statistics.median(
                 v / a for v, a in zip(values, results["alone"])))))
+
+
+def bench_tenants(stage, rounds, rate=100, seconds=20, users=500):
+    """One endpoint for many tenants: a tenth of what it gets is of those for
+    whom it never answers."""
+    systems = Systems(stage)
+    endpoint = Endpoint()
+
+    def status(request):
+        if request.body["hangs"]:
+            time.sleep(30)
+
+    def run(dovecot, hanging):
+        """The share of the others' that arrived in time, and the 95th
+        percentile of how long that took, ms."""
+        client = Client(dovecot, endpoint.url)
+        endpoint.clear()
+        begin = time.monotonic()
+        for n in range(rate * seconds):
+            time.sleep(max(0, begin + n / rate - time.monotonic()))
+            client.hand_off(["user%d" % (n % users)], json.dumps({
+                "hangs": hanging and n % 10 == 0, "sent": time.monotonic()}))
+        time.sleep(1)
+        took = sorted(r.time - r.body["sent"] for r in endpoint.delivered
+                      if not r.body["hangs"])
+        wanted = rate * seconds * (9 if hanging else 10) / 10
+        client.close()
+        dovecot.doveadm("http-notify", "purge", "-u", "*")
+        return len(took) / wanted, 1000 * took[len(took) * 95 // 100]
+    with systems.stack:
+        endpoint.status = status
+        dovecots = {hanging: systems.start("this") for hanging in (False, True)}
+        results = {False: [], True: []}
+        for _ in range(rounds):
+            for hanging, dovecot in dovecots.items():
+                results[hanging].append(run(dovecot, hanging))
+    endpoint.stop()
+    print("\n%d notifications/s of %d users, of which a tenth hangs: share of "
+          "the others' that arrived, p95 in ms, and over that without" % (
+              rate, users))
+    for hanging, values in results.items():
+        print("%-24s %8.3f %8.1f %8.2f" % (
+            "a tenth hangs" if hanging else "none hangs",
+            statistics.median(share for share, _ in values),
+            statistics.median(p95 for _, p95 in values),
+            statistics.median(value[1] / alone[1] for value, alone in
+                              zip(values, results[False]))))
 
 
 def bench_backlog(stage, rounds, count=100000, users=20000):
@@ -607,6 +655,7 @@ def main(stage, bare_loop, rounds, picture):
     bench_arrival(stage, rounds)
     bench_drain(stage, bare_loop, rounds)
     bench_isolation(stage, rounds)
+    bench_tenants(stage, rounds)
     bench_backlog(stage, rounds)
     bench_million(stage, rounds)
 
