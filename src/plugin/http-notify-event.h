@@ -69,8 +69,8 @@ struct http_notify_event_data {
 
 /* For triggers. Returns the notification to fill in, with strings from the
    transaction's pool; NULL if there is to be none, or if another driver of the
-   user has filled it in already. saved: the message that is being saved; NULL if
-   it has a UID already. */
+   user has filled it in already. saved: the message that is being saved; NULL
+   if it has a UID already. */
 struct http_notify_notification *
 http_notify_event_begin(struct push_notification_txn *ptxn,
 			struct push_notification_event_config *ec,

@@ -81,8 +81,9 @@ maildir_find(struct mailbox *box, const char *name, int64_t deadline,
 	uidlist = mbox->uidlist;
 	ret = uidlist_lock(uidlist, deadline);
 	if (ret <= 0) {
-		*error_r = ret < 0 ? mailbox_get_last_internal_error(box, NULL) :
-			"another process holds dovecot-uidlist.lock";
+		*error_r = ret == 0 ?
+			"another process holds dovecot-uidlist.lock" :
+			mailbox_get_last_internal_error(box, NULL);
 		return -1;
 	}
 	/* or else a sync wants to lock and unlock by itself */

@@ -40,10 +40,10 @@ static void test_logged_again_if_it_is_wrong_in_another_way(
 
 static void test_numbers_make_no_difference(void **state ATTR_UNUSED)
 {
-	assert_true(log_spell_begins("bob", "dict", "failed after 9 ms (2)"));
-	assert_false(log_spell_begins("bob", "dict", "failed after 10 ms (12)"));
-	assert_true(log_spell_begins("bob", "dict", "failed after 10 s (12)"));
-	assert_true(log_spell_begins("bob", "dict", "failed after 10 s (12) 1"));
+	assert_true(log_spell_begins("bob", "dict", "took 9 ms (2)"));
+	assert_false(log_spell_begins("bob", "dict", "took 10 ms (12)"));
+	assert_true(log_spell_begins("bob", "dict", "took 10 s (12)"));
+	assert_true(log_spell_begins("bob", "dict", "took 10 s (12) 1"));
 }
 
 static void test_logged_again_after_it_was_in_order(void **state ATTR_UNUSED)
