@@ -580,8 +580,8 @@ check_connect(struct check_cmd_context *ctx, const char *path, bool first)
    starts it as. */
 static bool lda_is_root(struct check_cmd_context *ctx)
 {
-	const char *path =
-		t_strconcat(ctx->cmd.ctx.set->libexec_dir, "/dovecot-lda", NULL);
+	const char *path = t_strconcat(ctx->cmd.ctx.set->libexec_dir,
+				       "/dovecot-lda", NULL);
 	struct stat st;
 
 	return stat(path, &st) == 0 && st.st_uid == 0 &&
@@ -595,7 +595,8 @@ check_try_lda(struct check_cmd_context *ctx,
 	enum handoff_try_groups groups = lda_is_root(ctx) ?
 		HANDOFF_TRY_GROUPS_ALL : HANDOFF_TRY_GROUPS_NONE;
 
-	ctx->lda_result = handoff_try(&ctx->cmd.ctx, service_user, groups, path);
+	ctx->lda_result = handoff_try(&ctx->cmd.ctx, service_user, groups,
+				      path);
 	ctx->lda_needs_groups = FALSE;
 	if (ctx->lda_result != EACCES || groups == HANDOFF_TRY_GROUPS_ALL)
 		return;

@@ -50,7 +50,8 @@ encoded_word_at(const char *p, const char *last_end,
 {
 	const char *encoding;
 
-	if (p + strlen(WORD_BEGIN) > last_end || !str_begins_with(p, WORD_BEGIN))
+	if (p + strlen(WORD_BEGIN) > last_end ||
+	    !str_begins_with(p, WORD_BEGIN))
 		return FALSE;
 	p += strlen(WORD_BEGIN);
 	encoding = p + strcspn(p, "? \t\r\n");

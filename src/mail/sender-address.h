@@ -12,8 +12,9 @@
      end, "mailto:"), the address is kept, and the name if there is one.
    - An address without a domain gets this one.
    - One longer than max_size is reduced to its address.
-   The headers and the envelope sender may be NULL. The result has an address, and max_size bytes of
-   UTF-8 at most; it lives on the data stack or is one of the arguments. */
+   The headers and the envelope sender may be NULL. The result has an address,
+   and max_size bytes of UTF-8 at most; it lives on the data stack or is one of
+   the arguments. */
 const char *
 http_notify_sender_address_choose(const char *from, const char *sender,
 				  const char *envelope_sender,

@@ -265,8 +265,8 @@ attempt_failed(struct attempt *attempt, const struct answer *answer,
 		return;
 	}
 	if (blame->evidence >= BLAME_PROVED && class != ANSWER_LATER) {
-		endpoint_lane_dropped(ep, lane, t_strdup_printf(
-			"failed %u times while the endpoint accepted others: %s",
+		endpoint_lane_dropped(ep, lane, t_strdup_printf("failed %u "
+			"times while the endpoint accepted others: %s",
 			blame->strikes, lane_error(lane)));
 		return;
 	}

@@ -50,8 +50,8 @@ struct health {
 	unsigned int failures;
 	/* notifications accepted since health_init() */
 	uint64_t taken;
-	/* while up: how many of the notifications fail when they are first sent,
-	   of HEALTH_FAILING_ALL: a moving average */
+	/* while up: how many of the notifications fail when they are first
+	   sent, of HEALTH_FAILING_ALL: a moving average */
 	unsigned int failing;
 	/* taken when it last asked one notification to come back later */
 	uint64_t asked_taken;

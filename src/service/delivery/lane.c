@@ -21,8 +21,8 @@ struct lane_entry {
 	struct queue_item *item;
 };
 
-/* A notification that has stepped aside: what a lane knows of the one whose turn
-   it is. */
+/* A notification that has stepped aside: what a lane knows of the one whose
+   turn it is. */
 struct lane_aside {
 	struct lane_entry entry;
 	unsigned int attempts, waits;
