@@ -27,7 +27,8 @@ collect_ignore = ["test_settings.py" if VERSION < (2, 4) else
 # so that at the end no worker is left alone with one
 TAKE_LONGEST = ["test_crash.py", "test_clock.py", "test_try.py",
                 "test_answers.py", "test_doveadm_check.py", "test_standby.py",
-                "test_service.py", "test_metrics.py", "test_upgrade.py"]
+                "test_service.py", "test_metrics.py", "test_upgrade.py",
+                "test_connections.py"]
 
 
 def pytest_collection_modifyitems(items):

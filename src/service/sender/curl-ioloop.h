@@ -5,7 +5,8 @@
 #include <curl/curl.h>
 
 /* libcurl's multi interface on Dovecot's ioloop: libcurl is called when one of
-   its sockets is ready or one of its timeouts is over. Nothing is polled. */
+   its sockets is ready or one of its timeouts is over. Nothing is polled.
+   After a timeout, connections that may be dead are shut down. */
 struct curl_ioloop;
 
 /* Called when a transfer has ended. It must call curl_ioloop_remove(). */
