@@ -530,7 +530,8 @@ def test_retry_after(spells, status, name):
     assert case.uids() == [1, 2]
     first, second = (r.time for r in case.endpoint.attempts[:2])
     # it may also last longer, on a busy machine
-    assert second - first >= case.wait
+    # the service counts in milliseconds
+    assert second - first >= case.wait - 0.01
 
 
 def test_endless_body_is_not_read(other_endpoint):
