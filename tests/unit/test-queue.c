@@ -1312,28 +1312,96 @@ static const char *str_of(char c, size_t len)
 	return str;
 }
 
-static void test_disk_space_is_given_back(void **state ATTR_UNUSED)
+static void add_many(unsigned int count, size_t size)
 {
-	const char *body = str_of('x', 100*1024);
-	struct reading reading;
-	unsigned int i;
+	struct queue_item item = item_of("alice", 0);
 
-	for (i = 0; i < 300; i++) {
-		struct queue_item item = item_of("alice", i + 1);
-
-		item.body = body;
+	item.body = str_of('x', size);
+	while (item.seq < count) {
+		item.seq++;
 		assert_true(add_item(&item));
 	}
 	commit();
+}
+
+static void remove_all(unsigned int count)
+{
+	struct reading reading = read_from(endpoint, QUEUE_READ_USERS, 0,
+					   INT64_MAX, count);
+	unsigned int i;
+
+	assert_int_equal(reading.count, count);
+	for (i = 0; i < count; i++)
+		queue_remove(queue, reading.items[i].id);
+}
+
+static void test_disk_space_is_given_back(void **state ATTR_UNUSED)
+{
+	add_many(300, 100*1024);
 	queue_tidy(queue);
 	assert_true(other_get_int("PRAGMA page_count") > 5000);
-	reading = read_from(endpoint, QUEUE_READ_USERS, 0, INT64_MAX, 1024);
-	assert_int_equal(reading.count, 300);
-	for (i = 0; i < reading.count; i++)
-		queue_remove(queue, reading.items[i].id);
-	commit();
+	remove_all(300);
+	reopen_queue();
 	queue_tidy(queue);
 	assert_true(other_get_int("PRAGMA page_count") < 100);
+}
+
+static int64_t stored_count(void)
+{
+	return other_get_int("SELECT count(*) FROM notification");
+}
+
+/* Each commit needs little space, and leaves the others their turn. */
+static void test_removals_come_in_small_commits(void **state ATTR_UNUSED)
+{
+	int64_t left;
+
+	add_many(1000, 1);
+	remove_all(1000);
+	for (left = 1000; left > 0; left = stored_count()) {
+		wait_for_commit();
+		assert_true(stored_count() < left);
+		assert_true(stored_count() == 0 || left - stored_count() < 500);
+		assert_string_equal(queued(), "");
+	}
+}
+
+static void test_deinit_commits_all_removals(void **state ATTR_UNUSED)
+{
+	add_many(1000, 1);
+	remove_all(1000);
+	reopen_queue();
+	assert_int_equal(stored_count(), 0);
+}
+
+/* What somebody waits for is not refused because of what can wait. */
+static void
+test_addition_succeeds_while_removals_fail(void **state ATTR_UNUSED)
+{
+	add_some();
+	commit();
+	make_fail("DELETE ON notification", "ABORT");
+	queue_remove(queue, id_of(2));
+	run_to_commit();
+	assert_non_null(commit_error);
+	assert_true(add("bob", 5));
+	commit();
+	assert_string_equal(queued(), "alice:1 alice:3 alice:4 bob:5");
+	stop_failing();
+	assert_int_equal(stored_count(), 5);
+	wait_for_commit();
+	assert_int_equal(stored_count(), 4);
+}
+
+/* An endpoint is not kept for what is only not removed yet. */
+static void
+test_endpoint_is_forgotten_behind_its_removals(void **state ATTR_UNUSED)
+{
+	add_many(1000, 1);
+	remove_all(1000);
+	forget_endpoint(endpoint);
+	reopen_queue();
+	assert_string_equal(endpoints_to_str(), "");
 }
 
 /* Though it is still in the database. */
@@ -1819,6 +1887,10 @@ int main(int argc, char *argv[])
 		queue_test(test_time_after_a_boot_is_the_wall_clocks),
 		queue_test(test_time_is_never_before_what_is_queued),
 		queue_test(test_disk_space_is_given_back),
+		queue_test(test_removals_come_in_small_commits),
+		queue_test(test_deinit_commits_all_removals),
+		queue_test(test_addition_succeeds_while_removals_fail),
+		queue_test(test_endpoint_is_forgotten_behind_its_removals),
 		queue_test(test_removed_is_gone_while_removals_fail),
 		queue_test(test_reading_passes_what_cant_be_removed),
 		queue_test(test_missing_directory_is_explained),

@@ -52,6 +52,18 @@ bool id_set_has(struct id_set *set, int64_t id)
 	return FALSE;
 }
 
+void id_set_take(struct id_set *set, struct id_set *from, unsigned int max)
+{
+	unsigned int count = array_count(&from->ids);
+	unsigned int left = count - I_MIN(count, max);
+
+	if (left == count)
+		return;
+	array_append(&set->ids, array_idx(&from->ids, left), count - left);
+	array_delete(&from->ids, left, count - left);
+	from->sorted = I_MIN(from->sorted, left);
+}
+
 void id_set_merge(struct id_set *set, struct id_set *other)
 {
 	array_append_array(&set->ids, &other->ids);

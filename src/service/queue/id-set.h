@@ -14,6 +14,8 @@ void id_set_deinit(struct id_set *set);
 /* Add an id that is not in the set. */
 void id_set_add(struct id_set *set, int64_t id);
 bool id_set_has(struct id_set *set, int64_t id);
+/* Move some of the other set's ids to this one, at most max. */
+void id_set_take(struct id_set *set, struct id_set *from, unsigned int max);
 /* Move all of the other set's ids to this one. */
 void id_set_merge(struct id_set *set, struct id_set *other);
 

@@ -244,6 +244,7 @@ sqlite_queue_commit(struct queue_engine *engine, struct queue_changes *changes)
 	struct sqlite_queue *queue =
 		container_of(engine, struct sqlite_queue, engine);
 	const char *error, *rollback_error;
+	bool full;
 
 	if (run(queue, STATEMENT_BEGIN, &error) &&
 	    change(queue, changes, &error) &&
@@ -251,9 +252,15 @@ sqlite_queue_commit(struct queue_engine *engine, struct queue_changes *changes)
 		queue_engine_committed(engine->queue, NULL);
 		return;
 	}
+	full = sqlite3_errcode(queue->db.sqlite) == SQLITE_FULL;
 	/* after some errors SQLite has rolled back by itself */
 	if (sqlite3_get_autocommit(queue->db.sqlite) == 0)
 		(void)run(queue, STATEMENT_ROLLBACK, &rollback_error);
+	if (full) {
+		/* the log may have reached the end of the space: the next one
+		   begins at its start */
+		(void)sqlite3_wal_checkpoint(queue->db.sqlite, NULL);
+	}
 	queue_engine_committed(engine->queue, error);
 }
 

@@ -13,8 +13,12 @@
 #include "queue-engine.h"
 #include "queue-sessions.h"
 
-/* How long to wait after a commit that failed. */
-#define RETRY_MSECS 1000
+/* How long to wait after a commit that failed; doubled each time. */
+#define RETRY_MIN_MSECS 1000
+#define RETRY_MAX_MSECS (16*1000)
+/* How many removals go into one commit. On a full disk, more would need more
+   space than there may be for long, and take all that is freed from others. */
+#define REMOVALS_MAX 256
 /* A session is forgotten when it has not been used for this long, which is far
    more than a mail process ever waits before it sends again. */
 #define SESSION_LIFETIME_SECS 60
@@ -51,8 +55,11 @@ struct queue {
 	ARRAY_TYPE(pending) committing_pending;
 	struct id_set removing;
 
-	/* the last commit has failed */
+	/* a commit has failed, and not all that waits has been done since */
 	bool in_trouble;
+	/* the last commit has failed; it left removals out */
+	bool failed, left_out;
+	unsigned int retry_msecs;
 	struct timeout *to_commit, *to_retry, *to_forget, *to_read;
 	/* those that have not begun yet */
 	struct queue_read *reads_head, *reads_tail;
@@ -106,7 +113,6 @@ static bool queue_has_changes(struct queue *queue)
 /* Commit in the next turn of the ioloop, since a caller is waiting. */
 static void queue_commit_soon(struct queue *queue)
 {
-	timeout_remove(&queue->to_retry);
 	if (queue->to_commit == NULL && !queue->committing)
 		queue->to_commit = timeout_add_short(0, queue_commit, queue);
 }
@@ -131,6 +137,10 @@ static void queue_prepare_endpoints(struct queue *queue)
 		ep->changed = FALSE;
 	}
 	array_clear(&queue->changed_endpoints);
+	if (!array_is_empty(&queue->removed.ids)) {
+		/* what is queued for them may be among these */
+		return;
+	}
 	array_foreach_elem(&queue->next.forgotten, ep) {
 		ep->listed = FALSE;
 		if (ep->forgotten)
@@ -145,7 +155,8 @@ static void queue_prepare(struct queue *queue)
 	const struct pending *pending;
 
 	changes_clear(changes);
-	id_set_merge(&queue->removing, &queue->removed);
+	if (!queue->left_out)
+		id_set_take(&queue->removing, &queue->removed, REMOVALS_MAX);
 	array_append_array(&changes->removed, &queue->removing.ids);
 	array_append_array(&changes->attempts, &queue->next.attempts);
 	array_clear(&queue->next.attempts);
@@ -165,10 +176,16 @@ static void queue_prepare(struct queue *queue)
 static void queue_commit(struct queue *queue)
 {
 	timeout_remove(&queue->to_commit);
-	timeout_remove(&queue->to_retry);
 
 	i_assert(!queue->committing);
 	queue->committing = TRUE;
+	/* What somebody waits for needs the least space if it goes alone, and
+	   is not refused because of removals. */
+	queue->left_out = queue->in_trouble &&
+		!array_is_empty(&queue->pending) &&
+		!array_is_empty(&queue->removed.ids);
+	if (!queue->left_out)
+		timeout_remove(&queue->to_retry);
 	queue_prepare(queue);
 	queue->engine->v->commit(queue->engine, &queue->changes);
 }
@@ -245,6 +262,14 @@ static void queue_succeeded(struct queue *queue)
 	}
 }
 
+static void queue_retry(struct queue *queue)
+{
+	if (queue->to_retry != NULL)
+		return;
+	queue->to_retry = timeout_add(queue->retry_msecs, queue_commit, queue);
+	queue->retry_msecs = I_MIN(queue->retry_msecs * 2, RETRY_MAX_MSECS);
+}
+
 /* Nothing of the commit is stored. What was added meanwhile fails with it,
    since a session's hand-offs are stored in their order or not at all. */
 static void queue_failed(struct queue *queue)
@@ -269,7 +294,7 @@ static void queue_failed(struct queue *queue)
 
 	if (queue_has_changes(queue)) {
 		timeout_remove(&queue->to_commit);
-		queue->to_retry = timeout_add(RETRY_MSECS, queue_commit, queue);
+		queue_retry(queue);
 	}
 }
 
@@ -288,20 +313,32 @@ queue_tell_pending(struct queue *queue, const char *error)
 	array_free(&told);
 }
 
-/* Log it once when the trouble begins, and once when it ends. */
-static void queue_log_trouble(struct queue *queue, const char *error)
+/* Log it once when the trouble begins, and once when it ends: when all that
+   waited has been done. */
+static void queue_update_trouble(struct queue *queue, const char *error)
 {
-	if (error != NULL && !queue->in_trouble) {
-		i_error("Queue can't be written; refusing "
-			"notifications: %s", error);
-	} else if (error == NULL && queue->in_trouble)
+	if (error != NULL) {
+		if (!queue->in_trouble) {
+			i_error("Queue can't be written; refusing "
+				"notifications: %s", error);
+		}
+		queue->in_trouble = TRUE;
+		return;
+	}
+	if (!queue->left_out) {
+		queue->retry_msecs = RETRY_MIN_MSECS;
+		timeout_remove(&queue->to_retry);
+	}
+	if (queue->in_trouble && array_is_empty(&queue->removed.ids)) {
 		i_info("Queue can be written again");
-	queue->in_trouble = error != NULL;
+		queue->in_trouble = FALSE;
+	}
 }
 
 void queue_engine_committed(struct queue *queue, const char *error)
 {
-	queue_log_trouble(queue, error);
+	queue->failed = error != NULL;
+	queue_update_trouble(queue, error);
 	if (error == NULL)
 		queue_succeeded(queue);
 	else
@@ -611,6 +648,7 @@ int queue_init(const struct queue_engine_vfuncs *engine,
 	hash_table_create(&queue->endpoints, default_pool, 0,
 			  str_hash, strcmp);
 	queue->sessions = queue_sessions_init();
+	queue->retry_msecs = RETRY_MIN_MSECS;
 	i_array_init(&queue->pending, 64);
 	i_array_init(&queue->changed_endpoints, 4);
 	i_array_init(&queue->committing_pending, 64);
@@ -638,7 +676,11 @@ void queue_flush(struct queue *queue)
 
 void queue_deinit(struct queue **queue)
 {
-	queue_flush(*queue);
+	/* there may be more removals than go into one */
+	do {
+		queue_flush(*queue);
+	} while (!(*queue)->committing && !(*queue)->failed &&
+		 queue_has_changes(*queue));
 	(*queue)->engine->v->deinit((*queue)->engine);
 	queue_free(queue);
 }
