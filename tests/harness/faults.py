@@ -11,6 +11,7 @@ import ctypes
 import os
 import pathlib
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -231,6 +232,22 @@ def fill_disk(path):
                 while True:
                     ballast.write(b"\0" * size)
     return path
+
+
+def fill_queue(dovecot, count, size=800):
+    """What a long outage leaves, behind the one notification that is queued;
+    the service is stopped."""
+    with contextlib.closing(sqlite3.connect(dovecot.queue_path)) as db:
+        first, expires = db.execute(
+            "SELECT id, expires FROM notification").fetchone()
+        db.executemany(
+            "INSERT INTO notification VALUES"
+            " (?, ?, ?, ?, ?, 0, ?, 'INBOX', ?, ?)",
+            ((first + n, b"0123456789abcdef", n, expires - 60, expires,
+              "user%d" % (n % 50), n,
+              '{"imap-uid":%d,"pad":"%s"}' % (n, "x" * size))
+             for n in range(1, count)))
+        db.commit()
 
 
 # -- clocks --

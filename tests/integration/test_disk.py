@@ -3,13 +3,13 @@
 
 import contextlib
 import os
-import sqlite3
 import stat
 import time
 
 from conftest import driver, running_dovecot
 from harness.dovecot import message, wait_for
-from harness.faults import fill_disk, run, skip_unless, small_disk
+from harness.faults import (
+    fill_disk, fill_queue, run, skip_unless, small_disk)
 
 LONG = 1.5
 
@@ -114,22 +114,6 @@ def test_endpoint_is_served_while_the_disk_is_full(other_endpoint):
             endpoint.delivered)
 
 
-def fill_queue(dovecot, count, size=2000):
-    """What a long outage leaves, behind the one notification that is queued;
-    the service is stopped."""
-    with contextlib.closing(sqlite3.connect(dovecot.queue_path)) as db:
-        first, expires = db.execute(
-            "SELECT id, expires FROM notification").fetchone()
-        db.executemany(
-            "INSERT INTO notification VALUES"
-            " (?, ?, ?, ?, ?, 0, ?, 'INBOX', ?, ?)",
-            ((first + n, b"0123456789abcdef", n, expires - 60, expires,
-              "user%d" % (n % 50), n,
-              '{"imap-uid":%d,"pad":"%s"}' % (n, "x" * size))
-             for n in range(1, count)))
-        db.commit()
-
-
 def free_space(dovecot):
     stat = os.statvfs(dovecot.queue_path.parent)
     return stat.f_bavail * stat.f_frsize
@@ -140,12 +124,12 @@ def test_removals_that_fail_do_not_take_the_space_that_is_freed(
     """A backlog is delivered while the disk is full. Its removals come in
     small steps, and once there is space for them each is done."""
     endpoint = other_endpoint
-    count = 6000
-    with dovecot_on_small_disk(endpoint, 64 << 20) as dovecot:
+    count = 20000
+    with dovecot_on_small_disk(endpoint, 128 << 20) as dovecot:
         endpoint.status = 503
         dovecot.deliver("bob", message())
         dovecot.stop()
-        fill_queue(dovecot, count)
+        fill_queue(dovecot, count, size=1400)
         dovecot.start()
         endpoint.wait_attempts(2)
         ballast = fill_disk(dovecot.queue_path.parent)
@@ -153,9 +137,9 @@ def test_removals_that_fail_do_not_take_the_space_that_is_freed(
         wait_for(lambda: len(endpoint.delivered) >= count, 60, "the backlog")
         dovecot.wait_log("Queue can't be written")
         # others' mail needs this
-        os.truncate(ballast, ballast.stat().st_size - (8 << 20))
+        os.truncate(ballast, ballast.stat().st_size - (32 << 20))
         time.sleep(8)
-        assert free_space(dovecot) > 2 << 20
+        assert free_space(dovecot) > 8 << 20
         ballast.unlink()
         dovecot.deliver("bob", message())
         dovecot.wait_queue_empty(30)

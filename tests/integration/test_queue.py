@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The queue's bounds and its file."""
 
+import contextlib
 import os
 import signal
+import sqlite3
+import time
 
 from conftest import driver, running_dovecot
 from harness.dovecot import message, wait_for
+from harness.faults import fill_queue
 
 
 def queue_files(dovecot):
@@ -83,6 +87,75 @@ def test_queue_that_becomes_corrupt_is_moved_aside(other_endpoint):
         dovecot.deliver("bob", message())
         assert endpoint.wait(1, 20)[-1].uid == 31
         assert any("corrupt" in name for name in queue_files(dovecot))
+
+
+def test_file_shrinks_while_something_is_queued(other_endpoint):
+    """An outage is over but for one user's notification. What is handed over
+    meanwhile is stored."""
+    endpoint = other_endpoint
+    endpoint.status = 503
+    with running_dovecot(driver(endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message("This one stays"))
+        dovecot.stop()
+        fill_queue(dovecot, 5000, size=20000)
+        assert dovecot.queue_path.stat().st_size > 90 << 20
+        endpoint.status = lambda request: (
+            503 if "stays" in request.body.get("subject", "") else None)
+        dovecot.start()
+        for _ in range(60):
+            dovecot.deliver("bob", message())
+            if dovecot.queue_path.stat().st_size < 20 << 20:
+                break
+            time.sleep(0.5)
+        assert dovecot.queue_path.stat().st_size < 20 << 20
+        assert len(endpoint.delivered) >= 4999
+        assert dovecot.queued() >= 1
+        for words in "Notification lost", "not confirmed", "Queue":
+            assert not dovecot.log_lines(words)
+        assert integrity(dovecot) == "ok"
+
+
+def integrity(dovecot):
+    with contextlib.closing(sqlite3.connect(dovecot.queue_path)) as db:
+        return db.execute("PRAGMA integrity_check").fetchone()[0]
+
+
+def test_log_that_a_reader_makes_grow_is_cut_when_he_is_gone(other_endpoint):
+    """An admin's shell in a transaction, and one that writes a lot."""
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        log = dovecot.queue_path.with_name("queue.sqlite-wal")
+        reader, writer = (sqlite3.connect(dovecot.queue_path,
+                                          isolation_level=None)
+                          for _ in range(2))
+        dovecot.deliver("bob", message())
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM notification").fetchone()
+        writer.execute("CREATE TABLE x (y)")
+        for _ in range(30):
+            writer.execute("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL"
+                           " SELECT i + 1 FROM n WHERE i < 1000) "
+                           "INSERT INTO x SELECT zeroblob(3900) FROM n")
+        writer.execute("DROP TABLE x")
+        writer.close()
+        for _ in range(3):
+            dovecot.deliver("bob", message())
+        assert log.stat().st_size > 110 << 20
+        line, = dovecot.wait_log("http-notify: Warning:", "queue.sqlite-wal",
+                                 timeout=30)
+        assert "16 MB" in line
+        reader.execute("COMMIT")
+        reader.close()
+        wait_for(lambda: log.stat().st_size < 30 << 20, 30, "a shorter log")
+        dovecot.deliver("bob", message())
+        assert [r.uid for r in endpoint.wait(5)] == [1, 2, 3, 4, 5]
+        dovecot.wait_queue_empty()
+        assert integrity(dovecot) == "ok"
+        assert len(dovecot.log_lines("queue.sqlite-wal")) == 1
+        for words in "Notification lost", "not confirmed":
+            assert not dovecot.log_lines(words)
 
 
 def test_reload_applies_new_settings_and_loses_nothing(other_endpoint):

@@ -425,13 +425,13 @@ def test_queue_directory_trouble_says_what_to_do(endpoint, trouble):
         endpoint.wait(1)
 
 
-def fsyncs_of_deliveries(dovecot, count):
+def fsyncs_of_deliveries(dovecot, count, *options):
     # it has made its queue
     dovecot.deliver("bob", message())
     dovecot.wait_queue_empty()
     trace = dovecot.dir / "trace"
     strace = subprocess.Popen(
-        ["strace", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o",
+        ["strace", "-f", "-qq", "-e", "trace=fsync,fdatasync", *options, "-o",
          str(trace), "-p", str(dovecot.service_pid())],
         stdin=subprocess.DEVNULL)
     try:
@@ -444,6 +444,19 @@ def fsyncs_of_deliveries(dovecot, count):
         strace.send_signal(signal.SIGINT)
         strace.wait()
     return trace.read_text().count("sync(")
+
+
+def test_slow_flushes_of_the_disk_hold_up_nobody(other_endpoint):
+    """SQLite's log is written back to its file, which takes flushes, and not
+    waited for."""
+    with running_dovecot(driver(other_endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        count = 600
+        assert fsyncs_of_deliveries(
+            dovecot, count, "-e",
+            "inject=fsync,fdatasync:delay_enter=300000") >= 2
+        other_endpoint.wait(count + 1)
+        assert not dovecot.log_lines("not confirmed")
 
 
 @pytest.mark.parametrize("sync", ["normal", "full"])

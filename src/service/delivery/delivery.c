@@ -384,8 +384,6 @@ static void delivery_sweep_done(struct delivery *delivery)
 		       "again; %u were refused", delivery->refused);
 		delivery->refused = 0;
 	}
-	if (delivery->common.queued == 0)
-		queue_tidy(delivery->common.queue);
 }
 
 static void delivery_sweep(struct delivery *delivery)

@@ -80,8 +80,6 @@ struct queue_engine_vfuncs {
 	void (*read)(struct queue_engine *engine, struct queue_read *read);
 	/* See queue_now(). */
 	int64_t (*now)(struct queue_engine *engine);
-	/* See queue_tidy(). */
-	void (*tidy)(struct queue_engine *engine);
 };
 
 /* A read for the engine to do: which rows, as for queue_read(). */

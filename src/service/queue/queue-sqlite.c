@@ -6,6 +6,7 @@
    number in its upper bits, which keeps each endpoint's rows together and in
    order. What a hand-off costs does not depend on how much is queued, and nor
    does the memory used here: SQLite's page cache has a fixed size.
+   sqlite-tidy.c keeps the files small.
 
    If the file turns out to be corrupt, it is moved aside and the process ends,
    so that the next one begins with an empty queue. */
@@ -14,6 +15,7 @@
 
 #include "queue-engine.h"
 #include "sqlite-db.h"
+#include "sqlite-tidy.h"
 
 /* An id: the endpoint's number, and in the lower bits a number that ascends
    over all endpoints. 2^40 notifications take years at any rate. */
@@ -21,9 +23,6 @@
 #define ID_ENDPOINT_SHIFT_STR "40"
 #define ID_FIRST(endpoint) ((endpoint) << ID_ENDPOINT_SHIFT)
 #define ID_NUMBER(id) ((id) & ((INT64_C(1) << ID_ENDPOINT_SHIFT) - 1))
-
-/* Up to this many free pages (of 4 kB) are kept for later use. */
-#define TIDY_MIN_PAGES 4096
 
 enum statement {
 	STATEMENT_BEGIN,
@@ -84,6 +83,7 @@ static const char *const statements[STATEMENT_COUNT] = {
 struct sqlite_queue {
 	struct queue_engine engine;
 	struct sqlite_db db;
+	struct sqlite_tidy *tidy;
 	sqlite3_stmt *statements[STATEMENT_COUNT];
 
 	/* the highest ID_NUMBER() so far */
@@ -238,29 +238,37 @@ change(struct sqlite_queue *queue, struct queue_changes *changes,
 	return TRUE;
 }
 
+/* Returns FALSE and error_r if nothing of it was done; then errcode_r is
+   SQLite's. */
+static bool
+transact(struct sqlite_queue *queue, struct queue_changes *changes,
+	 int *errcode_r, const char **error_r)
+{
+	const char *rollback_error;
+
+	if (run(queue, STATEMENT_BEGIN, error_r) &&
+	    change(queue, changes, error_r) &&
+	    run(queue, STATEMENT_COMMIT, error_r))
+		return TRUE;
+	*errcode_r = sqlite3_errcode(queue->db.sqlite);
+	/* after some errors SQLite has rolled back by itself */
+	if (sqlite3_get_autocommit(queue->db.sqlite) == 0)
+		(void)run(queue, STATEMENT_ROLLBACK, &rollback_error);
+	return FALSE;
+}
+
 static void
 sqlite_queue_commit(struct queue_engine *engine, struct queue_changes *changes)
 {
 	struct sqlite_queue *queue =
 		container_of(engine, struct sqlite_queue, engine);
-	const char *error, *rollback_error;
-	bool full;
+	const char *error;
+	int errcode;
 
-	if (run(queue, STATEMENT_BEGIN, &error) &&
-	    change(queue, changes, &error) &&
-	    run(queue, STATEMENT_COMMIT, &error)) {
-		queue_engine_committed(engine->queue, NULL);
-		return;
-	}
-	full = sqlite3_errcode(queue->db.sqlite) == SQLITE_FULL;
-	/* after some errors SQLite has rolled back by itself */
-	if (sqlite3_get_autocommit(queue->db.sqlite) == 0)
-		(void)run(queue, STATEMENT_ROLLBACK, &rollback_error);
-	if (full) {
-		/* the log may have reached the end of the space: the next one
-		   begins at its start */
-		(void)sqlite3_wal_checkpoint(queue->db.sqlite, NULL);
-	}
+	if (transact(queue, changes, &errcode, &error) ||
+	    (errcode == SQLITE_FULL && sqlite_tidy_make_room(queue->tidy) &&
+	     transact(queue, changes, &errcode, &error)))
+		error = NULL;
 	queue_engine_committed(engine->queue, error);
 }
 
@@ -331,22 +339,6 @@ static int64_t sqlite_queue_now(struct queue_engine *engine)
 		container_of(engine, struct sqlite_queue, engine);
 
 	return sqlite_db_time(&queue->db);
-}
-
-static void sqlite_queue_tidy(struct queue_engine *engine)
-{
-	struct sqlite_queue *queue =
-		container_of(engine, struct sqlite_queue, engine);
-	struct sqlite_db *db = &queue->db;
-	int64_t pages, free_pages;
-	const char *error;
-
-	if (sqlite_db_get_int(db, "PRAGMA page_count", &pages, &error) < 0 ||
-	    sqlite_db_get_int(db, "PRAGMA freelist_count", &free_pages,
-			      &error) < 0 ||
-	    (free_pages > TIDY_MIN_PAGES && free_pages > pages / 2 &&
-	     sqlite_db_exec(db, "VACUUM", &error) < 0))
-		i_warning("%s", error);
 }
 
 /* Opening */
@@ -432,6 +424,7 @@ static void sqlite_queue_deinit(struct queue_engine *engine)
 		container_of(engine, struct sqlite_queue, engine);
 	enum statement i;
 
+	sqlite_tidy_deinit(&queue->tidy);
 	for (i = 0; i < STATEMENT_COUNT; i++)
 		(void)sqlite3_finalize(queue->statements[i]);
 	sqlite_db_close(&queue->db);
@@ -454,7 +447,8 @@ sqlite_queue_init(struct queue *q, const struct queue_settings *set,
 	}
 	if (prepare(queue, error_r) < 0 ||
 	    load_endpoints(queue, error_r) < 0 ||
-	    load_sessions(queue, error_r) < 0) {
+	    load_sessions(queue, error_r) < 0 ||
+	    sqlite_tidy_init(&queue->db, &queue->tidy, error_r) < 0) {
 		if (sqlite_db_is_corrupt(&queue->db))
 			sqlite_queue_die_corrupt(queue);
 		sqlite_queue_deinit(&queue->engine);
@@ -471,5 +465,4 @@ const struct queue_engine_vfuncs queue_engine_sqlite = {
 	.commit = sqlite_queue_commit,
 	.read = sqlite_queue_read,
 	.now = sqlite_queue_now,
-	.tidy = sqlite_queue_tidy,
 };

@@ -601,12 +601,6 @@ int64_t queue_now(struct queue *queue)
 	return queue->engine->v->now(queue->engine);
 }
 
-void queue_tidy(struct queue *queue)
-{
-	if (!queue->committing && queue->to_commit == NULL)
-		queue->engine->v->tidy(queue->engine);
-}
-
 void queue_set_committed_callback(struct queue *queue,
 				  queue_committed_callback_t *callback,
 				  void *context)

@@ -119,8 +119,4 @@ void queue_read_cancel(struct queue_read **read);
    restarts and does not jump when the wall clock does. */
 int64_t queue_now(struct queue *queue);
 
-/* Give back disk space that a backlog has used. To be called when the queue is
-   empty; skipped while something is to be committed. */
-void queue_tidy(struct queue *queue);
-
 #endif

@@ -20,8 +20,6 @@
    Dovecot has told to stop. */
 #define LOCK_TIMEOUT_SECS 10
 #define LOCK_RETRY_USECS (10*1000)
-/* An admin's sqlite3 shell may lock the queue for a moment. */
-#define BUSY_MSECS 200
 
 #define SCHEMA_VERSION 1
 
@@ -199,8 +197,12 @@ sqlite_db_open_file(struct sqlite_db *db, bool sync_full, const char **error_r)
 	ret = sqlite3_open_v2(db->path, &db->sqlite, SQLITE_OPEN_READWRITE |
 			      SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (ret == SQLITE_OK) {
-		(void)sqlite3_busy_timeout(db->sqlite, BUSY_MSECS);
-		ret = sqlite3_exec(db->sqlite, "PRAGMA journal_mode = WAL",
+		(void)sqlite3_busy_timeout(db->sqlite, SQLITE_DB_BUSY_MSECS);
+		/* the former has an effect on a new file only, and before it
+		   has anything in it */
+		ret = sqlite3_exec(db->sqlite,
+				   "PRAGMA auto_vacuum = INCREMENTAL; "
+				   "PRAGMA journal_mode = WAL",
 				   NULL, NULL, NULL);
 	}
 	(void)umask(old_umask);

@@ -4,6 +4,9 @@
 
 #include <sqlite3.h>
 
+/* An admin's sqlite3 shell may lock the queue for a moment. */
+#define SQLITE_DB_BUSY_MSECS 200
+
 /* The SQLite database of the queue: its schema, opening it for one process at a
    time, and what to do if the file is corrupt. */
 struct sqlite_db {
