@@ -8,6 +8,7 @@ clock that does not jump.
 import contextlib
 import os
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -80,6 +81,36 @@ def test_service_that_starts_after_a_jump(other_endpoint, offset):
         assert dovecot.queued() == 4
         endpoint.start()
         assert [r.uid for r in endpoint.wait(4, 30)] == [1, 2, 3, 4]
+        assert not dovecot.log_lines("Notification lost")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_host_that_boots_with_a_clock_years_ahead(other_endpoint, killed):
+    """... which NTP sets back a while later. Until then, nobody knows for how
+    long it was switched off."""
+    endpoint = other_endpoint
+    endpoint.stop()
+    with dovecot_with_clock(endpoint, max_age="1h") as (dovecot, clock):
+        for _ in range(3):
+            dovecot.deliver("bob", message())
+        if killed:
+            os.kill(dovecot.service_pid(), signal.SIGKILL)
+        dovecot.stop()
+        with contextlib.closing(sqlite3.connect(dovecot.queue_path)) as db:
+            db.execute("UPDATE clock SET boot = 'another'"
+                       " WHERE boot <> 'stopped'")
+            db.commit()
+        clock.set(10 * 365 * 24 * HOUR)
+        dovecot.start()
+        dovecot.deliver("bob", message())
+        let_it_notice()
+        assert dovecot.queued() == 4
+        clock.set(0)
+        dovecot.deliver("bob", message())
+        let_it_notice()
+        assert dovecot.queued() == 5
+        endpoint.start()
+        assert [r.uid for r in endpoint.wait(5, 30)] == [1, 2, 3, 4, 5]
         assert not dovecot.log_lines("Notification lost")
 
 

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import sqlite3
 import stat
 import time
 
@@ -147,6 +148,40 @@ def test_removals_that_fail_do_not_take_the_space_that_is_freed(
         assert len(dovecot.log_lines("Queue can't be written")) == 1
         assert len({r.key for r in endpoint.delivered}) == len(
             endpoint.delivered)
+
+
+def test_file_that_cant_be_shrunk_is_said_once(other_endpoint):
+    """One of an earlier version, which has to be copied for that."""
+    with dovecot_on_small_disk(other_endpoint) as dovecot:
+        dovecot.deliver("bob", message())
+        dovecot.wait_queue_empty()
+        dovecot.stop()
+        with contextlib.closing(sqlite3.connect(dovecot.queue_path,
+                                                isolation_level=None)) as db:
+            db.execute("CREATE TABLE x AS SELECT zeroblob(500000)")
+            db.execute("PRAGMA journal_mode = DELETE")
+            db.execute("PRAGMA auto_vacuum = NONE")
+            db.execute("VACUUM")
+        directory = dovecot.queue_path.parent
+        # enough to be opened
+        reserve = directory / "reserve"
+        reserve.write_bytes(b"\0" * 200000)
+        ballast = fill_disk(directory)
+        reserve.unlink()
+        dovecot.start()
+        dovecot.wait_log("http-notify: Warning: Queue's files can't be shrunk",
+                         "full", timeout=20)
+        time.sleep(12)
+        assert len(dovecot.log_lines("can't be shrunk")) == 1
+        ballast.unlink()
+        wait_for(lambda: auto_vacuum(dovecot) == 2, 20, "a copied file")
+        dovecot.deliver("bob", message())
+        other_endpoint.wait(2)
+
+
+def auto_vacuum(dovecot):
+    with contextlib.closing(sqlite3.connect(dovecot.queue_path)) as db:
+        return db.execute("PRAGMA auto_vacuum").fetchone()[0]
 
 
 def check_trouble_at_start(dovecot, endpoint, heal):

@@ -57,6 +57,20 @@ def test_corrupt_queue_is_moved_aside_at_the_start(endpoint):
         assert path.read_bytes() == b"this is no database at all"
 
 
+def test_newest_corrupt_queues_are_kept(other_endpoint):
+    with running_dovecot(driver(other_endpoint), start=False) as dovecot:
+        asides = [dovecot.queue_path.with_name("queue.sqlite.corrupt-%d" % n)
+                  for n in (999, 1000, 1001, 1002)]
+        for path in [dovecot.queue_path, *asides]:
+            path.write_bytes(b"this is no database at all")
+            os.chown(path, *owner(dovecot))
+        dovecot.start()
+        dovecot.wait_log("http-notify: Error: Queue is corrupt")
+        left = [name for name in queue_files(dovecot) if "corrupt" in name]
+        assert len(left) == 3
+        assert {asides[2].name, asides[3].name} < set(left)
+
+
 def owner(dovecot):
     stat = os.stat(dovecot.queue_path.parent)
     return stat.st_uid, stat.st_gid

@@ -22,7 +22,7 @@ int64_t queue_clock_time(int64_t offset)
 
 int64_t queue_clock_offset(int64_t latest)
 {
-	return I_MAX(time(NULL), latest) - monotonic_secs();
+	return (latest == 0 ? time(NULL) : latest) - monotonic_secs();
 }
 
 const char *queue_clock_boot(void)
@@ -35,8 +35,8 @@ const char *queue_clock_boot(void)
 	ret = fd == -1 ? -1 : read_full(fd, id, sizeof(id));
 	i_close_fd(&fd);
 	if (ret <= 0) {
-		i_warning("Cannot read %s: after a restart, clock jumps will "
-			  "count towards the age of notifications", path);
+		i_warning("Cannot read %s: each restart may lengthen the time "
+			  "for which notifications are kept", path);
 		return t_strdup_printf("%"PRId64, (int64_t)time(NULL));
 	}
 	return binary_to_hex(id, sizeof(id));

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
+#include "array.h"
 #include "eacces-error.h"
 
 #include "queue-clock.h"
 #include "monotonic.h"
 #include "sqlite-db.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -13,6 +15,8 @@
 #include <unistd.h>
 
 #define DB_FNAME "queue.sqlite"
+/* and the time */
+#define ASIDE_SUFFIX ".corrupt-"
 /* Held by the process that has the queue open. Not a lock of SQLite's own, so
    that an admin can look into a live queue with the sqlite3 shell. */
 #define LOCK_FNAME "queue.lock"
@@ -22,6 +26,10 @@
 #define LOCK_RETRY_USECS (10*1000)
 
 #define SCHEMA_VERSION 1
+#define CLOCK_STOPPED "stopped"
+
+/* That many corrupt files are kept, the newest ones. */
+#define ASIDE_MAX 3
 
 static const char *const schema[] = {
 	"CREATE TABLE endpoint ("
@@ -48,8 +56,10 @@ static const char *const schema[] = {
 	" seq INTEGER NOT NULL,"
 	" used INTEGER NOT NULL) WITHOUT ROWID",
 
-	/* one row: how far the queue's time is ahead of the monotonic clock,
-	   which starts anew when the host boots */
+	/* how far the queue's time is ahead of the monotonic clock, which
+	   starts anew when the host boots; and, as CLOCK_STOPPED, the time when
+	   the queue was closed (behind the other row, since earlier versions
+	   read the first one) */
 	"CREATE TABLE clock ("
 	" boot TEXT NOT NULL,"
 	" offset INTEGER NOT NULL)",
@@ -99,6 +109,17 @@ int64_t sqlite_db_time(const struct sqlite_db *db)
 	return queue_clock_time(db->time_offset);
 }
 
+/* The latest time that is known. */
+static int sqlite_db_get_latest(struct sqlite_db *db, int64_t *latest_r,
+				const char **error_r)
+{
+	return sqlite_db_get_int(db, "SELECT coalesce(max(t), 0) FROM ("
+		"SELECT max(created) AS t FROM notification UNION ALL "
+		"SELECT max(used) FROM session UNION ALL "
+		"SELECT max(offset) FROM clock WHERE boot = '"CLOCK_STOPPED"')",
+		latest_r, error_r);
+}
+
 /* The queue has a time of its own, since Dovecot's is that of the wall clock,
    which may jump by hours. */
 static int sqlite_db_open_time(struct sqlite_db *db, const char **error_r)
@@ -110,18 +131,33 @@ static int sqlite_db_open_time(struct sqlite_db *db, const char **error_r)
 			"WHERE boot = '%s'", boot), &latest, error_r) < 0)
 		return -1;
 	if (latest > 0) {
-		return sqlite_db_get_int(db, "SELECT offset FROM clock",
-					&db->time_offset, error_r);
+		return sqlite_db_get_int(db, t_strdup_printf(
+			"SELECT offset FROM clock WHERE boot = '%s'", boot),
+			&db->time_offset, error_r);
 	}
 
-	if (sqlite_db_get_int(db, "SELECT coalesce(max(created), 0) "
-			     "FROM notification", &latest, error_r) < 0)
+	if (sqlite_db_get_latest(db, &latest, error_r) < 0)
 		return -1;
 	db->time_offset = queue_clock_offset(latest);
 	return sqlite_db_exec(db, t_strdup_printf(
 		"BEGIN IMMEDIATE; DELETE FROM clock; "
 		"INSERT INTO clock (boot, offset) VALUES ('%s', %"PRId64"); "
 		"COMMIT", boot, db->time_offset), error_r);
+}
+
+/* For the next boot. If it fails, some of the time does not count. */
+static void sqlite_db_close_time(struct sqlite_db *db)
+{
+	const char *error;
+
+	if (sqlite_db_exec(db, t_strdup_printf(
+			"BEGIN IMMEDIATE; DELETE FROM clock "
+			"WHERE boot = '"CLOCK_STOPPED"'; "
+			"INSERT INTO clock (boot, offset) "
+			"VALUES ('"CLOCK_STOPPED"', %"PRId64"); COMMIT",
+			sqlite_db_time(db)), &error) < 0 &&
+	    sqlite3_get_autocommit(db->sqlite) == 0)
+		(void)sqlite_db_exec(db, "ROLLBACK", &error);
 }
 
 static int sqlite_db_open_lock(struct sqlite_db *db, const char *directory,
@@ -214,7 +250,48 @@ sqlite_db_open_file(struct sqlite_db *db, bool sync_full, const char **error_r)
 			sync_full ? "FULL" : "NORMAL"), error_r) < 0 ||
 	    sqlite_db_open_schema(db, error_r) < 0)
 		return -1;
-	return sqlite_db_open_time(db, error_r);
+	if (sqlite_db_open_time(db, error_r) < 0)
+		return -1;
+	db->opened = TRUE;
+	return 0;
+}
+
+static int aside_cmp(const int64_t *secs1, const int64_t *secs2)
+{
+	return *secs1 < *secs2 ? 1 : *secs1 == *secs2 ? 0 : -1;
+}
+
+/* Makes room for one more. */
+static void sqlite_db_remove_asides(struct sqlite_db *db)
+{
+	const char *prefix = DB_FNAME""ASIDE_SUFFIX, *path, *rest;
+	const char *directory = t_strdup_until(db->path,
+					       strrchr(db->path, '/'));
+	ARRAY(int64_t) asides;
+	struct dirent *entry;
+	int64_t secs;
+	unsigned int i;
+	DIR *dir;
+
+	dir = opendir(directory);
+	if (dir == NULL)
+		return;
+	t_array_init(&asides, 16);
+	while ((entry = readdir(dir)) != NULL) {
+		if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
+			continue;
+		rest = entry->d_name + strlen(prefix);
+		if (str_to_int64(rest, &secs) == 0)
+			array_push_back(&asides, &secs);
+	}
+	(void)closedir(dir);
+	array_sort(&asides, aside_cmp);
+	for (i = ASIDE_MAX - 1; i < array_count(&asides); i++) {
+		path = t_strdup_printf("%s"ASIDE_SUFFIX"%"PRId64, db->path,
+				       *array_idx(&asides, i));
+		i_unlink_if_exists(path);
+		i_unlink_if_exists(t_strconcat(path, "-wal", NULL));
+	}
 }
 
 void sqlite_db_move_aside(struct sqlite_db *db)
@@ -226,7 +303,8 @@ void sqlite_db_move_aside(struct sqlite_db *db)
 	const char *aside;
 	unsigned int i;
 
-	aside = t_strdup_printf("%s.corrupt-%"PRId64, db->path,
+	sqlite_db_remove_asides(db);
+	aside = t_strdup_printf("%s"ASIDE_SUFFIX"%"PRId64, db->path,
 				(int64_t)time(NULL));
 	/* rename before closing: closing could change the files */
 	for (i = 0; i < N_ELEMENTS(suffixes); i++) {
@@ -263,6 +341,8 @@ int sqlite_db_open(const char *directory, bool sync_full,
 
 void sqlite_db_close(struct sqlite_db *db)
 {
+	if (db->opened)
+		sqlite_db_close_time(db);
 	(void)sqlite3_close(db->sqlite);
 	db->sqlite = NULL;
 	i_close_fd(&db->lock_fd);

@@ -13,6 +13,8 @@ struct sqlite_db {
 	char *path;
 	sqlite3 *sqlite;
 	int lock_fd;
+	/* it could be opened, so that time_offset is known */
+	bool opened;
 	/* seconds by which the queue's time is ahead of the monotonic clock */
 	int64_t time_offset;
 };
