@@ -47,8 +47,6 @@ struct intake {
 	struct event *event;
 	struct connection_list *clients;
 	struct intake_pending *pending;
-	/* intake_linger() is running */
-	bool lingering;
 };
 
 /* Log that a client has broken the protocol, which happens once, since it is
@@ -216,8 +214,6 @@ static void intake_client_destroy(struct connection *conn)
 	connection_deinit(conn);
 	i_free(client);
 	master_service_client_connection_destroyed(master_service);
-	if (intake->lingering && intake->clients->connections == NULL)
-		io_loop_stop(current_ioloop);
 }
 
 static const struct connection_settings intake_client_settings = {
@@ -268,17 +264,9 @@ void intake_connected(struct intake *intake,
 	intake_make_room(intake);
 }
 
-void intake_linger(struct intake *intake, unsigned int msecs)
+bool intake_has_clients(const struct intake *intake)
 {
-	struct timeout *to;
-
-	if (intake->clients->connections == NULL)
-		return;
-	to = timeout_add_short(msecs, io_loop_stop, current_ioloop);
-	intake->lingering = TRUE;
-	io_loop_run(current_ioloop);
-	intake->lingering = FALSE;
-	timeout_remove(&to);
+	return intake->clients->connections != NULL;
 }
 
 void intake_set_delivery(struct intake *intake, struct delivery *delivery)

@@ -17,11 +17,10 @@ void intake_set_delivery(struct intake *intake, struct delivery *delivery);
    any more: call delivery_deinit() first. */
 void intake_deinit(struct intake **intake);
 
-/* Run the ioloop until all mail processes have left, for at most msecs. */
-void intake_linger(struct intake *intake, unsigned int msecs);
-
 /* A mail process has connected. */
 void intake_connected(struct intake *intake,
 		      struct master_service_connection *conn);
+/* Is any mail process connected? */
+bool intake_has_clients(const struct intake *intake);
 
 #endif

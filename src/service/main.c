@@ -19,10 +19,12 @@
 #define QUEUE_DIR "http-notify"
 /* How long to wait before opening the queue is tried again. */
 #define REOPEN_MSECS (5*1000)
-/* How long to go on when told to stop: Dovecot stops its mail processes at the
-   same time, and they still finish their deliveries. It is less than they wait
-   for the next service (http_notify_handoff_timeout). */
-#define LINGER_MSECS 250
+/* How long to go on when told to stop, for what is in flight and for mail
+   processes: Dovecot stops these at the same time, and they still finish their
+   deliveries. The next service waits until this one has closed the queue, so it
+   is far less than mail processes wait for that
+   (http_notify_handoff_timeout). */
+#define DRAIN_MSECS 250
 /* File descriptors that are used neither for clients nor for endpoints. */
 #define OTHER_FDS 64
 
@@ -98,12 +100,36 @@ static void main_init(struct http_notify_service_settings *set)
 	main_open_queue(set);
 }
 
-/* Does not wait for endpoints: what is under way is still in the queue. What
-   mail processes have handed over is answered. */
+static void main_drain_timeout(bool *timed_out)
+{
+	*timed_out = TRUE;
+}
+
+/* Requests that are in flight are answered and leave the queue, or the next
+   service would send them again. Those that take too long stay there. */
+static void main_drain(void)
+{
+	bool timed_out = FALSE;
+	struct timeout *to = timeout_add_short(DRAIN_MSECS, main_drain_timeout,
+					       &timed_out);
+
+	/* told by a signal, Dovecot's library would go on accepting */
+	master_service_stop_new_connections(master_service);
+	if (delivery != NULL)
+		delivery_stop(delivery);
+	while (!timed_out && (intake_has_clients(intake) || (delivery != NULL &&
+			delivery_in_flight(delivery) > 0))) {
+		io_loop_set_running(current_ioloop);
+		io_loop_handler_run(current_ioloop);
+	}
+	timeout_remove(&to);
+}
+
+/* What mail processes have handed over is answered. */
 static void main_deinit(void)
 {
 	timeout_remove(&to_open);
-	intake_linger(intake, LINGER_MSECS);
+	main_drain();
 	clock_steps_deinit();
 	sender_deinit(&sender);
 	if (delivery != NULL) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The service: nothing is lost, and no delivery waits for it."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -309,12 +310,80 @@ def test_reload_loses_nothing(dovecot, endpoint):
         wait_for(lambda: delivered(dovecot, "%d" % number), what="delivery")
     wait_for(lambda: len({r.body["subject"] for r in endpoint.delivered}) == 20,
              what="20 notifications")
-    # Twice at most what was under way when the service was told to go, and
-    # that with the same key.
     uids = list(dict.fromkeys(r.uid for r in endpoint.delivered))
     assert uids == sorted(uids)
     assert len({r.key for r in endpoint.delivered}) == len(uids)
     assert not dovecot.log_lines("Notification lost")
+
+
+def new_service(dovecot, pid):
+    wait_for(lambda: dovecot.pids("http-notify") not in ([pid], []),
+             what="a new service")
+    return dovecot.service_pid()
+
+
+@contextlib.contextmanager
+def load(dovecot, users):
+    """Mail for these users, delivered all the time until this is left."""
+    done = threading.Event()
+
+    def deliver(user):
+        while not done.is_set():
+            with contextlib.suppress(OSError, smtplib.SMTPException,
+                                     AssertionError):
+                dovecot.deliver(user, message())
+    threads = [threading.Thread(target=deliver, args=[user])
+               for user in users]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_reloads_send_nothing_twice(dovecot, endpoint):
+    """All that is in flight is answered before the service ends."""
+    users = ["user%d" % number for number in range(4)]
+    dovecot.register({user: "user=3@1" for user in users})
+    endpoint.delay = 0.1
+    with load(dovecot, users):
+        for _ in range(20):
+            pid = dovecot.service_pid()
+            endpoint.wait_attempts(len(endpoint.attempts) + 8)
+            dovecot.reload()
+            new_service(dovecot, pid)
+    endpoint.delay = 0
+    dovecot.wait_queue_empty(20)
+    keys = [request.key for request in endpoint.attempts]
+    assert len(keys) > 20 * 8
+    assert len(keys) == len(set(keys))
+    assert not dovecot.log_lines("Notification")
+
+
+def test_reload_does_not_wait_for_a_hanging_endpoint(other_endpoint):
+    """Mail is handed over meanwhile, to the old service and the new one. What
+    hangs is sent again, and is recognisable."""
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint)) as dovecot:
+        users = ["user%d" % number for number in range(4)]
+        dovecot.register({user: "user=3@1" for user in users})
+        endpoint.hang = True
+        for user in users:
+            dovecot.deliver(user, message())
+        endpoint.wait_attempts(4)
+        hanging = {request.key for request in endpoint.attempts}
+        with load(dovecot, users):
+            for _ in range(3):
+                pid = dovecot.service_pid()
+                dovecot.reload()
+                new_service(dovecot, pid)
+        assert not dovecot.log_lines("Notification")
+        endpoint.heal()
+        dovecot.wait_queue_empty(20)
+        assert hanging <= {request.key for request in endpoint.delivered}
 
 
 def test_socket_that_has_no_owner_yet_is_waited_for(endpoint):

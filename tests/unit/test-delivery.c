@@ -263,6 +263,48 @@ static void test_queue_limit(void **state ATTR_UNUSED)
 	assert_true(add_to(url(0), "bob"));
 }
 
+static void test_stopped_delivery_waits_for_answers(void **state ATTR_UNUSED)
+{
+	assert_true(add_to(url(0), "alice"));
+	assert_true(add_to(url(0), "bob"));
+	test_clock_turn();
+	assert_int_equal(under_way(), 2);
+	assert_int_equal(delivery_in_flight(delivery), 2);
+
+	delivery_stop(delivery);
+	assert_true(add_to(url(0), "alice"));
+	assert_true(add_to(url(0), "carol"));
+	assert_true(add_to(url(1), "bob"));
+	test_clock_turn();
+	assert_int_equal(stored_count, 5);
+	answer(0, 200);
+	assert_int_equal(delivery_in_flight(delivery), 1);
+	answer(0, 500);
+	assert_int_equal(delivery_in_flight(delivery), 0);
+	test_clock_pass(60*1000);
+	assert_int_equal(under_way(), 0);
+
+	close_all();
+	open_all();
+	assert_int_equal(under_way(), 4);
+}
+
+static void test_stopped_delivery_waits_for_no_probe(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	for (i = 0; i < 5; i++)
+		assert_true(add_to(url(0), user(i)));
+	test_clock_turn();
+	/* the first few of these are enough for it to be down */
+	while (under_way() > 0)
+		answer(0, 0);
+	for (i = 0; i < 10 && under_way() == 0; i++)
+		test_clock_pass(1000);
+	assert_int_equal(under_way(), 1);
+	assert_int_equal(delivery_in_flight(delivery), 0);
+}
+
 static void test_old_ones_make_room(void **state ATTR_UNUSED)
 {
 	unsigned int i;
@@ -493,6 +535,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		delivery_test(test_endpoints_are_apart),
 		delivery_test(test_queue_limit),
+		delivery_test(test_stopped_delivery_waits_for_answers),
+		delivery_test(test_stopped_delivery_waits_for_no_probe),
 		delivery_test(test_old_ones_make_room),
 		delivery_test(test_idle_endpoints_are_kept),
 		delivery_test(test_many_idle_endpoints_are_forgotten),

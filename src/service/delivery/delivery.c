@@ -449,6 +449,16 @@ delivery_init(struct queue *queue, struct sender *sender,
 	return delivery;
 }
 
+void delivery_stop(struct delivery *delivery)
+{
+	delivery->common.stopped = TRUE;
+}
+
+unsigned int delivery_in_flight(const struct delivery *delivery)
+{
+	return delivery->common.in_flight;
+}
+
 void delivery_deinit(struct delivery **_delivery)
 {
 	struct delivery *delivery = *_delivery;

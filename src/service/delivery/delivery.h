@@ -24,6 +24,12 @@ delivery_init(struct queue *queue, struct sender *sender,
    Callers that wait are told. */
 void delivery_deinit(struct delivery **delivery);
 
+/* Start no request any more. All else goes on. */
+void delivery_stop(struct delivery *delivery);
+/* How many requests are under way. Those to servers that were not up when they
+   were sent are not counted: they seldom get an answer. */
+unsigned int delivery_in_flight(const struct delivery *delivery);
+
 struct delivery_notification {
 	/* session and number of its hand-off (handoff.h), which identify it */
 	guid_128_t session;

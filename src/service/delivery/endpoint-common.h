@@ -16,6 +16,10 @@ struct endpoint_common {
 	struct event *event;
 	/* queued notifications that the endpoints have found so far */
 	unsigned int queued;
+	/* requests under way, but for probes */
+	unsigned int in_flight;
+	/* no request is started any more */
+	bool stopped;
 	struct lane_budget lane_budget;
 	struct endpoint_counters counters;
 	struct endpoint_watch *watches;

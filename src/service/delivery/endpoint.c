@@ -66,6 +66,8 @@ struct attempt {
 	struct event *event;
 	/* the endpoint's options_changes when this was sent */
 	unsigned int options_changes;
+	/* sent to a server that was not up */
+	bool probe;
 };
 
 /* Count for this endpoint and for all endpoints together. */
@@ -204,6 +206,8 @@ static void endpoint_lane_refused(struct endpoint *ep, struct lane *lane)
 static void attempt_free(struct attempt *attempt)
 {
 	DLLIST_REMOVE(&attempt->ep->attempts, attempt);
+	if (!attempt->probe)
+		attempt->ep->common->in_flight--;
 	event_unref(&attempt->event);
 	i_free(attempt);
 }
@@ -367,6 +371,9 @@ endpoint_send(struct endpoint *ep, struct lane *lane, struct target *target)
 	attempt->target = target;
 	attempt->sent = http_notify_monotonic_msecs();
 	attempt->options_changes = ep->options_changes;
+	attempt->probe = target->health.state != HEALTH_UP;
+	if (!attempt->probe)
+		ep->common->in_flight++;
 	attempt->event = event_create(ep->common->event);
 	event_add_str(attempt->event, "user", item->username);
 	event_add_str(attempt->event, "endpoint", target->sender_target.label);
@@ -429,6 +436,8 @@ static void endpoint_pump(struct endpoint *ep)
 	unsigned int i;
 	bool untried, probe;
 
+	if (ep->common->stopped)
+		return;
 	for (i = 0; i < SEND_BATCH; i++) {
 		target = targets_choose(&ep->targets, now);
 		untried = target == NULL;
