@@ -45,6 +45,7 @@ struct intake {
 	/* NULL = notifications are refused */
 	struct delivery *delivery;
 	struct event *event;
+	unsigned int max_clients;
 	struct connection_list *clients;
 	struct intake_pending *pending;
 };
@@ -231,15 +232,14 @@ static const struct connection_vfuncs intake_client_vfuncs = {
 	.input_args = intake_client_input_args,
 };
 
-/* With as many clients as the service may have, Dovecot accepts no more. So the
+/* With as many clients as the service may have, no more are accepted. So the
    client that has been idle the longest is disconnected: a mail process that
    finds its connection closed makes another one. */
 static void intake_make_room(struct intake *intake)
 {
 	struct connection *conn, *oldest = NULL;
 
-	if (intake->clients->connections_count <
-	    master_service_get_client_limit(master_service))
+	if (intake->clients->connections_count < intake->max_clients)
 		return;
 	for (conn = intake->clients->connections; conn != NULL;
 	     conn = conn->next) {
@@ -274,11 +274,12 @@ void intake_set_delivery(struct intake *intake, struct delivery *delivery)
 	intake->delivery = delivery;
 }
 
-struct intake *intake_init(void)
+struct intake *intake_init(unsigned int max_clients)
 {
 	struct intake *intake;
 
 	intake = i_new(struct intake, 1);
+	intake->max_clients = max_clients;
 	intake->event = event_create(NULL);
 	event_add_category(intake->event, &event_category_http_notify);
 	intake->clients = connection_list_init(&intake_client_settings,

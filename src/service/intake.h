@@ -10,8 +10,9 @@ struct master_service_connection;
 struct intake;
 
 /* Until it has a delivery it refuses all notifications, so that no mail process
-   waits. */
-struct intake *intake_init(void);
+   waits. If more than max_clients are connected, idle ones have to connect
+   again. */
+struct intake *intake_init(unsigned int max_clients);
 void intake_set_delivery(struct intake *intake, struct delivery *delivery);
 /* Closes all connections. No notification may be in the process of being stored
    any more: call delivery_deinit() first. */

@@ -71,32 +71,39 @@ static void main_open_queue(struct http_notify_service_settings *set)
 	}
 	if (in_trouble)
 		i_info("Queue can be opened again");
-	delivery = delivery_init(queue, sender, set->queue_limit);
+	delivery = delivery_init(queue, sender, set->queue_limit,
+				 sender_max_requests(sender));
 	intake_set_delivery(intake, delivery);
 	admin = admin_init(queue, delivery, sender);
 }
 
-/* The file descriptors that are left when there are as many clients as there
-   may be, but at least half of all. */
-static unsigned int main_get_sender_fds(void)
+/* Clients get at most a quarter of the file descriptors, and the sender those
+   that are left when there are as many clients as there may be, but at least
+   half of all. */
+static void
+main_divide_fds(unsigned int *max_clients_r, unsigned int *sender_fds_r)
 {
-	unsigned int others = OTHER_FDS +
-		master_service_get_client_limit(master_service);
+	unsigned int clients = master_service_get_client_limit(master_service);
 	rlim_t limit;
 
 	if (restrict_get_fd_limit(&limit) < 0)
 		limit = 0;
 	limit = I_MIN(limit, INT_MAX);
-	return limit / 2 > others ? limit - others : limit / 2;
+	*max_clients_r = I_MAX(I_MIN(clients, limit / 4), 1);
+	*sender_fds_r = I_MAX((int)limit / 2,
+			      (int)limit - (int)*max_clients_r - OTHER_FDS);
 }
 
 static void main_init(struct http_notify_service_settings *set)
 {
+	unsigned int max_clients, sender_fds;
+
+	main_divide_fds(&max_clients, &sender_fds);
 	clock_steps_init();
 	sender = sender_init(&set->tls,
 			     "dovecot-http-notify/"HTTP_NOTIFY_VERSION,
-			     main_get_sender_fds());
-	intake = intake_init();
+			     sender_fds);
+	intake = intake_init(max_clients);
 	main_open_queue(set);
 }
 

@@ -655,3 +655,72 @@ def test_more_endpoints_than_file_descriptors(other_endpoint):
                      what="bob's")
         assert dovecot.service_pid() == pid
         assert service_log(dovecot) == []
+
+
+def test_slow_endpoints_share_few_file_descriptors(other_endpoint):
+    """The names are looked up, which takes more of them than a connection."""
+    endpoint, count = other_endpoint, 300
+    endpoint.delay, endpoint.status = 0.2, 200
+    # libnss_wrapper knows about 100 names at most
+    names = ["host%d.example" % n for n in range(50)]
+    urls = ["%s?%d" % (endpoint.url.replace("127.0.0.1",
+                                            names[n % len(names)]), n)
+            for n in range(count)]
+    with running_dovecot(driver(endpoint), start=False) as dovecot:
+        hosts = dovecot.dir / "hosts"
+        hosts.write_text("".join("127.0.0.1 %s\n" % name for name in names))
+        dovecot.wrap_service("prlimit --nofile=200:200",
+                             LD_PRELOAD="libnss_wrapper.so",
+                             NSS_WRAPPER_HOSTS=hosts)
+        dovecot.start()
+        pid = dovecot.service_pid()
+        dovecot.setmetadata("bob", "user=3@1")
+        with connect(dovecot) as sock:
+            sock.sendall(HELLO_SESSION + b"".join(
+                notify_line(n + 1, url, uid=n + 1)
+                for n, url in enumerate(urls * 2)))
+            assert all(reply.startswith("OK")
+                       for reply in read_replies(sock, count * 2))
+        for _ in range(20):
+            assert dovecot.deliver("bob", message()) < LONG
+        dovecot.wait_queue_empty(60)
+        assert len(endpoint.attempts) == len(
+            {r.key for r in endpoint.attempts})
+        assert dovecot.service_pid() == pid
+        assert service_log(dovecot) == []
+
+
+def test_no_file_descriptor_is_left_for_a_while(other_endpoint):
+    """Requests wait or fail and are tried again; the service goes on."""
+    endpoint, limit = other_endpoint, 100
+    with contextlib.ExitStack() as stack:
+        dovecot = stack.enter_context(
+            running_dovecot(driver(endpoint), start=False))
+        dovecot.wrap_service("prlimit --nofile=%d:%d" % (limit, limit))
+        dovecot.start()
+        pid = dovecot.service_pid()
+
+        def open_fds():
+            return len(os.listdir("/proc/%d/fd" % pid))
+        sock = stack.enter_context(connect(dovecot))
+        sock.sendall(HELLO_SESSION + notify_line(1, endpoint, uid=1))
+        read_replies(sock, 1)
+        endpoint.wait(1)
+        dovecot.wait_queue_empty()
+        # one is left, for a socket, and none for what comes with it
+        with contextlib.ExitStack() as admins:
+            while open_fds() < limit - 1:
+                before = open_fds()
+                admin = admins.enter_context(socket.socket(socket.AF_UNIX))
+                admin.connect(str(dovecot.dir / "run/http-notify-admin"))
+                wait_for(lambda: open_fds() != before, what="it")
+            sock.sendall(b"".join(
+                notify_line(n, url, uid=n) for n, url in
+                enumerate(hosts_of(endpoint, 20), 2)))
+            dovecot.wait_log("Connections to endpoints wait: ")
+        endpoint.wait(21, 30)
+        dovecot.wait_queue_empty()
+        assert len(endpoint.attempts) == 21
+        assert dovecot.service_pid() == pid
+        assert not dovecot.log_lines("Fatal")
+

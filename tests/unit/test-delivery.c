@@ -17,6 +17,7 @@
 #include "test-common.h"
 
 #define QUEUE_LIMIT 100
+#define MAX_REQUESTS 2000
 
 struct request {
 	char *body;
@@ -78,7 +79,7 @@ static void open_all(void)
 
 	if (queue_init(&queue_engine_sqlite, &set, &queue, &error) < 0)
 		fail_msg("%s", error);
-	delivery = delivery_init(queue, NULL, QUEUE_LIMIT);
+	delivery = delivery_init(queue, NULL, QUEUE_LIMIT, MAX_REQUESTS);
 	/* to find what is there, and to read it */
 	test_clock_turn();
 	test_clock_turn();

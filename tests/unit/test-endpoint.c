@@ -218,6 +218,7 @@ static void ep_open(void)
 	common.queue = queue;
 	common.event = event_create(NULL);
 	common.lane_budget.max = lane_budget;
+	common.requests.max = 1000;
 	ep = endpoint_init(&common, queue_ep, &options);
 	run_when_committed = TRUE;
 	queue_set_committed_callback(queue, committed, NULL);

@@ -425,7 +425,7 @@ delivery_claimed(struct queue_endpoint *queue_ep, const char *options_key,
 
 struct delivery *
 delivery_init(struct queue *queue, struct sender *sender,
-	      unsigned int queue_limit)
+	      unsigned int queue_limit, unsigned int max_requests)
 {
 	struct delivery *delivery;
 
@@ -435,6 +435,7 @@ delivery_init(struct queue *queue, struct sender *sender,
 	delivery->common.event = event_create(NULL);
 	event_add_category(delivery->common.event, &event_category_http_notify);
 	delivery->common.lane_budget.max = LANE_BUDGET;
+	delivery->common.requests.max = max_requests;
 	delivery->queue_limit = queue_limit;
 	i_array_init(&delivery->endpoints, 4);
 	i_array_init(&delivery->stored, 4);

@@ -16,10 +16,12 @@ struct sender;
 struct delivery;
 
 /* Starts with what a former process has left in the queue. Once queue_limit
-   notifications are known to be queued, new ones are refused. */
+   notifications are known to be queued, new ones are refused. No more than
+   max_requests are under way at a time; the last quarter of these is for
+   endpoints that have few. */
 struct delivery *
 delivery_init(struct queue *queue, struct sender *sender,
-	      unsigned int queue_limit);
+	      unsigned int queue_limit, unsigned int max_requests);
 /* Requests under way stay in the queue; the sender must not call back any more.
    Callers that wait are told. */
 void delivery_deinit(struct delivery **delivery);

@@ -4,6 +4,7 @@
 
 #include "endpoint.h"
 #include "lane.h"
+#include "request-budget.h"
 
 struct endpoint_watch;
 struct queue;
@@ -16,7 +17,8 @@ struct endpoint_common {
 	struct event *event;
 	/* queued notifications that the endpoints have found so far */
 	unsigned int queued;
-	/* requests under way, but for probes */
+	/* requests under way, and those of them that are no probes */
+	struct request_budget requests;
 	unsigned int in_flight;
 	/* no request is started any more */
 	bool stopped;

@@ -41,6 +41,7 @@ struct endpoint {
 	/* notifications that the reader has found and that are still queued */
 	unsigned int queued;
 	struct attempt *attempts;
+	struct request_share requests;
 	struct lane_reads *lane_reads;
 	struct queue_read *expire_read;
 	/* when to look again for what is too old, by queue_now() */
@@ -206,6 +207,7 @@ static void endpoint_lane_refused(struct endpoint *ep, struct lane *lane)
 static void attempt_free(struct attempt *attempt)
 {
 	DLLIST_REMOVE(&attempt->ep->attempts, attempt);
+	request_share_done(&attempt->ep->requests);
 	if (!attempt->probe)
 		attempt->ep->common->in_flight--;
 	event_unref(&attempt->event);
@@ -356,6 +358,7 @@ static void attempt_answered(const struct answer *answer, void *context)
 
 /* Sending */
 
+/* A request is counted already. */
 static void
 endpoint_send(struct endpoint *ep, struct lane *lane, struct target *target)
 {
@@ -394,6 +397,7 @@ endpoint_send_or_expire(struct endpoint *ep, struct lane *lane,
 		endpoint_send(ep, lane, target);
 		return;
 	}
+	request_share_done(&ep->requests);
 	endpoint_lost_by_age(ep, item, lane_error(lane));
 	endpoint_lane_done(ep, lane);
 }
@@ -459,6 +463,8 @@ static void endpoint_pump(struct endpoint *ep)
 			if (untried)
 				continue;
 		}
+		if (!request_share_take(&ep->requests))
+			return;
 		T_BEGIN {
 			endpoint_send_or_expire(ep, lane, target);
 		} T_END;
@@ -498,6 +504,12 @@ void endpoint_run(struct endpoint *ep)
 {
 	timeout_remove(&ep->to_run);
 	endpoint_pump(ep);
+	request_share_return(&ep->requests);
+}
+
+static void endpoint_request_granted(void *context)
+{
+	endpoint_run_later(context);
 }
 
 /* Age */
@@ -677,6 +689,9 @@ endpoint_init(struct endpoint_common *common, struct queue_endpoint *queue_ep,
 	ep->lanes = lanes_init(&common->lane_budget);
 	ep->supply.lanes = ep->lanes;
 	ep->supply.reader = ep->reader;
+	ep->requests.budget = &common->requests;
+	ep->requests.granted_callback = endpoint_request_granted;
+	ep->requests.context = ep;
 	return ep;
 }
 
@@ -687,6 +702,7 @@ void endpoint_deinit(struct endpoint **_ep)
 	*_ep = NULL;
 	while (ep->attempts != NULL)
 		attempt_free(ep->attempts);
+	request_share_deinit(&ep->requests);
 	lane_reads_deinit(&ep->lane_reads);
 	queue_read_cancel(&ep->expire_read);
 	lanes_deinit(&ep->lanes);

@@ -32,12 +32,27 @@
    may have one each. With TLS, one takes tens of kilobytes. */
 #define IDLE_CONNECTIONS_MAX 1000L
 
+/* A transfer needs up to five file descriptors at a time: while its host name is
+   looked up, for libcurl's two and the resolver's two, and the duplicate of one.
+   While it connects by IPv4 and IPv6 it needs four. An idle connection needs
+   one. So half of all are enough for connections, and the other half for four
+   more for each transfer. */
+#define CONNECTION_FDS 2
+#define TRANSFER_FDS 8
+/* More do not make it faster, and each takes memory, and may take a thread. */
+#define TRANSFERS_MAX 1000
+
+/* When to try again to watch sockets for which there was no file descriptor. */
+#define WATCH_RETRY_MSECS 100
+
 struct curl_ioloop_socket {
 	struct curl_ioloop_socket *prev, *next;
 	struct curl_ioloop *loop;
 	/* libcurl's, and our duplicate of it, which is watched (-1 = none) */
 	curl_socket_t fd;
 	int watched_fd;
+	/* what to watch it for */
+	bool read, write;
 	struct io *io_read, *io_write;
 };
 
@@ -50,7 +65,10 @@ struct curl_ioloop {
 	CURLM *multi;
 	curl_ioloop_finished_t *finished;
 	struct timeout *to_multi, *to_all;
+	unsigned int max_transfers;
 	struct curl_ioloop_socket *sockets;
+	/* some can't be watched yet */
+	struct timeout *to_watch;
 	/* by file descriptor: where libcurl was going to connect to when it
 	   opened a socket with that number. It may have closed that since. */
 	ARRAY(struct curl_ioloop_peer) peers;
@@ -121,7 +139,7 @@ static bool is_in_use(struct curl_ioloop *loop, curl_socket_t fd)
 
 	for (sock = loop->sockets; sock != NULL; sock = sock->next) {
 		if (sock->fd == fd)
-			return sock->io_read != NULL || sock->io_write != NULL;
+			return sock->read || sock->write;
 	}
 	return FALSE;
 }
@@ -207,14 +225,34 @@ static void curl_ioloop_writable(struct curl_ioloop_socket *sock)
 	curl_ioloop_action(sock->loop, sock->fd, CURL_CSELECT_OUT);
 }
 
-static void
-curl_ioloop_watch(struct curl_ioloop_socket *sock, bool read, bool write)
+static void curl_ioloop_watch_all(struct curl_ioloop *loop);
+
+/* If there is no file descriptor left, its transfer waits, until its timeout
+   ends it. */
+static bool curl_ioloop_dup(struct curl_ioloop_socket *sock)
 {
-	if (sock->watched_fd == -1) {
-		sock->watched_fd = fcntl(sock->fd, F_DUPFD_CLOEXEC, 0);
-		if (sock->watched_fd == -1)
-			i_fatal("fcntl(F_DUPFD_CLOEXEC) failed: %m");
+	struct curl_ioloop *loop = sock->loop;
+
+	if (sock->watched_fd != -1)
+		return TRUE;
+	sock->watched_fd = fcntl(sock->fd, F_DUPFD_CLOEXEC, 0);
+	if (sock->watched_fd != -1)
+		return TRUE;
+	if (loop->to_watch == NULL) {
+		i_error("Connections to endpoints wait: "
+			"fcntl(F_DUPFD_CLOEXEC) failed: %m");
+		loop->to_watch = timeout_add_short(WATCH_RETRY_MSECS,
+						   curl_ioloop_watch_all, loop);
 	}
+	return FALSE;
+}
+
+static void curl_ioloop_watch(struct curl_ioloop_socket *sock)
+{
+	bool read = sock->read, write = sock->write;
+
+	if ((read || write) && !curl_ioloop_dup(sock))
+		return;
 	if (!read)
 		io_remove(&sock->io_read);
 	else if (sock->io_read == NULL) {
@@ -227,6 +265,19 @@ curl_ioloop_watch(struct curl_ioloop_socket *sock, bool read, bool write)
 		sock->io_write = io_add(sock->watched_fd, IO_WRITE,
 					curl_ioloop_writable, sock);
 	}
+}
+
+static void curl_ioloop_watch_all(struct curl_ioloop *loop)
+{
+	struct curl_ioloop_socket *sock;
+	bool all = TRUE;
+
+	for (sock = loop->sockets; sock != NULL && all; sock = sock->next) {
+		curl_ioloop_watch(sock);
+		all = sock->watched_fd != -1 || (!sock->read && !sock->write);
+	}
+	if (all)
+		timeout_remove(&loop->to_watch);
 }
 
 static void curl_ioloop_unwatch(struct curl_ioloop_socket *sock)
@@ -267,8 +318,9 @@ curl_ioloop_socket_callback(CURL *easy ATTR_UNUSED, curl_socket_t fd, int what,
 		DLLIST_PREPEND(&loop->sockets, sock);
 		(void)curl_multi_assign(loop->multi, fd, sock);
 	}
-	curl_ioloop_watch(sock, (what & CURL_POLL_IN) != 0,
-			  (what & CURL_POLL_OUT) != 0);
+	sock->read = (what & CURL_POLL_IN) != 0;
+	sock->write = (what & CURL_POLL_OUT) != 0;
+	curl_ioloop_watch(sock);
 	return 0;
 }
 
@@ -315,11 +367,8 @@ curl_ioloop_open_socket(void *context, curlsocktype purpose ATTR_UNUSED,
 
 	for (sock = loop->sockets; sock != NULL; sock = sock->next) {
 		if (sock->fd == fd) {
-			bool read = sock->io_read != NULL;
-			bool write = sock->io_write != NULL;
-
 			curl_ioloop_unwatch(sock);
-			curl_ioloop_watch(sock, read, write);
+			curl_ioloop_watch(sock);
 			break;
 		}
 	}
@@ -346,6 +395,11 @@ curl_ioloop_timer_callback(CURLM *multi ATTR_UNUSED, long msecs, void *context)
 	return 0;
 }
 
+unsigned int curl_ioloop_max_transfers(const struct curl_ioloop *loop)
+{
+	return loop->max_transfers;
+}
+
 void curl_ioloop_add(struct curl_ioloop *loop, CURL *easy)
 {
 	CURLMcode ret;
@@ -367,11 +421,12 @@ struct curl_ioloop *
 curl_ioloop_init(unsigned int max_fds, curl_ioloop_finished_t *finished)
 {
 	struct curl_ioloop *loop;
-	/* a connection in use takes two: its socket and the duplicate */
-	long connections_max = I_MAX(max_fds / 2, 1);
+	long connections_max = I_MAX(max_fds / CONNECTION_FDS, 1);
 
 	loop = i_new(struct curl_ioloop, 1);
 	loop->finished = finished;
+	loop->max_transfers = I_MIN(I_MAX(max_fds / TRANSFER_FDS, 1),
+				    TRANSFERS_MAX);
 	i_array_init(&loop->peers, 64);
 	loop->multi = curl_multi_init();
 	if (loop->multi == NULL)
@@ -413,6 +468,7 @@ void curl_ioloop_deinit(struct curl_ioloop **_loop)
 	}
 	timeout_remove(&loop->to_multi);
 	timeout_remove(&loop->to_all);
+	timeout_remove(&loop->to_watch);
 	array_free(&loop->peers);
 	i_free(loop);
 }

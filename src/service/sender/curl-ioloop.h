@@ -13,12 +13,16 @@ struct curl_ioloop;
 typedef void
 curl_ioloop_finished_t(CURL *easy, CURLcode result);
 
-/* Connections use at most max_fds file descriptors at a time, but at least the
-   two that one connection needs. Transfers beyond that wait. */
+/* max_fds: how many file descriptors may be used. There may be half as many
+   connections; transfers beyond that wait. If the system has no file descriptor
+   left, those that need one fail or wait, too. */
 struct curl_ioloop *
 curl_ioloop_init(unsigned int max_fds, curl_ioloop_finished_t *finished);
 /* All transfers must have been removed. */
 void curl_ioloop_deinit(struct curl_ioloop **loop);
+
+/* How many transfers max_fds is enough for, whatever they do. */
+unsigned int curl_ioloop_max_transfers(const struct curl_ioloop *loop);
 
 /* Start a transfer of an easy handle, and remove it again, whether it is under
    way or has ended. _add() sets CURLOPT_OPENSOCKETFUNCTION and its data. */

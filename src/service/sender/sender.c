@@ -539,3 +539,8 @@ void sender_deinit(struct sender **_sender)
 	i_free(sender);
 	curl_global_cleanup();
 }
+
+unsigned int sender_max_requests(const struct sender *sender)
+{
+	return curl_ioloop_max_transfers(sender->loop);
+}

@@ -16,13 +16,16 @@ struct sender;
 /* answer and its reason live until the callback returns. */
 typedef void sender_callback_t(const struct answer *answer, void *context);
 
-/* tls must outlive the sender. user_agent is sent with each request.
-   Connections use at most max_fds file descriptors (curl-ioloop.h); requests
-   wait until some are free. */
+/* tls must outlive the sender. user_agent is sent with each request. max_fds:
+   how many file descriptors the sender may use. */
 struct sender *sender_init(const struct tls_settings *tls,
 			   const char *user_agent, unsigned int max_fds);
 /* Requests under way are dropped without calling back. */
 void sender_deinit(struct sender **sender);
+
+/* For how many requests at a time the file descriptors are enough. The caller
+   starts no more. */
+unsigned int sender_max_requests(const struct sender *sender);
 
 /* PUT a JSON body. All arguments are copied. The callback is called once,
    unless the sender is deinitialised before, but never from inside this
