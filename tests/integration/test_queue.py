@@ -42,6 +42,28 @@ def test_full_queue_refuses_the_newest_and_recovers(other_endpoint):
         assert dovecot.service_pid() == pid
 
 
+def test_dead_endpoint_leaves_room_in_the_queue(endpoint, other_endpoint):
+    dead = other_endpoint
+    dead.stop()
+    with running_dovecot(driver(dead), driver(endpoint),
+                         "http_notify_queue_limit = 20") as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for number in range(25):
+            dovecot.deliver("bob", message())
+            endpoint.wait(number + 1)
+            wait_for(lambda: dovecot.queued() == min(number + 1, 15),
+                     what="the other one's")
+        refused = dovecot.log_lines("lmtp", "Notification lost", "share")
+        assert len(refused) == 10
+        line, = dovecot.log_lines("http-notify: Error: Endpoint",
+                                  "has its share of the queue")
+        assert dead.authority in line
+        dead.start()
+        assert [r.uid for r in dead.wait(15, 20)] == list(range(1, 16))
+        dovecot.wait_log("Endpoint %s has room in the queue again; "
+                         "10 notifications were refused" % dead.authority)
+
+
 def test_corrupt_queue_is_moved_aside_at_the_start(endpoint):
     with running_dovecot(driver(endpoint), start=False) as dovecot:
         dovecot.queue_path.write_bytes(b"this is no database at all")

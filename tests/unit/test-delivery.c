@@ -240,7 +240,7 @@ static void test_queue_limit(void **state ATTR_UNUSED)
 	unsigned int i;
 
 	for (i = 0; i < QUEUE_LIMIT; i++) T_BEGIN {
-		assert_true(add_to(url(i % 3), user(i)));
+		assert_true(add_to(url(0), user(i)));
 	} T_END;
 	test_clock_turn();
 	assert_false(add_to(url(0), "alice"));
@@ -261,6 +261,46 @@ static void test_queue_limit(void **state ATTR_UNUSED)
 	answer_all(200);
 	test_clock_pass(5000);
 	assert_int_equal(infos, 1);
+	assert_true(add_to(url(0), "bob"));
+}
+
+static unsigned int add_all_that_fits(const char *to)
+{
+	unsigned int count = 0;
+	bool fits = TRUE;
+
+	while (fits) {
+		T_BEGIN {
+			fits = add_to(to, user(count));
+		} T_END;
+		test_clock_turn();
+		if (fits)
+			count++;
+	}
+	return count;
+}
+
+static void test_last_quarter_is_for_those_who_have_little(
+						void **state ATTR_UNUSED)
+{
+	assert_true(add_to(url(1), "alice"));
+	test_clock_turn();
+	answer_all(200);
+	assert_int_equal(add_all_that_fits(url(0)), QUEUE_LIMIT * 3 / 4);
+	assert_false(add_to(url(0), "alice"));
+	assert_int_equal(errors, 1);
+	/* a quarter for the two of them */
+	assert_int_equal(add_all_that_fits(url(1)), QUEUE_LIMIT / 4 / 2);
+	/* and others have theirs */
+	assert_true(add_to(url(2), "alice"));
+	assert_true(add_to(url(3), "alice"));
+	assert_int_equal(errors, 2);
+
+	answer_all(200);
+	test_clock_pass(5000);
+	answer_all(200);
+	test_clock_pass(10*1000);
+	assert_int_equal(infos, 2);
 	assert_true(add_to(url(0), "bob"));
 }
 
@@ -536,6 +576,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		delivery_test(test_endpoints_are_apart),
 		delivery_test(test_queue_limit),
+		delivery_test(test_last_quarter_is_for_those_who_have_little),
 		delivery_test(test_stopped_delivery_waits_for_answers),
 		delivery_test(test_stopped_delivery_waits_for_no_probe),
 		delivery_test(test_old_ones_make_room),

@@ -14,6 +14,7 @@
 #include "endpoint-common.h"
 #include "endpoint-watch.h"
 #include "events.h"
+#include "fair-share.h"
 #include "monotonic.h"
 #include "options.h"
 #include "queue.h"
@@ -48,6 +49,9 @@ struct delivery_endpoint {
 	int64_t last_used;
 	/* notifications that are being stored */
 	unsigned int adding;
+	/* those refused because its share of the queue is full; 0 again, which
+	   is logged, once it may have more of nine tenths of the queue */
+	unsigned int refused;
 	/* something was stored since endpoint_run(): it is in
 	   delivery->stored */
 	bool stored;
@@ -222,7 +226,8 @@ delivery_endpoint_find(struct delivery *delivery, const char *const *words,
 
 /* Adding */
 
-static bool delivery_is_full(struct delivery *delivery)
+static bool
+delivery_is_full(struct delivery *delivery, const char **error_r)
 {
 	if (delivery->common.queued < delivery->queue_limit)
 		return FALSE;
@@ -231,6 +236,39 @@ static bool delivery_is_full(struct delivery *delivery)
 			"are refused (http_notify_queue_limit = %u)",
 			delivery->queue_limit);
 	}
+	*error_r = t_strdup_printf("the queue is full "
+		"(http_notify_queue_limit = %u)", delivery->queue_limit);
+	return TRUE;
+}
+
+/* A single endpoint may have all of the limit. */
+static bool
+delivery_endpoint_share_allows(struct delivery_endpoint *dep,
+			       unsigned int limit)
+{
+	struct delivery *delivery = dep->delivery;
+
+	return array_count(&delivery->endpoints) == 1 ||
+		fair_share_allows(delivery->common.queued, limit,
+				  endpoint_get_queued(dep->ep),
+				  delivery->common.backlogged);
+}
+
+static bool
+delivery_endpoint_is_full(struct delivery_endpoint *dep, const char **error_r)
+{
+	struct delivery *delivery = dep->delivery;
+
+	if (delivery_endpoint_share_allows(dep, delivery->queue_limit))
+		return FALSE;
+	if (dep->refused++ == 0) {
+		e_error(delivery->common.event, "Endpoint %s has its share of "
+			"the queue, notifications for it are refused "
+			"(http_notify_queue_limit = %u)",
+			endpoint_get_label(dep->ep), delivery->queue_limit);
+	}
+	*error_r = t_strdup_printf("the endpoint's share of the queue is full "
+		"(http_notify_queue_limit = %u)", delivery->queue_limit);
 	return TRUE;
 }
 
@@ -270,13 +308,9 @@ int delivery_add(struct delivery *delivery,
 	struct delivery_endpoint *dep;
 	struct queue_item item;
 
-	if (delivery_is_full(delivery)) {
-		*error_r = t_strdup_printf("the queue is full "
-			"(http_notify_queue_limit = %u)",
-			delivery->queue_limit);
-		return -1;
-	}
-	if (delivery_endpoint_find(delivery, n->options, &dep, error_r) < 0)
+	if (delivery_is_full(delivery, error_r) ||
+	    delivery_endpoint_find(delivery, n->options, &dep, error_r) < 0 ||
+	    delivery_endpoint_is_full(dep, error_r))
 		return -1;
 	dep->last_used = http_notify_monotonic_msecs();
 	dep->adding++;
@@ -356,6 +390,12 @@ void delivery_unwatch(struct delivery *delivery, struct endpoint_watch *watch)
 
 /* Sweeping */
 
+/* The limit under which notifications are accepted again. */
+static unsigned int delivery_low_mark(struct delivery *delivery)
+{
+	return delivery->queue_limit - delivery->queue_limit / 10;
+}
+
 static void
 delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 {
@@ -367,6 +407,13 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 		 dep->last_used <= idle_since);
 
 	endpoint_expire(dep->ep);
+	if (dep->refused > 0 &&
+	    delivery_endpoint_share_allows(dep, delivery_low_mark(delivery))) {
+		e_info(delivery->common.event, "Endpoint %s has room in the "
+		       "queue again; %u notifications were refused",
+		       endpoint_get_label(dep->ep), dep->refused);
+		dep->refused = 0;
+	}
 	if (unused && dep->adding == 0 && !dep->stored &&
 	    endpoint_is_idle(dep->ep)) {
 		struct queue_endpoint *queue_ep = dep->queue_ep;
@@ -378,8 +425,8 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 
 static void delivery_sweep_done(struct delivery *delivery)
 {
-	if (delivery->refused > 0 && delivery->common.queued <
-	    delivery->queue_limit - delivery->queue_limit / 10) {
+	if (delivery->refused > 0 &&
+	    delivery->common.queued < delivery_low_mark(delivery)) {
 		e_info(delivery->common.event, "Queue accepts notifications "
 		       "again; %u were refused", delivery->refused);
 		delivery->refused = 0;

@@ -16,7 +16,8 @@ struct sender;
 struct delivery;
 
 /* Starts with what a former process has left in the queue. Once queue_limit
-   notifications are known to be queued, new ones are refused. No more than
+   notifications are known to be queued, new ones are refused. The last quarter
+   is for endpoints that have few, if there are several. No more than
    max_requests are under way at a time; the last quarter of these is for
    endpoints that have few. */
 struct delivery *
@@ -60,8 +61,9 @@ typedef void delivery_stored_callback_t(const struct delivery_stored *stored,
    options identify by url, standby_url, the logins in these, and netrc_file.
    Passwords and other options of an endpoint are those of its latest
    notification. Returns 0, or -1 and error_r, which contains no secrets, if the
-   options are invalid or the queue is full. The callback is called once, after
-   this function has returned 0; never if it returns -1. */
+   options are invalid or the queue, or the endpoint's share of it, is full. The
+   callback is called once, after this function has returned 0; never if it
+   returns -1. */
 int delivery_add(struct delivery *delivery,
 		 const struct delivery_notification *notification,
 		 delivery_stored_callback_t *callback, void *context,

@@ -17,6 +17,8 @@ struct endpoint_common {
 	struct event *event;
 	/* queued notifications that the endpoints have found so far */
 	unsigned int queued;
+	/* how many endpoints have any of these */
+	unsigned int backlogged;
 	/* requests under way, and those of them that are no probes */
 	struct request_budget requests;
 	unsigned int in_flight;

@@ -148,8 +148,9 @@ endpoint_remove(struct endpoint *ep, const struct queue_item *item)
 	reader_removed(ep->reader, item->id);
 	if (lane != NULL && lane_id(lane) != item->id)
 		lane_remove(lane, item->id);
-	ep->queued--;
 	ep->common->queued--;
+	if (--ep->queued == 0)
+		ep->common->backlogged--;
 }
 
 static void
@@ -478,6 +479,8 @@ static void endpoint_count_found(struct endpoint *ep)
 {
 	unsigned int found = reader_take_found(ep->reader);
 
+	if (ep->queued == 0 && found > 0)
+		ep->common->backlogged++;
 	ep->queued += found;
 	ep->common->queued += found;
 }
@@ -660,6 +663,11 @@ const char *endpoint_get_label(const struct endpoint *ep)
 struct queue_endpoint *endpoint_get_queue(const struct endpoint *ep)
 {
 	return ep->queue_ep;
+}
+
+unsigned int endpoint_get_queued(const struct endpoint *ep)
+{
+	return ep->queued;
 }
 
 bool endpoint_is_idle(const struct endpoint *ep)

@@ -59,6 +59,8 @@ void endpoint_set_options(struct endpoint *ep,
 const char *endpoint_get_label(const struct endpoint *ep);
 /* Its part of the queue. */
 struct queue_endpoint *endpoint_get_queue(const struct endpoint *ep);
+/* How many of its queued notifications have been found so far. */
+unsigned int endpoint_get_queued(const struct endpoint *ep);
 /* Could it be freed and forgotten? It has nothing queued or under way, and its
    first server is up. */
 bool endpoint_is_idle(const struct endpoint *ep);
