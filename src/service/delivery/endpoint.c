@@ -533,7 +533,8 @@ endpoint_expire_item(struct endpoint *ep, const struct queue_item *item)
 	/* else its last attempt is under way */
 }
 
-static void endpoint_expire_read(struct endpoint *ep, int64_t after_id);
+static void
+endpoint_expire_read(struct endpoint *ep, int64_t after_id, unsigned int limit);
 
 static void
 endpoint_expire_done(const struct queue_read_result *result, void *context)
@@ -551,25 +552,28 @@ endpoint_expire_done(const struct queue_read_result *result, void *context)
 		endpoint_expire_item(ep, result->items[i]);
 	}
 	if (i == result->count && result->more)
-		endpoint_expire_read(ep, result->read_to);
+		endpoint_expire_read(ep, result->read_to, EXPIRE_BATCH);
 	/* lanes have gone on to their next notification */
 	if (i > 0)
 		endpoint_pump(ep);
 }
 
-static void endpoint_expire_read(struct endpoint *ep, int64_t after_id)
+static void
+endpoint_expire_read(struct endpoint *ep, int64_t after_id, unsigned int limit)
 {
 	/* leave out what the reader has not found yet */
 	ep->expire_read = queue_read(ep->common->queue, ep->queue_ep,
 		QUEUE_READ_WHOLE, after_id, reader_known_id(ep->reader),
-		EXPIRE_BATCH, endpoint_expire_done, ep);
+		limit, endpoint_expire_done, ep);
 }
 
 void endpoint_expire(struct endpoint *ep)
 {
 	if (ep->queued > 0 && ep->expire_read == NULL &&
-	    ep->next_expiry <= queue_now(ep->common->queue))
-		endpoint_expire_read(ep, 0);
+	    ep->next_expiry <= queue_now(ep->common->queue)) {
+		/* mostly the first one is not too old yet */
+		endpoint_expire_read(ep, 0, 1);
+	}
 }
 
 /* What an admin asks for */

@@ -24,6 +24,9 @@
 #define ANSWER_BODY_READ_MAX (64*1024)
 /* How long to use the result of looking up a name. */
 #define DNS_CACHE_SECS 10L
+/* How many requests to keep for later use, if there were more at a time. Each
+   has buffers of libcurl's. */
+#define IDLE_REQUESTS_MAX 64
 /* How long to use a connection. If its name gets another address, only a new
    connection goes there. */
 #define CONNECTION_LIFETIME_SECS 60L
@@ -61,6 +64,7 @@ struct sender {
 
 	/* those under way, and those that can be used again */
 	struct sender_request *requests, *idle_requests;
+	unsigned int idle_count;
 };
 
 static void
@@ -403,12 +407,14 @@ sender_request_finish(struct sender_request *req, CURLcode result)
 
 	curl_ioloop_remove(sender->loop, req->easy);
 	DLLIST_REMOVE(&sender->requests, req);
-	if (sender_request_os_errno(req) != 0) {
+	if (sender_request_os_errno(req) != 0 ||
+	    sender->idle_count >= IDLE_REQUESTS_MAX) {
 		/* older versions of libcurl would report this errno again with
 		   the handle's next error */
 		sender_request_free(req);
 	} else {
 		DLLIST_PREPEND(&sender->idle_requests, req);
+		sender->idle_count++;
 		sender_request_forget_target(req);
 	}
 
@@ -447,9 +453,10 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 	struct sender_request *req = sender->idle_requests;
 	const char *error;
 
-	if (req != NULL)
+	if (req != NULL) {
 		DLLIST_REMOVE(&sender->idle_requests, req);
-	else
+		sender->idle_count--;
+	} else
 		req = sender_request_create(sender);
 	DLLIST_PREPEND(&sender->requests, req);
 
