@@ -19,6 +19,7 @@
 #include "config-files.h"
 #include "doveadm-http-notify.h"
 #include "doveadm-mail-compat.h"
+#include "earlier-registration.h"
 #include "handoff.h"
 #include "handoff-try.h"
 #include "metadata.h"
@@ -179,17 +180,40 @@ static void check_imap(struct check_cmd_context *ctx)
 
 /* Registration */
 
+/* Why is there no registration? */
+static const char *not_registered(struct mail_user *user)
+{
+	struct earlier_registration earlier;
+	const char *error, *not_found = "";
+	int ret;
+
+	ret = earlier_registration_find(user, &earlier, &error);
+	if (ret > 0) {
+		return t_strdup_printf("registered for an earlier INBOX, %s: "
+			"INBOX was made anew, or has lost its identity with "
+			"dovecot-uidlist or its indexes, and nothing is "
+			"announced until the user registers again. Carry it "
+			"over: doveadm http-notify reregister -u %s",
+			doveadm_http_notify_quote(earlier.value, 128),
+			user->username);
+	}
+	if (ret < 0) {
+		not_found = t_strdup_printf(" (whether the user was, for an "
+			"earlier INBOX, is not known: %s)", error);
+	}
+	return t_strdup_printf("not registered%s: the OX node has not, "
+		"or: doveadm http-notify register -u %s "
+		"<OX user>@<OX context>", not_found, user->username);
+}
+
 static const char *
 check_registration_form(struct mail_user *user, const char *value)
 {
 	const char *registered, *error;
 	uint32_t user_id, context_id;
 
-	if (value == NULL) {
-		return t_strdup_printf("not registered: the OX node has not, "
-			"or: doveadm http-notify register -u %s "
-			"<OX user>@<OX context>", user->username);
-	}
+	if (value == NULL)
+		return not_registered(user);
 	if (http_notify_registration_is_of_ox(value, &user_id, &context_id))
 		return NULL;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* doveadm http-notify register | unregister | list */
+/* doveadm http-notify register | reregister | unregister | list */
 #include "lib.h"
 #include "mail-storage.h"
 #include "str-sanitize.h"
@@ -7,6 +7,7 @@
 
 #include "doveadm-http-notify.h"
 #include "doveadm-mail-compat.h"
+#include "earlier-registration.h"
 #include "metadata.h"
 #include "registration.h"
 
@@ -121,6 +122,81 @@ static struct doveadm_mail_cmd_context *cmd_unregister_alloc(void)
 	return ctx;
 }
 
+static void reregister_print(const char *changed, const char *value)
+{
+	doveadm_print(changed);
+	doveadm_print(doveadm_http_notify_quote(value, SIZE_MAX));
+}
+
+/* Carry over what is registered for an earlier INBOX. */
+static int
+registration_carry_over(struct doveadm_mail_cmd_context *ctx,
+			struct mail_user *user, struct mailbox *inbox)
+{
+	struct earlier_registration earlier;
+	const char *value, *error;
+	int ret;
+
+	ret = http_notify_metadata_get(inbox, &value, &error);
+	if (ret < 0)
+		return registration_failed(ctx, "read", error);
+	if (ret > 0) {
+		reregister_print("no", value);
+		return 0;
+	}
+	ret = earlier_registration_find(user, &earlier, &error);
+	if (ret < 0) {
+		i_error("Not registered, and no registration of an earlier "
+			"INBOX can be carried over: %s", error);
+		doveadm_mail_failed_error(ctx, MAIL_ERROR_TEMP);
+		return -1;
+	}
+	if (ret == 0) {
+		reregister_print("no", "");
+		return 0;
+	}
+	if (http_notify_metadata_set(inbox, earlier.value, &error) < 0)
+		return registration_failed(ctx, "written", error);
+	reregister_print("yes", earlier.value);
+	/* or it would be carried over again after an unregistration */
+	if (earlier_registration_remove(user, &earlier, &error) < 0) {
+		i_error("The registration of an earlier INBOX can't be "
+			"removed: %s", error);
+		doveadm_mail_failed_error(ctx, MAIL_ERROR_TEMP);
+		return -1;
+	}
+	return 0;
+}
+
+static int
+cmd_reregister_run(struct doveadm_mail_cmd_context *ctx, struct mail_user *user)
+{
+	struct mailbox *inbox;
+	int ret;
+
+	if (doveadm_http_notify_open_inbox(ctx, user, 0, &inbox) < 0)
+		return -1;
+	ret = registration_carry_over(ctx, user, inbox);
+	mailbox_free(&inbox);
+	return ret;
+}
+
+static void DOVEADM_MAIL_CMD_INIT(cmd_reregister_init)
+{
+	cmd_registration_set_print_headers(_ctx);
+	doveadm_print_header("registration", "registration", 0);
+}
+
+static struct doveadm_mail_cmd_context *cmd_reregister_alloc(void)
+{
+	struct doveadm_mail_cmd_context *ctx = doveadm_http_notify_cmd_alloc(
+		sizeof(struct doveadm_mail_cmd_context), cmd_reregister_init,
+		cmd_reregister_run);
+
+	ctx->v.deinit = doveadm_http_notify_check_mask;
+	return ctx;
+}
+
 static void registration_print(const char *value)
 {
 	uint32_t user_id, context_id;
@@ -179,6 +255,15 @@ DOVEADM_CMD_PARAMS_START
 DOVEADM_CMD_MAIL_COMMON
 DOVEADM_CMD_PARAM('\0', "registration", CMD_PARAM_STR,
 		  CMD_PARAM_FLAG_POSITIONAL)
+DOVEADM_CMD_PARAMS_END
+};
+
+struct doveadm_cmd_ver2 doveadm_cmd_http_notify_reregister = {
+	.name = "http-notify reregister",
+	.mail_cmd = cmd_reregister_alloc,
+	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX,
+DOVEADM_CMD_PARAMS_START
+DOVEADM_CMD_MAIL_COMMON
 DOVEADM_CMD_PARAMS_END
 };
 

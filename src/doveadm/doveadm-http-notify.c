@@ -88,6 +88,7 @@ void doveadm_http_notify_plugin_init(struct module *module ATTR_UNUSED)
 {
 	struct doveadm_cmd_ver2 *const commands[] = {
 		&doveadm_cmd_http_notify_register,
+		&doveadm_cmd_http_notify_reregister,
 		&doveadm_cmd_http_notify_unregister,
 		&doveadm_cmd_http_notify_list,
 		&doveadm_cmd_http_notify_check,

@@ -16,6 +16,7 @@ struct user_line;
 
 /* doveadm http-notify ... */
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_register;
+extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_reregister;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_unregister;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_list;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_check;

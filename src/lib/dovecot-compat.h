@@ -15,6 +15,15 @@
 	settings_get_time(str, secs_r, error_r)
 #endif
 
+#ifndef HTTP_NOTIFY_HAVE_DICT_OP_SETTINGS
+struct dict_op_settings;
+#define mail_user_get_dict_op_settings(user) NULL
+#define dict_iterate_init(dict, set, path, flags) \
+	((void)(set), dict_iterate_init(dict, path, flags))
+#define dict_transaction_begin(dict, set) \
+	((void)(set), dict_transaction_begin(dict))
+#endif
+
 #ifndef HTTP_NOTIFY_HAVE_SETTINGS_ROOT
 #define module_dir_load_missing(modules, dir, names, set) \
 	module_dir_load_missing(modules, dir, t_strarray_join(names, " "), set)

@@ -9,12 +9,8 @@
 #include "setting-names.h"
 #include "metadata.h"
 
-/* The key by which lib-storage keeps our private entry of the server level. */
-#define METADATA_KEY \
-	MAILBOX_ATTRIBUTE_PREFIX_DOVECOT_PVT_SERVER \
-	"vendor/vendor.dovecot/http-notify"
 /* for http_notify_metadata_try_set() */
-#define METADATA_TRY_KEY METADATA_KEY"-check"
+#define METADATA_TRY_KEY HTTP_NOTIFY_METADATA_KEY"-check"
 
 struct mailbox *
 http_notify_metadata_inbox(struct mail_user *user, enum mailbox_flags flags)
@@ -56,7 +52,7 @@ int http_notify_metadata_get(struct mailbox *inbox, const char **value_r,
 		return -1;
 	}
 	ret = mailbox_attribute_get(inbox, MAIL_ATTRIBUTE_TYPE_PRIVATE,
-				    METADATA_KEY, &attr);
+				    HTTP_NOTIFY_METADATA_KEY, &attr);
 	if (ret < 0) {
 		*error_r = metadata_error(inbox, "read");
 		return -1;
@@ -100,7 +96,7 @@ metadata_set(struct mailbox *inbox, const char *key, const char *value,
 int http_notify_metadata_set(struct mailbox *inbox, const char *value,
 			     const char **error_r)
 {
-	return metadata_set(inbox, METADATA_KEY, value, error_r);
+	return metadata_set(inbox, HTTP_NOTIFY_METADATA_KEY, value, error_r);
 }
 
 int http_notify_metadata_try_set(struct mailbox *inbox, const char **error_r)

@@ -2,11 +2,19 @@
 #ifndef HTTP_NOTIFY_METADATA_H
 #define HTTP_NOTIFY_METADATA_H
 
+#include "mailbox-attribute.h"
+
 struct mail_user;
 struct mailbox;
 
 /* Reads and writes a user's registration where lib-storage keeps it. For
    processes that have Dovecot's lib-storage. */
+
+/* The key by which lib-storage keeps our private entry of the server level,
+   after the GUID of INBOX. */
+#define HTTP_NOTIFY_METADATA_KEY \
+	MAILBOX_ATTRIBUTE_PREFIX_DOVECOT_PVT_SERVER \
+	"vendor/vendor.dovecot/http-notify"
 
 /* Returns the user's INBOX, to which private METADATA of the server level
    belongs. It will ignore ACLs and is not open yet. The caller has to free it

@@ -203,6 +203,16 @@ auth_mechanisms = plain
         """That the dict service has, which is told of no such one."""
         return "mail_attribute_dict = proxy::metadata\n"
 
+    def process_with_a_file(self, path):
+        """Which has that one, in a file for all users."""
+        return block("dict", "metadata = file:%s" % path)
+
+    def dictionary_in_redis(self, port, password):
+        # behind a process: doveadm itself would die of it, signal 11
+        return self.dictionary_of_a_process() + block(
+            "dict", "metadata = redis:host=127.0.0.1:port=%d:password=%s" % (
+                port, password))
+
     def any_login(self, password):
         """A passdb."""
         return block("passdb", "driver = static", "args = password=" + password)
@@ -379,6 +389,16 @@ auth_mechanisms {{
     def dictionary_of_a_process(self):
         return block("mail_attribute", block(
             "dict proxy", "name = metadata"))
+
+    def process_with_a_file(self, path):
+        return block("dict_server", block(
+            "dict metadata", "driver = file",
+            "dict_file_path = " + path))
+
+    def dictionary_in_redis(self, port, password):
+        return block("mail_attribute", block(
+            "dict redis", "redis_host = 127.0.0.1", "redis_port = %d" % port,
+            "redis_password = " + password))
 
     def any_login(self, password):
         return block("passdb static", "password = " + password)

@@ -492,7 +492,8 @@ def test_commands_of_doveadm(dovecot):
 def test_columns_of_doveadm():
     """By their machine-readable names, under the command that has them."""
     for part, commands in (("queue", ("status", "queue", "flush")),
-                           ("registration", ("register", "list")),
+                           ("registration", (
+                               "register", "reregister", "list")),
                            ("check", ("check",)), ("test", ("test",))):
         source = (TOP / "src/doveadm" / (
             "doveadm-http-notify-%s.c" % part)).read_text()
