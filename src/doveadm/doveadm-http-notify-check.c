@@ -226,21 +226,14 @@ check_registration_form(struct mail_user *user, const char *value)
 		"takes them for somebody else's", value);
 }
 
-/* Returns the METADATA value, NULL if there is none. */
+/* Check an INBOX that can be opened. Returns as check_registration() does. */
 static const char *
-check_registration(struct check_cmd_context *ctx, struct mail_user *user)
+check_metadata(struct check_cmd_context *ctx, struct mail_user *user,
+	       struct mailbox *inbox)
 {
-	struct mailbox *inbox = http_notify_metadata_inbox(user, 0);
 	const char *value, *error;
 	int ret;
 
-	/* An INBOX that can't be opened gets its own row. */
-	if (mailbox_open(inbox) < 0) {
-		error = mailbox_get_last_internal_error(inbox, NULL);
-		check_row(ctx, "INBOX", error);
-		mailbox_free(&inbox);
-		return NULL;
-	}
 	ret = http_notify_metadata_get(inbox, &value, &error);
 	value = ret > 0 ? p_strdup(user->pool, value) : NULL;
 	check_row(ctx, "METADATA readable", ret < 0 ? error : NULL);
@@ -250,6 +243,30 @@ check_registration(struct check_cmd_context *ctx, struct mail_user *user)
 	if (ret >= 0) {
 		check_row(ctx, "registration",
 			  check_registration_form(user, value));
+	}
+	return value;
+}
+
+/* Returns the METADATA value, NULL if there is none. */
+static const char *
+check_registration(struct check_cmd_context *ctx, struct mail_user *user)
+{
+	struct mailbox *inbox = http_notify_metadata_inbox(user, 0);
+	const char *value = NULL;
+	int ret;
+
+	ret = doveadm_http_notify_open_existing(inbox);
+	if (ret > 0) {
+		value = check_metadata(ctx, user, inbox);
+	} else if (ret == 0) {
+		check_row_ok("INBOX", "there is none yet, so METADATA is not "
+			     "tried: the user has got no mail and not logged "
+			     "in");
+		check_row(ctx, "registration",
+			  check_registration_form(user, NULL));
+	} else {
+		check_row(ctx, "INBOX",
+			  mailbox_get_last_internal_error(inbox, NULL));
 	}
 	mailbox_free(&inbox);
 	return value;

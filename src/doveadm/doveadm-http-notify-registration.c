@@ -15,6 +15,7 @@ struct registration_cmd_context {
 	struct doveadm_mail_cmd_context ctx;
 	/* the value to set; NULL = remove the entry */
 	const char *value;
+	enum doveadm_http_notify_open how;
 };
 
 static int
@@ -56,8 +57,11 @@ cmd_registration_set_run(struct doveadm_mail_cmd_context *_ctx,
 	struct mailbox *inbox;
 	int ret;
 
-	if (doveadm_http_notify_open_inbox(_ctx, user, 0, &inbox) < 0)
-		return -1;
+	ret = doveadm_http_notify_open_inbox(_ctx, user, ctx->how, &inbox);
+	if (ret == 0)
+		doveadm_print("no");
+	if (ret <= 0)
+		return ret;
 	ret = registration_set(_ctx, inbox, ctx->value);
 	mailbox_free(&inbox);
 	return ret;
@@ -92,11 +96,16 @@ static void DOVEADM_MAIL_CMD_INIT(cmd_register_init)
 	}
 	ctx->value = p_strdup_printf(_ctx->pool, "user=%u@%u", user_id,
 				     context_id);
+	ctx->how = DOVEADM_HTTP_NOTIFY_OPEN_CREATE;
 	cmd_registration_set_print_headers(_ctx);
 }
 
 static void DOVEADM_MAIL_CMD_INIT(cmd_unregister_init)
 {
+	struct registration_cmd_context *ctx =
+		container_of(_ctx, struct registration_cmd_context, ctx);
+
+	ctx->how = DOVEADM_HTTP_NOTIFY_OPEN_WRITE;
 	cmd_registration_set_print_headers(_ctx);
 }
 
@@ -174,8 +183,13 @@ cmd_reregister_run(struct doveadm_mail_cmd_context *ctx, struct mail_user *user)
 	struct mailbox *inbox;
 	int ret;
 
-	if (doveadm_http_notify_open_inbox(ctx, user, 0, &inbox) < 0)
-		return -1;
+	ret = doveadm_http_notify_open_inbox(ctx, user,
+					     DOVEADM_HTTP_NOTIFY_OPEN_WRITE,
+					     &inbox);
+	if (ret == 0)
+		reregister_print("no", "");
+	if (ret <= 0)
+		return ret;
 	ret = registration_carry_over(ctx, user, inbox);
 	mailbox_free(&inbox);
 	return ret;
@@ -219,8 +233,11 @@ cmd_list_run(struct doveadm_mail_cmd_context *ctx, struct mail_user *user)
 	const char *value, *error;
 	int ret;
 
-	if (doveadm_http_notify_open_inbox(ctx, user, 0, &inbox) < 0)
-		return -1;
+	ret = doveadm_http_notify_open_inbox(ctx, user,
+					     DOVEADM_HTTP_NOTIFY_OPEN_READ,
+					     &inbox);
+	if (ret <= 0)
+		return ret;
 	ret = http_notify_metadata_get(inbox, &value, &error);
 	if (ret < 0)
 		(void)registration_failed(ctx, "read", error);

@@ -166,13 +166,20 @@ cmd_test_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	struct mailbox *inbox;
 	int ret;
 
-	if (doveadm_http_notify_open_inbox(_ctx, user, MAILBOX_FLAG_READONLY,
-					   &inbox) < 0)
+	ret = doveadm_http_notify_open_inbox(_ctx, user,
+					     DOVEADM_HTTP_NOTIFY_OPEN_READ,
+					     &inbox);
+	if (ret < 0)
 		return -1;
-	ret = test_run(ctx, user, inbox);
+	if (ret > 0) {
+		ret = test_run(ctx, user, inbox);
+		mailbox_free(&inbox);
+	} else {
+		i_error("the user is not registered (there is no INBOX yet)");
+		ret = -1;
+	}
 	if (ret < 0)
 		doveadm_mail_failed_error(_ctx, MAIL_ERROR_TEMP);
-	mailbox_free(&inbox);
 	return ret;
 }
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "array.h"
+#include "maildir-storage.h"
+#include "maildir-uidlist.h"
+#include "mail-storage-private.h"
 #include "mail-user.h"
 #include "str-sanitize.h"
 
@@ -10,6 +13,7 @@
 #include "registration.h"
 #include "user-lines.h"
 
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -26,23 +30,86 @@ int doveadm_http_notify_get_user(const struct user_line *line,
 	return 0;
 }
 
+/* Is the file there? If the storage has no such directory, that can't be told,
+   and it counts as being there. */
+static int
+mailbox_has_file(struct mailbox *box, enum mailbox_list_path_type type,
+		 const char *name)
+{
+	struct stat st;
+	const char *path;
+	int ret;
+
+	ret = mailbox_get_path_to(box, type, &path);
+	if (ret <= 0)
+		return ret < 0 ? -1 : 1;
+	path = t_strconcat(path, name, NULL);
+	if (stat(path, &st) == 0)
+		return 1;
+	if (errno == ENOENT || errno == ENOTDIR)
+		return 0;
+	mailbox_set_critical(box, "stat(%s) failed: %m", path);
+	return -1;
+}
+
+static int mailbox_has_index(struct mailbox *box)
+{
+	return mailbox_has_file(box, MAILBOX_LIST_PATH_TYPE_INDEX,
+		t_strconcat("/", box->index_prefix, ".log", NULL));
+}
+
+/* Has Dovecot given the mailbox a GUID, to which METADATA belong? In a Maildir
+   this does not need an index, and none is made then. */
+static int mailbox_has_guid(struct mailbox *box)
+{
+	int ret = mailbox_has_index(box);
+
+	if (ret < 0 || strcmp(box->storage->name, MAILDIR_STORAGE_NAME) != 0)
+		return ret;
+	if (ret == 0)
+		box->flags |= MAILBOX_FLAG_NO_INDEX_FILES;
+	return mailbox_has_file(box, MAILBOX_LIST_PATH_TYPE_CONTROL,
+				"/"MAILDIR_UIDLIST_NAME);
+}
+
+int doveadm_http_notify_open_existing(struct mailbox *inbox)
+{
+	int ret;
+
+	/* mailbox_open() would make what is not there, and mailbox_exists() the
+	   index of the list of mailboxes. */
+	ret = mailbox_has_file(inbox, MAILBOX_LIST_PATH_TYPE_MAILBOX, "");
+	if (ret > 0 && (inbox->flags & MAILBOX_FLAG_READONLY) != 0)
+		ret = mailbox_has_guid(inbox);
+	if (ret > 0)
+		ret = mailbox_open(inbox) < 0 ? -1 : 1;
+	return ret;
+}
+
 int doveadm_http_notify_open_inbox(struct doveadm_mail_cmd_context *ctx,
 				   struct mail_user *user,
-				   enum mailbox_flags flags,
+				   enum doveadm_http_notify_open how,
 				   struct mailbox **inbox_r)
 {
 	struct mailbox *inbox;
+	int ret;
 
-	inbox = http_notify_metadata_inbox(user, flags);
-	if (mailbox_open(inbox) < 0) {
+	inbox = http_notify_metadata_inbox(user,
+		how == DOVEADM_HTTP_NOTIFY_OPEN_READ ?
+		MAILBOX_FLAG_READONLY : 0);
+	if (how != DOVEADM_HTTP_NOTIFY_OPEN_CREATE)
+		ret = doveadm_http_notify_open_existing(inbox);
+	else
+		ret = mailbox_open(inbox) < 0 ? -1 : 1;
+	if (ret < 0) {
 		i_error("INBOX can't be opened: %s",
 			mailbox_get_last_internal_error(inbox, NULL));
 		doveadm_mail_failed_mailbox(ctx, inbox);
-		mailbox_free(&inbox);
-		return -1;
 	}
+	if (ret <= 0)
+		mailbox_free(&inbox);
 	*inbox_r = inbox;
-	return 0;
+	return ret;
 }
 
 struct doveadm_mail_cmd_context *

@@ -33,12 +33,27 @@ int doveadm_http_notify_get_user(const struct user_line *line,
 				 struct mail_user *user, const char *value,
 				 const char **user_r, const char **error_r);
 
+/* Open a mailbox unless it does not exist. One with MAILBOX_FLAG_READONLY is not
+   opened either if Dovecot would have to make files that METADATA need. Returns
+   1; 0 if there is none, as the INBOX of users who have never got mail nor
+   logged in; or -1. */
+int doveadm_http_notify_open_existing(struct mailbox *inbox);
+
+enum doveadm_http_notify_open {
+	/* nothing is written */
+	DOVEADM_HTTP_NOTIFY_OPEN_READ,
+	/* METADATA may be written */
+	DOVEADM_HTTP_NOTIFY_OPEN_WRITE,
+	/* INBOX is made if there is none */
+	DOVEADM_HTTP_NOTIFY_OPEN_CREATE
+};
+
 /* Open INBOX, to which server-level METADATA belongs, ignoring its ACLs.
-   Returns 0, or -1 after logging why not and setting the command's exit status;
-   the command can go on with the next user. */
+   Returns 1; 0 if there is none; or -1 after logging why not and setting the
+   command's exit status: the command can go on with the next user. */
 int doveadm_http_notify_open_inbox(struct doveadm_mail_cmd_context *ctx,
 				   struct mail_user *user,
-				   enum mailbox_flags flags,
+				   enum doveadm_http_notify_open how,
 				   struct mailbox **inbox_r);
 
 /* Allocate a command that prints a table. size is that of its context, init a

@@ -2,6 +2,7 @@
 #ifndef HTTP_NOTIFY_METADATA_H
 #define HTTP_NOTIFY_METADATA_H
 
+#include "mail-storage.h"
 #include "mailbox-attribute.h"
 
 struct mail_user;

@@ -540,12 +540,14 @@ def test_test_of_one_that_is_down_uses_its_standby(endpoint, other_endpoint):
 
 
 @pytest.mark.parametrize("command", ["list", "test", "unregister"])
-def test_user_without_a_mailbox_is_one_of_several(endpoint, command):
-    """Such as Debian's nobody: the others are done all the same."""
+def test_user_whose_mailbox_is_closed_is_one_of_several(endpoint, command):
+    """The others are done all the same."""
     with running_dovecot(start=False) as dovecot:
+        closed = dovecot.dir / "home/nobody"
+        closed.mkdir(mode=0o700)
         path = dovecot.dir / "users"
         path.write_text("alice:::::{0}/home/alice\n"
-                        "nobody:::::/nonexistent\n"
+                        "nobody:::::{0}/home/nobody\n"
                         "zoe:::::{0}/home/zoe\n".format(dovecot.dir))
         path.chmod(0o644)
         dovecot.configure(driver(endpoint), auth=config.users_of(path),
@@ -563,6 +565,24 @@ def test_user_without_a_mailbox_is_one_of_several(endpoint, command):
             "alice", "zoe"]
         assert "doveadm(nobody): Error: INBOX can't be opened: " in stderr
         assert "Panic" not in stderr
+
+
+def test_user_without_a_home_is_one_of_several(endpoint):
+    """Such as Debian's nobody: is not registered, and that is no error."""
+    with running_dovecot(start=False) as dovecot:
+        path = dovecot.dir / "users"
+        path.write_text("alice:::::%s/home/alice\n"
+                        "nobody:::::/nonexistent\n" % dovecot.dir)
+        path.chmod(0o644)
+        dovecot.configure(driver(endpoint), auth=config.users_of(path),
+                          any_user=False)
+        dovecot.start()
+        doveadm(dovecot, "register", "-u", "alice", "3@1")
+        assert [row["username"] for row in rows(dovecot, "list", "-A")] == [
+            "alice"]
+        assert [(row["username"], row["changed"])
+                for row in rows(dovecot, "unregister", "-A")] == [
+            ("alice", "yes"), ("nobody", "no")]
 
 
 def test_test_that_is_killed_leaves_the_notification(other_endpoint):

@@ -108,6 +108,7 @@ def test_check_plugin_not_installed(endpoint):
 
 def test_check_dictionary_not_set(endpoint):
     with running_dovecot(driver(endpoint), dictionary="") as dovecot:
+        dovecot.deliver("bob", message())
         failed = failed_check(dovecot)
         assert failed["METADATA dictionary"].startswith(
             config.DICTIONARY + " is not set: set it, for example to ")
@@ -129,6 +130,7 @@ def test_check_of_a_dictionary_whose_process_dies(endpoint):
             "service dict", block("unix_listener dict", "mode = 0666")),
             dictionary=config.dictionary_of_a_process())
         dovecot.start()
+        dovecot.deliver("bob", message())
         failed = failed_check(dovecot)
         assert "the dict process has died: look for service(dict) in the " \
             "log" in failed["METADATA readable"]
