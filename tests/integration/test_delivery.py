@@ -175,6 +175,34 @@ def test_sieve_fileinto_makes_no_notification_and_inbox_does(endpoint):
         dovecot.wait_log("sieve", "stored mail into mailbox")
 
 
+@pytest.mark.parametrize("builtin", [False, True], ids=["ours", "built-in"])
+@pytest.mark.parametrize("command", [
+    'addflag "\\\\Seen";', 'setflag "\\\\Seen";',
+    'keep :flags "\\\\Seen";', 'fileinto :flags "\\\\Seen" "INBOX";'])
+def test_what_sieve_marks_as_seen_is_announced(endpoint, command, builtin):
+    """As it is by the built-in driver."""
+    plugins = config.more_plugins("sieve", protocol="lmtp")
+    if builtin:
+        plugins = config.plugins("notify", "push_notification", "sieve",
+                                 protocol="lmtp")
+    with running_dovecot(
+            driver(endpoint, user_from_metadata=True), builtin=builtin,
+            extra=config.sieve("~/.dovecot.sieve") + plugins) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        (dovecot.dir / "home/bob/.dovecot.sieve").write_text(
+            'require ["fileinto", "imap4flags"];\n'
+            'if header :contains "Subject" "read" { %s }' % command)
+        dovecot.deliver("bob", message("unseen"))
+        endpoint.wait(1)
+        dovecot.deliver("bob", message("read already"))
+        body = endpoint.wait(2)[1].body
+        # only the first one is unseen
+        assert (body["subject"], body["unseen"]) == ("read already", 1)
+        with dovecot.imap("bob") as imap:
+            imap.select("INBOX")
+            assert imap.search(None, "SEEN") == ("OK", [b"2"])
+
+
 def test_sieve_configured_before_stays_loaded(endpoint):
     """The shipped file adds to mail_plugins, it replaces nothing."""
     with running_dovecot(
