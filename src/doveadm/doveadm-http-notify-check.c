@@ -16,6 +16,7 @@
 #include "admin-client.h"
 #include "admin-protocol.h"
 #include "setting-names.h"
+#include "child.h"
 #include "config-files.h"
 #include "doveadm-http-notify.h"
 #include "doveadm-mail-compat.h"
@@ -38,6 +39,8 @@
 /* How long to wait for the service to answer, beyond the endpoint's own
    timeout. */
 #define TIMEOUT_MSECS (10*1000)
+/* How long the dictionary may take for all that is tried of a user. */
+#define DICTIONARY_TIMEOUT_MSECS (5*1000)
 /* Longest detail, in bytes. Its end, which says what to do, must not be cut
    off. */
 #define DETAIL_MAX 1024
@@ -180,40 +183,42 @@ static void check_imap(struct check_cmd_context *ctx)
 
 /* Registration */
 
-/* Why is there no registration? */
-static const char *not_registered(struct mail_user *user)
+/* unknown: NULL, or why it can't be told whether there is a registration of an
+   earlier INBOX. */
+static const char *
+not_registered(struct mail_user *user, const char *unknown)
+{
+	return t_strdup_printf("not registered%s: the OX node has not, or: "
+		"doveadm http-notify register -u %s <OX user>@<OX context>",
+		unknown == NULL ? "" : t_strdup_printf(" (whether the user "
+			"was, for an earlier INBOX, is not known: %s)",
+			unknown), user->username);
+}
+
+/* The dictionary has been read: why is there no registration? */
+static const char *why_not_registered(struct mail_user *user)
 {
 	struct earlier_registration earlier;
-	const char *error, *not_found = "";
+	const char *error;
 	int ret;
 
 	ret = earlier_registration_find(user, &earlier, &error);
-	if (ret > 0) {
-		return t_strdup_printf("registered for an earlier INBOX, %s: "
-			"INBOX was made anew, or has lost its identity with "
-			"dovecot-uidlist or its indexes, and nothing is "
-			"announced until the user registers again. Carry it "
-			"over: doveadm http-notify reregister -u %s",
-			doveadm_http_notify_quote(earlier.value, 128),
-			user->username);
-	}
-	if (ret < 0) {
-		not_found = t_strdup_printf(" (whether the user was, for an "
-			"earlier INBOX, is not known: %s)", error);
-	}
-	return t_strdup_printf("not registered%s: the OX node has not, "
-		"or: doveadm http-notify register -u %s "
-		"<OX user>@<OX context>", not_found, user->username);
+	if (ret <= 0)
+		return not_registered(user, ret < 0 ? error : NULL);
+	return t_strdup_printf("registered for an earlier INBOX, %s: INBOX "
+		"was made anew, or has lost its identity with dovecot-uidlist "
+		"or its indexes, and nothing is announced until the user "
+		"registers again. Carry it over: "
+		"doveadm http-notify reregister -u %s",
+		doveadm_http_notify_quote(earlier.value, 128), user->username);
 }
 
-static const char *
-check_registration_form(struct mail_user *user, const char *value)
+/* Returns NULL if the registration is as it should be, or what is wrong. */
+static const char *registration_error(const char *value)
 {
 	const char *registered, *error;
 	uint32_t user_id, context_id;
 
-	if (value == NULL)
-		return not_registered(user);
 	if (http_notify_registration_is_of_ox(value, &user_id, &context_id))
 		return NULL;
 
@@ -226,24 +231,86 @@ check_registration_form(struct mail_user *user, const char *value)
 		"takes them for somebody else's", value);
 }
 
+/* What try_metadata() says. */
+enum metadata_line {
+	/* "" or why not */
+	METADATA_LINE_READ,
+	/* "" or the value after a = */
+	METADATA_LINE_VALUE,
+	/* "" or why not */
+	METADATA_LINE_WRITTEN,
+	/* why there is no value */
+	METADATA_LINE_NOT_REGISTERED,
+	METADATA_LINE_COUNT
+};
+
+struct metadata_context {
+	struct mail_user *user;
+	struct mailbox *inbox;
+};
+
+/* In a child, since Dovecot waits half a minute or more for each answer of a
+   dictionary that hangs. */
+static void try_metadata(void *context)
+{
+	const struct metadata_context *ctx = context;
+	const char *value, *error;
+	int ret;
+
+	ret = http_notify_metadata_get(ctx->inbox, &value, &error);
+	child_say(ret < 0 ? error : "");
+	child_say(ret > 0 ? t_strconcat("=", value, NULL) : "");
+	child_say(http_notify_metadata_try_set(ctx->inbox, &error) < 0 ?
+		  error : "");
+	if (ret == 0)
+		child_say(why_not_registered(ctx->user));
+}
+
+static void
+check_row_dictionary(struct check_cmd_context *ctx, const char *link,
+		     const char *line, const char *no_answer)
+{
+	if (line == NULL) {
+		line = t_strdup_printf("%s (by the dictionary of "
+			SETTING_ATTRIBUTE_DICT", for which deliveries wait, "
+			"too: does its server run? Look for dict in the log)",
+			no_answer);
+	}
+	check_row(ctx, link, *line == '\0' ? NULL : line);
+}
+
 /* Check an INBOX that can be opened. Returns as check_registration() does. */
 static const char *
 check_metadata(struct check_cmd_context *ctx, struct mail_user *user,
 	       struct mailbox *inbox)
 {
-	const char *value, *error;
-	int ret;
+	struct metadata_context metadata = { .user = user, .inbox = inbox };
+	const char *lines[METADATA_LINE_COUNT] = { NULL, };
+	const char *const *said, *error, *value;
+	unsigned int i;
 
-	ret = http_notify_metadata_get(inbox, &value, &error);
-	value = ret > 0 ? p_strdup(user->pool, value) : NULL;
-	check_row(ctx, "METADATA readable", ret < 0 ? error : NULL);
-	check_row(ctx, "METADATA writable",
-		  http_notify_metadata_try_set(inbox, &error) == 0 ?
-		  NULL : error);
-	if (ret >= 0) {
+	said = child_run(try_metadata, &metadata, DICTIONARY_TIMEOUT_MSECS,
+			 &error);
+	for (i = 0; i < METADATA_LINE_COUNT && said[i] != NULL; i++)
+		lines[i] = said[i];
+
+	check_row_dictionary(ctx, "METADATA readable",
+			     lines[METADATA_LINE_READ], error);
+	if (lines[METADATA_LINE_VALUE] == NULL)
+		return NULL;
+	check_row_dictionary(ctx, "METADATA writable",
+			     lines[METADATA_LINE_WRITTEN], error);
+	if (*lines[METADATA_LINE_READ] != '\0')
+		return NULL;
+	if (*lines[METADATA_LINE_VALUE] == '\0') {
 		check_row(ctx, "registration",
-			  check_registration_form(user, value));
+			  lines[METADATA_LINE_NOT_REGISTERED] != NULL ?
+			  lines[METADATA_LINE_NOT_REGISTERED] :
+			  not_registered(user, error));
+		return NULL;
 	}
+	value = p_strdup(user->pool, lines[METADATA_LINE_VALUE] + 1);
+	check_row(ctx, "registration", registration_error(value));
 	return value;
 }
 
@@ -262,8 +329,7 @@ check_registration(struct check_cmd_context *ctx, struct mail_user *user)
 		check_row_ok("INBOX", "there is none yet, so METADATA is not "
 			     "tried: the user has got no mail and not logged "
 			     "in");
-		check_row(ctx, "registration",
-			  check_registration_form(user, NULL));
+		check_row(ctx, "registration", not_registered(user, NULL));
 	} else {
 		check_row(ctx, "INBOX",
 			  mailbox_get_last_internal_error(inbox, NULL));

@@ -88,9 +88,6 @@ int earlier_registration_find(struct mail_user *user,
 			      struct earlier_registration *found_r,
 			      const char **error_r)
 {
-	/* the dictionary has been opened with INBOX only */
-	if (user->_attr_dict == NULL)
-		return 0;
 	if (registrations_get(user, mail_user_get_dict_op_settings(user),
 			      found_r, error_r) < 0)
 		return -1;

@@ -15,8 +15,8 @@ struct earlier_registration {
 };
 
 /* Look for registrations that belong to another GUID than INBOX's. To be called
-   for a user who is not registered, after metadata.h has read the dictionary;
-   before, nothing is found. Returns 1 and found_r, which lives on the data stack, if there is
+   for a user who is not registered, after metadata.h has read the
+   dictionary. Returns 1 and found_r, which lives on the data stack, if there is
    one, or several with the same value; 0 if there is none; -1 and error_r if
    that can't be told, or which one it is. */
 int earlier_registration_find(struct mail_user *user,

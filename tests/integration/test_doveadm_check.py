@@ -19,6 +19,7 @@ from harness.doveadm import (EX_DATAERR, EX_NOUSER, EX_TEMPFAIL, check,
 from harness.dovecot import (MAIL_UID, METADATA_ENTRY, free_port, message,
                              wait_for)
 from harness.endpoint import Endpoint
+from harness.postgresql import postgresql
 
 ACCESS = config.handoff_access()
 
@@ -136,6 +137,51 @@ def test_check_of_a_dictionary_whose_process_dies(endpoint):
             "log" in failed["METADATA readable"]
         assert "must be set" not in failed["METADATA readable"]
         assert dovecot.log_lines("service(dict)", "signal 11")
+
+
+@contextlib.contextmanager
+def in_postgresql(endpoint):
+    with postgresql() as server, running_dovecot(start=False) as dovecot:
+        server.dir.chmod(0o755)
+        server.execute("-c", "CREATE TABLE metadata (username text, name text,"
+                       " value text, PRIMARY KEY (username, name))",
+                       database="postgres")
+        dovecot.configure(
+            driver(endpoint), dictionary=config.dictionary_in_postgresql(
+                dovecot, server.dir, server.port),
+            extra=ACCESS + block("service dict", block(
+                "unix_listener dict", "mode = 0666")))
+        dovecot.start()
+        doveadm(dovecot, "register", "-u", "bob", "3@1")
+        check(dovecot)
+        yield server, dovecot
+
+
+def test_check_of_a_dictionary_that_hangs(endpoint):
+    with in_postgresql(endpoint) as (server, dovecot):
+        server.hang()
+        begin = time.monotonic()
+        failed = failed_check(dovecot)
+        # 5 of these for the dictionary
+        assert time.monotonic() - begin < 20
+        assert failed["METADATA readable"].startswith(
+            "no answer within 5 seconds (by the dictionary of " +
+            config.DICTIONARY)
+        assert list(failed) == ["METADATA readable"]
+        server.hang(False)
+        wait_for(lambda: dovecot.doveadm_start(
+            "http-notify", "check", "-u", "bob").wait(60) == 0, 60,
+            "the dictionary")
+
+
+def test_check_of_a_dictionary_that_hangs_when_it_is_written(endpoint):
+    with in_postgresql(endpoint) as (server, dovecot):
+        with server.session("BEGIN; LOCK TABLE metadata IN EXCLUSIVE MODE;",
+                            database="postgres") as session:
+            failed = failed_check(dovecot)
+            assert list(failed) == ["METADATA writable"]
+            assert failed["METADATA writable"].startswith("no answer within")
+            session.stdin.close()
 
 
 def test_check_not_readable(endpoint):
