@@ -28,24 +28,44 @@ registration_failed(struct doveadm_mail_cmd_context *ctx, const char *what,
 	return -1;
 }
 
+/* Returns whether there were any. That the dictionary can't tell is no error:
+   then they are never carried over either. */
 static int
-registration_set(struct doveadm_mail_cmd_context *ctx, struct mailbox *inbox,
-		 const char *value)
+earlier_registrations_remove(struct doveadm_mail_cmd_context *ctx,
+			     struct mail_user *user)
+{
+	struct earlier_registration earlier;
+	const char *error;
+
+	(void)earlier_registration_find(user, &earlier, &error);
+	if (array_is_empty(&earlier.keys))
+		return 0;
+	if (earlier_registration_remove(user, &earlier, &error) < 0) {
+		i_error("The registration of an earlier INBOX can't be "
+			"removed: %s", error);
+		doveadm_mail_failed_error(ctx, MAIL_ERROR_TEMP);
+		return -1;
+	}
+	return 1;
+}
+
+static int
+registration_set(struct doveadm_mail_cmd_context *ctx, struct mail_user *user,
+		 struct mailbox *inbox, const char *value)
 {
 	const char *old_value, *error;
+	bool changed;
 	int ret;
 
 	ret = http_notify_metadata_get(inbox, &old_value, &error);
 	if (ret < 0)
 		return registration_failed(ctx, "read", error);
-	if (null_strcmp(ret == 0 ? NULL : old_value, value) == 0) {
-		doveadm_print("no");
-		return 0;
-	}
-	if (http_notify_metadata_set(inbox, value, &error) < 0)
+	changed = null_strcmp(ret == 0 ? NULL : old_value, value) != 0;
+	if (changed && http_notify_metadata_set(inbox, value, &error) < 0)
 		return registration_failed(ctx, "written", error);
-	doveadm_print("yes");
-	return 0;
+	ret = value != NULL ? 0 : earlier_registrations_remove(ctx, user);
+	doveadm_print(changed || ret > 0 ? "yes" : "no");
+	return ret < 0 ? -1 : 0;
 }
 
 static int
@@ -62,7 +82,7 @@ cmd_registration_set_run(struct doveadm_mail_cmd_context *_ctx,
 		doveadm_print("no");
 	if (ret <= 0)
 		return ret;
-	ret = registration_set(_ctx, inbox, ctx->value);
+	ret = registration_set(_ctx, user, inbox, ctx->value);
 	mailbox_free(&inbox);
 	return ret;
 }

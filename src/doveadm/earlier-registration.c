@@ -89,11 +89,14 @@ int earlier_registration_find(struct mail_user *user,
 			      const char **error_r)
 {
 	if (registrations_get(user, mail_user_get_dict_op_settings(user),
-			      found_r, error_r) < 0)
+			      found_r, error_r) < 0) {
+		array_clear(&found_r->keys);
 		return -1;
+	}
 	if (array_is_empty(&found_r->keys))
 		return 0;
 	if (dict_is_shared(user)) {
+		array_clear(&found_r->keys);
 		*error_r = "the dictionary is one for several users, whose "
 			"registrations can't be told apart";
 		return -1;

@@ -9,7 +9,7 @@ struct mail_user;
 
 struct earlier_registration {
 	const char *value;
-	/* in the dictionary */
+	/* in the dictionary; empty if it can't be told which are the user's */
 	ARRAY_TYPE(const_string) keys;
 	bool differ;
 };
@@ -22,7 +22,7 @@ struct earlier_registration {
 int earlier_registration_find(struct mail_user *user,
 			      struct earlier_registration *found_r,
 			      const char **error_r);
-/* Remove it. Returns 0, or -1 and error_r. */
+/* Remove all that was found. Returns 0, or -1 and error_r. */
 int earlier_registration_remove(struct mail_user *user,
 				const struct earlier_registration *found,
 				const char **error_r);

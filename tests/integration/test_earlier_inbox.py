@@ -119,6 +119,22 @@ def test_who_has_registered_since_then_stays_so(endpoint):
             "username": "bob", "changed": "no", "registration": "user=4@1"}
 
 
+@pytest.mark.parametrize("registered_again", [False, True])
+def test_who_is_unregistered_is_not_registered_again(endpoint,
+                                                     registered_again):
+    with site(endpoint) as dovecot:
+        for ox_user in ("3@1", "4@1"):
+            doveadm(dovecot, "register", "-u", "bob", ox_user)
+            removed_uidlist(dovecot, "bob")
+        if registered_again:
+            doveadm(dovecot, "register", "-u", "bob", "4@1")
+        for changed in "yes", "no":
+            assert rows(dovecot, "unregister", "-u", "bob") == [
+                {"username": "bob", "changed": changed}]
+        assert rows(dovecot, "reregister", "-u", "bob")[0][
+            "changed"] == "no"
+
+
 def test_several_earlier_registrations(endpoint):
     with site(endpoint) as dovecot:
         for ox_user in ("3@1", "4@1"):
@@ -156,6 +172,7 @@ def test_nobody_gets_what_is_anothers(endpoint, dictionary):
                 assert "is one for several users" in \
                     failed_check(dovecot, user=user)["registration"]
                 doveadm(dovecot, "reregister", "-u", user, status=EX_TEMPFAIL)
+                doveadm(dovecot, "unregister", "-u", user)
             assert registered(dovecot) == {"bob": "3@1"}
 
 
