@@ -33,7 +33,7 @@ int doveadm_http_notify_get_user(const struct user_line *line,
 				 struct mail_user *user, const char *value,
 				 const char **user_r, const char **error_r);
 
-/* Open a mailbox unless it does not exist. One with MAILBOX_FLAG_READONLY is not
+/* Open a mailbox unless it does not exist. With MAILBOX_FLAG_READONLY it is not
    opened either if Dovecot would have to make files that METADATA need. Returns
    1; 0 if there is none, as the INBOX of users who have never got mail nor
    logged in; or -1. */

@@ -14,7 +14,8 @@ struct dict_file_settings {
 
 const char *attribute_dict_path(struct mail_user *user)
 {
-	const struct setting_define *def = dict_file_setting_parser_info.defines;
+	const struct setting_define *def =
+		dict_file_setting_parser_info.defines;
 	const struct dict_file_settings *set;
 	const char *path = "", *error;
 
