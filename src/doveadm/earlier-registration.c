@@ -5,7 +5,7 @@
 #include "guid.h"
 #include "mail-user.h"
 
-#include "attribute-dict.h"
+#include "attribute-dict-path.h"
 #include "dovecot-compat.h"
 #include "earlier-registration.h"
 #include "metadata.h"

@@ -4,7 +4,7 @@
 #include "mail-storage-settings.h"
 #include "mail-user.h"
 
-#include "attribute-dict.h"
+#include "attribute-dict-path.h"
 
 const char *attribute_dict_path(struct mail_user *user)
 {

@@ -4,7 +4,7 @@
 #include "mail-user.h"
 #include "settings.h"
 
-#include "attribute-dict.h"
+#include "attribute-dict-path.h"
 
 /* Dovecot's own, of libdovecot. What follows the pool is no part of its API. */
 extern const struct setting_parser_info dict_file_setting_parser_info;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#ifndef HTTP_NOTIFY_ATTRIBUTE_DICT_H
-#define HTTP_NOTIFY_ATTRIBUTE_DICT_H
+#ifndef HTTP_NOTIFY_ATTRIBUTE_DICT_PATH_H
+#define HTTP_NOTIFY_ATTRIBUTE_DICT_PATH_H
 
 struct mail_user;
 
