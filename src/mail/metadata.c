@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
+#include "dict.h"
 #include "istream.h"
 #include "mail-namespace.h"
-#include "mail-storage.h"
+#include "mail-storage-private.h"
 #include "mail-user.h"
 #include "mailbox-attribute.h"
 
@@ -22,11 +23,8 @@ http_notify_metadata_inbox(struct mail_user *user, enum mailbox_flags flags)
 			     MAILBOX_FLAG_ATTRIBUTE_SESSION);
 }
 
-static const char *
-metadata_error(struct mailbox *inbox, const char *access)
+static const char *metadata_error_explain(const char *error, const char *access)
 {
-	const char *error = mailbox_get_last_internal_error(inbox, NULL);
-
 	/* what Dovecot's dict client says if the dict process has died */
 	if (strstr(error, "Connection closed") != NULL) {
 		return t_strdup_printf("%s (the dict process has died: look "
@@ -36,6 +34,33 @@ metadata_error(struct mailbox *inbox, const char *access)
 	}
 	return t_strdup_printf("%s ("SETTING_ATTRIBUTE_DICT" must be set to a "
 		"dictionary that this process can %s)", error, access);
+}
+
+static const char *
+metadata_error(struct mailbox *inbox, const char *access)
+{
+	return metadata_error_explain(
+		mailbox_get_last_internal_error(inbox, NULL), access);
+}
+
+const char *http_notify_metadata_read_error(const char *error)
+{
+	return metadata_error_explain(error, "read");
+}
+
+int http_notify_metadata_get_key(struct mailbox *inbox, const char **key_r)
+{
+	struct mailbox_metadata metadata;
+
+	/* imapc may have METADATA on its server */
+	if (strcmp(mailbox_get_storage(inbox)->name, "imapc") == 0 ||
+	    mailbox_open(inbox) < 0 ||
+	    mailbox_get_metadata(inbox, MAILBOX_METADATA_GUID, &metadata) < 0)
+		return -1;
+	*key_r = t_strconcat(DICT_PATH_PRIVATE,
+			     guid_128_to_string(metadata.guid),
+			     "/"METADATA_KEY, NULL);
+	return 0;
 }
 
 int http_notify_metadata_get(struct mailbox *inbox, const char **value_r,

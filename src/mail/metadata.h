@@ -29,6 +29,13 @@ http_notify_metadata_inbox(struct mail_user *user, enum mailbox_flags flags);
    dictionary failed. */
 int http_notify_metadata_get(struct mailbox *inbox, const char **value_r,
 			     const char **error_r);
+/* Get the key of the value in the user's METADATA dictionary; it lives on the
+   data stack. The mailbox is opened if it is not open yet. Returns 0, or -1 if
+   only http_notify_metadata_get() can get the value, or say what is wrong. */
+int http_notify_metadata_get_key(struct mailbox *inbox, const char **key_r);
+/* Returns what to say, and to do, if the dictionary could not be read because
+   of the error. */
+const char *http_notify_metadata_read_error(const char *error);
 /* Set the value, or remove the entry if value is NULL. The mailbox must be
    open. Returns 0, or -1 and error_r, which says what to do. */
 int http_notify_metadata_set(struct mailbox *inbox, const char *value,

@@ -17,6 +17,12 @@
 #include "monotonic.h"
 #include "notification.h"
 #include "push-notification-api.h"
+#include "registration-lookup.h"
+
+/* The hand-off has at least this part of the deadline: one of so many. */
+#define HANDOFF_SHARE 5
+/* What a look-up of a registration needs if it goes well. */
+#define REGISTRATION_MIN_MSECS 10
 
 #define DRIVERS_USER_CONTEXT(obj) \
 	MODULE_CONTEXT(obj, http_notify_drivers_module)
@@ -42,8 +48,9 @@ static MODULE_CONTEXT_DEFINE_INIT(http_notify_drivers_module,
 
 /* The process's client of the service. */
 static struct handoff_client *handoff_client = NULL;
-/* What follows a commit: since when UIDs have been looked for; 0 = all were
-   known. */
+/* What follows a commit: how long registrations were waited for; and since when
+   UIDs have been looked for, 0 = all were known. */
+static unsigned int registration_msecs = 0;
 static int64_t uid_missing_since = 0;
 
 /* Returns a name for the user's next driver. */
@@ -114,6 +121,35 @@ http_notify_driver_event_txn(const struct push_notification_txn *ptxn)
 	return http_notify_event_txn_begin(ptxn->pool);
 }
 
+/* How long registrations may be waited for. There has to be time left for the
+   hand-off. */
+static unsigned int
+http_notify_driver_registration_timeout(
+	const struct http_notify_driver_user *duser)
+{
+	unsigned int timeout_msecs = duser->set.handoff_timeout_msecs;
+
+	timeout_msecs -= timeout_msecs / HANDOFF_SHARE;
+	timeout_msecs -= I_MIN(registration_msecs, timeout_msecs);
+	return I_MAX(timeout_msecs, REGISTRATION_MIN_MSECS);
+}
+
+static void
+http_notify_driver_begin_lookup(struct push_notification_driver_txn *dtxn)
+{
+	struct http_notify_driver_user *duser = dtxn->duser->context;
+
+	if (dtxn->ptxn->t == NULL) {
+		/* A folder's, which is over at once, such as that of a new
+		   user's INBOX. Its events ask if they happen. */
+		return;
+	}
+	http_notify_registration_begin(
+		dtxn->ptxn->muser, dtxn->ptxn->mbox,
+		duser->set.options.cache_lifetime_secs,
+		http_notify_driver_registration_timeout(duser));
+}
+
 static bool
 http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 {
@@ -143,6 +179,7 @@ http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 			config->registration_lifetime_secs =
 				duser->set.options.cache_lifetime_secs;
 			config->event = duser->event;
+			http_notify_driver_begin_lookup(dtxn);
 		}
 		push_notification_api_event_init(dtxn, (*event)->push.name,
 						 config, duser->event);
@@ -150,10 +187,10 @@ http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 	return config != NULL;
 }
 
-static void
-http_notify_driver_lost(struct http_notify_driver_user *duser,
-			const struct http_notify_handoff *handoff,
-			const char *error)
+static struct event_passthrough *
+http_notify_driver_lost_event(struct http_notify_driver_user *duser,
+			      const struct http_notify_handoff *handoff,
+			      const char *error)
 {
 	struct event_passthrough *e = event_create_passthrough(duser->event)->
 		set_name("http_notify_handoff_failed")->
@@ -161,8 +198,51 @@ http_notify_driver_lost(struct http_notify_driver_user *duser,
 		add_str("stored", "no")->
 		add_str("error", error);
 
+	if (handoff->uid != 0)
+		e->add_int("uid", handoff->uid);
+	return e;
+}
+
+static void
+http_notify_driver_lost(struct http_notify_driver_user *duser,
+			const struct http_notify_handoff *handoff,
+			const char *error)
+{
+	struct event_passthrough *e =
+		http_notify_driver_lost_event(duser, handoff, error);
+
 	e_error(e->event(), "Notification lost: user=%s folder=%s: %s",
 		handoff->username, handoff->folder, error);
+}
+
+/* Wait for the registration if it is not known yet. Returns TRUE if there is
+   one. */
+static bool
+http_notify_driver_is_registered(struct push_notification_driver_txn *dtxn,
+				 struct http_notify_event_data *data,
+				 const struct http_notify_handoff *handoff)
+{
+	struct http_notify_driver_user *duser = dtxn->duser->context;
+	struct event_passthrough *e;
+
+	if (data->registration_pending) {
+		int64_t start = http_notify_monotonic_msecs();
+
+		data->registration_pending = FALSE;
+		data->not_registered = http_notify_registration_wait(
+			dtxn->ptxn->muser, dtxn->ptxn->mbox,
+			http_notify_driver_registration_timeout(duser),
+			duser->event, &data->registered_user,
+			&data->lost) <= 0;
+		registration_msecs += http_notify_monotonic_msecs() - start;
+	}
+	if (data->lost != NULL) {
+		/* which has been logged once for the spell */
+		e = http_notify_driver_lost_event(duser, handoff, data->lost);
+		e_debug(e->event(), "Notification lost: user=%s folder=%s: %s",
+			handoff->username, handoff->folder, data->lost);
+	}
+	return !data->not_registered;
 }
 
 /* handoff is complete except for the body. */
@@ -187,13 +267,22 @@ http_notify_driver_hand_off(struct http_notify_driver_user *duser,
 	handoff_client_add(handoff_client, handoff, duser->event);
 }
 
+/* Returns what registrations have left of the deadline. */
+static unsigned int
+http_notify_driver_timeout(const struct http_notify_driver_user *duser)
+{
+	unsigned int timeout_msecs = duser->set.handoff_timeout_msecs;
+
+	return timeout_msecs - I_MIN(registration_msecs, timeout_msecs);
+}
+
 /* Returns when to give up. There has to be time left for the hand-off. */
 static int64_t
 http_notify_driver_uid_deadline(const struct http_notify_driver_user *duser)
 {
 	if (uid_missing_since == 0)
 		uid_missing_since = http_notify_monotonic_msecs();
-	return uid_missing_since + duser->set.handoff_timeout_msecs / 2;
+	return uid_missing_since + http_notify_driver_timeout(duser) / 2;
 }
 
 /* Maildir does not promise a UID after the commit, and an endpoint can do
@@ -241,10 +330,13 @@ http_notify_driver_happened(struct push_notification_driver_txn *dtxn,
 	struct http_notify_handoff handoff = {
 		.username = user->username,
 		.folder = folder,
+		.uid = msg == NULL ? 0 : msg->uid,
 		.options = duser->service_options,
 	};
 	const char *error;
 
+	if (!http_notify_driver_is_registered(dtxn, data, &handoff))
+		return;
 	if (msg != NULL &&
 	    http_notify_driver_get_uid(dtxn, data, msg, &error) < 0) {
 		http_notify_driver_lost(duser, &handoff, error);
@@ -304,12 +396,14 @@ http_notify_driver_end_txn(struct push_notification_driver_txn *dtxn,
 			   bool success ATTR_UNUSED)
 {
 	struct http_notify_driver_user *duser = dtxn->duser->context;
-	unsigned int timeout_msecs = duser->set.handoff_timeout_msecs;
+	unsigned int timeout_msecs = http_notify_driver_timeout(duser);
 	int64_t spent;
 
 	/* By now every driver has seen every message of the transaction, so the
 	   first one to get here sends for all of them. */
 	http_notify_event_txn_end(dtxn->context);
+	http_notify_registration_end(dtxn->ptxn->muser);
+	registration_msecs = 0;
 	if (uid_missing_since != 0) {
 		spent = http_notify_monotonic_msecs() - uid_missing_since;
 		timeout_msecs -= I_MIN(spent, timeout_msecs / 2);

@@ -47,7 +47,8 @@ event_begin(struct push_notification_txn *ptxn,
 {
 	const struct http_notify_event_config *config = ec->config;
 	struct http_notify_event_data *data;
-	const char *user;
+	const char *user = NULL;
+	int ret;
 
 	if (config == NULL) {
 		/* for the driver "dlog", which asks for all events there are */
@@ -57,13 +58,15 @@ event_begin(struct push_notification_txn *ptxn,
 		/* another driver of this user came first */
 		return NULL;
 	}
-	if (http_notify_registration_lookup(ptxn->muser, ptxn->mbox,
-					    config->registration_lifetime_secs,
-					    config->event, &user) <= 0)
+	ret = http_notify_registration_lookup(
+		ptxn->muser, ptxn->mbox, config->registration_lifetime_secs,
+		config->event, &user);
+	if (ret <= 0)
 		return NULL;
 	data = p_new(ptxn->pool, struct http_notify_event_data, 1);
 	data->event = ec->event;
 	data->registered_user = user;
+	data->registration_pending = ret == HTTP_NOTIFY_REGISTRATION_PENDING;
 	data->next = hash_table_lookup(config->txn->data, subject);
 	hash_table_update(config->txn->data, subject, data);
 	return data;

@@ -58,8 +58,13 @@ struct http_notify_event_data {
 	struct http_notify_event_data *next;
 	const struct push_notification_event *event;
 
-	/* user= of the registration */
+	/* user= of the registration; what is not known yet is known after
+	   http_notify_registration_wait(): there may be none, or it can't be
+	   read, why it is lost then */
 	const char *registered_user;
+	bool registration_pending;
+	bool not_registered;
+	const char *lost;
 	/* of maildir_uid_name() */
 	const char *maildir_name;
 	/* why there is no UID; NULL = not looked for, or found */

@@ -9,6 +9,7 @@
 #include "http-notify-event.h"
 #include "http-notify-plugin.h"
 #include "log-spells.h"
+#include "metadata-dict.h"
 #include "push-notification-api.h"
 
 /* http_notify_plugin_dependencies is left out on purpose: with it, Dovecot
@@ -109,5 +110,6 @@ void http_notify_plugin_deinit(void)
 	leave_place();
 	mail_storage_hooks_remove(&http_notify_hooks);
 	http_notify_driver_deinit();
+	metadata_dicts_deinit();
 	log_spells_deinit();
 }

@@ -6,6 +6,7 @@
 
 #include "log-spells.h"
 #include "metadata.h"
+#include "metadata-dict.h"
 #include "registration.h"
 #include "registration-lookup.h"
 
@@ -19,68 +20,155 @@
 struct registration_user {
 	union mail_user_module_context module_ctx;
 
+	/* a look-up that has begun; its result, or a former one, is known */
+	struct metadata_dict_lookup *pending;
+	bool known;
+
 	time_t looked_up;
 	/* result of the look-up, as _lookup() returns it */
 	int result;
 	const char *user;
 	/* why there is to be no notification; NULL = there is */
 	const char *why_not;
+	/* the METADATA could not be read: the same; else NULL */
+	const char *lost;
 };
 
 static MODULE_CONTEXT_DEFINE_INIT(http_notify_registration_module,
 				  &mail_user_module_register);
 
-static int
-registration_read(struct mail_user *user, struct mailbox *inbox,
-		  struct event *event, const char **user_r,
-		  const char **why_not_r)
+static struct registration_user *registration_user_get(struct mail_user *user)
 {
-	const char *value, *error;
-	int ret;
+	struct registration_user *muser = REGISTRATION_USER_CONTEXT(user);
 
-	ret = http_notify_metadata_get(inbox, &value, &error);
-	if (ret < 0) {
-		if (log_spell_begins(user->username, SPELL_READ, error)) {
-			e_error(event, "METADATA "HTTP_NOTIFY_METADATA_ENTRY
-				" can't be read, no notification: %s", error);
-		}
-		*why_not_r = t_strdup_printf("METADATA can't be read: %s",
-					     error);
-		return -1;
+	if (muser == NULL) {
+		muser = p_new(user->pool, struct registration_user, 1);
+		MODULE_CONTEXT_SET(user, http_notify_registration_module,
+				   muser);
 	}
+	return muser;
+}
+
+static bool registration_is_fresh(const struct registration_user *muser,
+				  unsigned int lifetime_secs)
+{
+	return muser->known &&
+		ioloop_time - muser->looked_up < (time_t)lifetime_secs;
+}
+
+/* said: the outage has been logged, as another user's */
+static void
+registration_unreadable(struct registration_user *muser, struct mail_user *user,
+			struct event *event, const char *error, bool said)
+{
+	if (!said && log_spell_begins(user->username, SPELL_READ, error)) {
+		e_error(event, "METADATA "HTTP_NOTIFY_METADATA_ENTRY
+			" can't be read, no notification: %s", error);
+	}
+	muser->result = -1;
+	muser->why_not = muser->lost =
+		p_strdup_printf(user->pool, "METADATA can't be read: %s",
+				error);
+}
+
+/* value: NULL = there is none */
+static void
+registration_parse(struct registration_user *muser, struct mail_user *user,
+		   struct event *event, const char *value)
+{
+	const char *registered, *error;
+
 	log_spell_over(user->username, SPELL_READ);
-	if (ret > 0 &&
-	    http_notify_registration_parse(value, user_r, &error) < 0) {
+	if (value != NULL &&
+	    http_notify_registration_parse(value, &registered, &error) < 0) {
 		if (log_spell_begins(user->username, SPELL_PARSE, error)) {
 			e_warning(event, "METADATA "HTTP_NOTIFY_METADATA_ENTRY
 				  " is not a valid registration, "
 				  "no notification: %s", error);
 		}
-		*why_not_r = t_strdup_printf("the registration is not valid: "
-					     "%s", error);
-		return -1;
+		muser->result = -1;
+		muser->why_not = p_strdup_printf(user->pool,
+			"the registration is not valid: %s", error);
+		return;
 	}
 	log_spell_over(user->username, SPELL_PARSE);
-	if (ret == 0)
-		*why_not_r = "the user is not registered";
-	return ret;
+	if (value == NULL) {
+		muser->result = 0;
+		muser->why_not = "the user is not registered";
+	} else {
+		muser->result = 1;
+		muser->user = p_strdup(user->pool, registered);
+	}
+}
+
+/* ret, value, error: of the look-up */
+static void
+registration_found(struct registration_user *muser, struct mail_user *user,
+		   struct event *event, int ret, const char *value,
+		   const char *error, bool said)
+{
+	muser->user = muser->why_not = muser->lost = NULL;
+	if (ret < 0)
+		registration_unreadable(muser, user, event, error, said);
+	else
+		registration_parse(muser, user, event, ret > 0 ? value : NULL);
+	muser->known = TRUE;
+	muser->looked_up = ioloop_time;
 }
 
 /* Registrations are in the METADATA of INBOX, whichever mailbox something
    happens in. */
+static struct mailbox *
+registration_inbox(struct mail_user *user, struct mailbox *box)
+{
+	return box->inbox_user ? box :
+		http_notify_metadata_inbox(user, MAILBOX_FLAG_READONLY);
+}
+
 static void
 registration_read_inbox(struct registration_user *muser, struct mail_user *user,
 			struct mailbox *box, struct event *event)
 {
-	struct mailbox *inbox = box;
-	const char *registered = NULL, *why_not = NULL;
+	struct mailbox *inbox = registration_inbox(user, box);
+	const char *value = NULL, *error = NULL;
+	int ret;
 
-	if (!box->inbox_user)
-		inbox = http_notify_metadata_inbox(user, MAILBOX_FLAG_READONLY);
-	muser->result = registration_read(user, inbox, event, &registered,
-					  &why_not);
-	muser->user = p_strdup(user->pool, registered);
-	muser->why_not = p_strdup(user->pool, why_not);
+	ret = http_notify_metadata_get(inbox, &value, &error);
+	registration_found(muser, user, event, ret, value, error, FALSE);
+	if (inbox != box)
+		mailbox_free(&inbox);
+}
+
+/* Returns the result that is known. */
+static int
+registration_get(const struct registration_user *muser, struct event *event,
+		 const char **user_r)
+{
+	if (muser->why_not != NULL)
+		e_debug(event, "No notification: %s", muser->why_not);
+	*user_r = muser->user;
+	return muser->result;
+}
+
+void http_notify_registration_begin(struct mail_user *user, struct mailbox *box,
+				    unsigned int lifetime_secs,
+				    unsigned int timeout_msecs)
+{
+	struct registration_user *muser = registration_user_get(user);
+	struct mailbox *inbox;
+	const char *key;
+
+	if (muser->pending != NULL ||
+	    registration_is_fresh(muser, lifetime_secs))
+		return;
+	muser->known = FALSE;
+	inbox = registration_inbox(user, box);
+	T_BEGIN {
+		if (http_notify_metadata_get_key(inbox, &key) == 0) {
+			muser->pending = metadata_dict_lookup_begin(
+				user, key, timeout_msecs);
+		}
+	} T_END;
 	if (inbox != box)
 		mailbox_free(&inbox);
 }
@@ -89,23 +177,58 @@ int http_notify_registration_lookup(struct mail_user *user, struct mailbox *box,
 				    unsigned int lifetime_secs,
 				    struct event *event, const char **user_r)
 {
-	struct registration_user *muser = REGISTRATION_USER_CONTEXT(user);
-	bool first = muser == NULL;
+	struct registration_user *muser = registration_user_get(user);
 
-	if (first) {
-		muser = p_new(user->pool, struct registration_user, 1);
-		MODULE_CONTEXT_SET(user, http_notify_registration_module,
-				   muser);
-	}
-	if (first ||
-	    ioloop_time - muser->looked_up >= (time_t)lifetime_secs) {
+	if (muser->pending != NULL)
+		return HTTP_NOTIFY_REGISTRATION_PENDING;
+	if (!registration_is_fresh(muser, lifetime_secs)) {
 		T_BEGIN {
 			registration_read_inbox(muser, user, box, event);
 		} T_END;
-		muser->looked_up = ioloop_time;
 	}
-	if (muser->why_not != NULL)
-		e_debug(event, "No notification: %s", muser->why_not);
-	*user_r = muser->user;
-	return muser->result;
+	return registration_get(muser, event, user_r);
+}
+
+static void
+registration_wait(struct registration_user *muser, struct mail_user *user,
+		  unsigned int timeout_msecs, struct event *event)
+{
+	const char *value = NULL, *error = NULL;
+	bool said;
+	int ret;
+
+	ret = metadata_dict_lookup_finish(&muser->pending, timeout_msecs,
+					  &value, &error, &said);
+	if (ret == -1)
+		error = http_notify_metadata_read_error(error);
+	registration_found(muser, user, event, ret, value, error, said);
+}
+
+int http_notify_registration_wait(struct mail_user *user, struct mailbox *box,
+				  unsigned int timeout_msecs,
+				  struct event *event, const char **user_r,
+				  const char **lost_r)
+{
+	struct registration_user *muser = registration_user_get(user);
+
+	if (!muser->known && muser->pending == NULL) {
+		/* another transaction of the user's is over */
+		http_notify_registration_begin(user, box, 0, timeout_msecs);
+	}
+	T_BEGIN {
+		if (muser->pending != NULL)
+			registration_wait(muser, user, timeout_msecs, event);
+		else if (!muser->known)
+			registration_read_inbox(muser, user, box, event);
+	} T_END;
+	*lost_r = muser->lost;
+	return registration_get(muser, event, user_r);
+}
+
+void http_notify_registration_end(struct mail_user *user)
+{
+	struct registration_user *muser = registration_user_get(user);
+
+	if (muser->pending != NULL)
+		metadata_dict_lookup_abort(&muser->pending);
 }

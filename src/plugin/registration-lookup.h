@@ -5,15 +5,34 @@
 struct mail_user;
 struct mailbox;
 
-/* Look up the user's registration; box is an open mailbox of the user's. A
-   former result, also "not registered" or a failure, is kept with the mail user
-   object and returned again until it is lifetime_secs old.
+/* Begin to look up the user's registration, if the METADATA dictionary can be
+   asked without waiting for it; box is an open mailbox of the user's. A former
+   result, also "not registered" or a failure, is kept with the mail user object
+   until it is lifetime_secs old. */
+void http_notify_registration_begin(struct mail_user *user, struct mailbox *box,
+				    unsigned int lifetime_secs,
+				    unsigned int timeout_msecs);
+
+#define HTTP_NOTIFY_REGISTRATION_PENDING 2
+
+/* Look up the registration, unless there is a former result.
 
    Returns 1 and user_r, user= of the registration, which lives as long as the
    mail user; 0 if the user is not registered; -1 if the METADATA could not be
-   read or is invalid, which is logged once per spell. */
+   read or is invalid, which is logged once per spell;
+   HTTP_NOTIFY_REGISTRATION_PENDING if that has begun. */
 int http_notify_registration_lookup(struct mail_user *user, struct mailbox *box,
 				    unsigned int lifetime_secs,
 				    struct event *event, const char **user_r);
+/* After HTTP_NOTIFY_REGISTRATION_PENDING: wait for the result, for
+   timeout_msecs at most. Returns the same. lost_r: what to say of a
+   notification that is lost since the METADATA could not be read, else NULL; it
+   lives as long as the mail user. */
+int http_notify_registration_wait(struct mail_user *user, struct mailbox *box,
+				  unsigned int timeout_msecs,
+				  struct event *event, const char **user_r,
+				  const char **lost_r);
+/* The mail transaction is over: leave a look-up that nobody has waited for. */
+void http_notify_registration_end(struct mail_user *user);
 
 #endif

@@ -199,6 +199,11 @@ auth_mechanisms = plain
         return "mail_attribute_dict = proxy::metadata\n" + block(
             "dict", "metadata = pgsql:%s" % file)
 
+    def dictionary_in_redis(self, port, password):
+        """Not by the dict service."""
+        return "mail_attribute_dict = redis:host=127.0.0.1:port=%d:" \
+            "password=%s\n" % (port, password)
+
     def dictionary_of_a_process(self):
         """That the dict service has, which is told of no such one."""
         return "mail_attribute_dict = proxy::metadata\n"
@@ -385,6 +390,11 @@ auth_mechanisms {{
                     "username_field = username",
                     block("value_field value"),
                     block("key_field name", "value = $key"))))
+
+    def dictionary_in_redis(self, port, password):
+        return block("mail_attribute", block(
+            "dict redis", "redis_host = 127.0.0.1", "redis_port = %d" % port,
+            "redis_password = " + password))
 
     def dictionary_of_a_process(self):
         return block("mail_attribute", block(

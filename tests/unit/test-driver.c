@@ -4,6 +4,8 @@
    registration and the hand-off are the test's as well. */
 #include "lib.h"
 #include "array.h"
+#include "event-filter.h"
+#include "lib-event-private.h"
 #include "mail-storage-private.h"
 #include "mail-storage-settings.h"
 #include "mail-user.h"
@@ -24,8 +26,12 @@
 
 struct mail_user_module_register mail_user_module_register = { 0 };
 
-/* what the look-up returns */
-static int registered;
+/* what the look-up returns; if that is pending, what waiting for it takes and
+   returns */
+static int registered, registered_later;
+static unsigned int registration_takes, registration_timeout;
+static unsigned int begun_count, waited_count, ended_count;
+static const char *lost;
 /* what is wrong with the settings */
 static const char *invalid;
 static string_t *handed_off;
@@ -36,7 +42,7 @@ static bool locked;
 static unsigned int looked_for_count;
 static int64_t looked_for_deadline;
 static int64_t now = 100000;
-static unsigned int errors_count;
+static unsigned int errors_count, failed_count;
 
 /* The events: a message whose flags are set, and a folder that is renamed. */
 
@@ -165,6 +171,34 @@ int http_notify_registration_lookup(struct mail_user *user_ ATTR_UNUSED,
 	return registered;
 }
 
+void http_notify_registration_begin(struct mail_user *user_ ATTR_UNUSED,
+				    struct mailbox *box ATTR_UNUSED,
+				    unsigned int lifetime_secs ATTR_UNUSED,
+				    unsigned int timeout_msecs)
+{
+	assert_int_equal(timeout_msecs, 400);
+	begun_count++;
+}
+
+int http_notify_registration_wait(struct mail_user *user_ ATTR_UNUSED,
+				  struct mailbox *box ATTR_UNUSED,
+				  unsigned int timeout_msecs,
+				  struct event *event ATTR_UNUSED,
+				  const char **user_r, const char **lost_r)
+{
+	waited_count++;
+	registration_timeout = timeout_msecs;
+	now += registration_takes;
+	*user_r = registered_later > 0 ? "4@1" : NULL;
+	*lost_r = lost;
+	return registered_later;
+}
+
+void http_notify_registration_end(struct mail_user *user_ ATTR_UNUSED)
+{
+	ended_count++;
+}
+
 const char *maildir_uid_name(struct mail *mail)
 {
 	return mail == &saved_mail ? "name" : NULL;
@@ -266,6 +300,10 @@ static void deinit_user(void)
 static int setup(void **state ATTR_UNUSED)
 {
 	registered = 1;
+	registered_later = 0;
+	registration_takes = begun_count = waited_count = ended_count = 0;
+	failed_count = 0;
+	lost = NULL;
 	configs_count = looked_for_count = errors_count = 0;
 	locked = FALSE;
 	invalid = NULL;
@@ -393,6 +431,12 @@ static void test_registration_is_of_no_use(void **state ATTR_UNUSED)
 	assert_string_equal(str_c(handed_off), "");
 }
 
+static void end(void)
+{
+	duser.driver->v.end_txn(&dtxn, TRUE);
+	array_clear(&ptxn.drivers);
+}
+
 /* Each hands off what the first of them has found out. */
 static void test_two_drivers_of_a_user(void **state ATTR_UNUSED)
 {
@@ -410,12 +454,7 @@ static void test_two_drivers_of_a_user(void **state ATTR_UNUSED)
 	array_push_back(&ptxn.drivers, &other_p);
 	duser.driver->v.process_msg(&other, &msg);
 	assert_string_equal(str_c(handed_off), t_strconcat(once, once, NULL));
-}
-
-static void end(void)
-{
-	duser.driver->v.end_txn(&dtxn, TRUE);
-	array_clear(&ptxn.drivers);
+	end();
 }
 
 static void test_uid_is_found_after_the_commit(void **state ATTR_UNUSED)
@@ -454,6 +493,132 @@ static void test_hand_off_has_half_of_the_time(void **state ATTR_UNUSED)
 	now += 1000;
 	end();
 	assert_int_equal(handoff_timeout, 250);
+}
+
+/* There is a transaction, and the look-up has begun. */
+static void registration_is_pending(int result, unsigned int msecs)
+{
+	ptxn.t = (void *)&ptxn;
+	registered = HTTP_NOTIFY_REGISTRATION_PENDING;
+	registered_later = result;
+	registration_takes = msecs;
+}
+
+static void test_registration_is_waited_for(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+	struct push_notification_driver_txn other = dtxn;
+	struct push_notification_driver_txn *other_p = &other;
+
+	registration_is_pending(1, 100);
+	ptxn.mbox = &inbox;
+	assert_true(duser.driver->v.begin_txn(&other));
+	array_push_back(&ptxn.drivers, &other_p);
+	set_flags(&inbox, &msg);
+	/* by each driver */
+	assert_int_equal(begun_count, 2);
+	assert_int_equal(registration_timeout, 400);
+	assert_non_null(strstr(str_c(handed_off),
+			       "bob INBOX 7 {\"user\":\"4@1\","));
+	/* once for all drivers */
+	str_truncate(handed_off, 0);
+	duser.driver->v.process_msg(&other, &msg);
+	assert_non_null(strstr(str_c(handed_off), "\"4@1\""));
+	assert_int_equal(waited_count, 1);
+	/* the hand-off has what is left */
+	assert_int_equal(ended_count, 0);
+	end();
+	assert_int_equal(ended_count, 1);
+	assert_int_equal(handoff_timeout, 400);
+}
+
+static void test_registrations_share_the_time(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msgs[2] = {
+		{ .mailbox = "INBOX" }, { .mailbox = "INBOX" }
+	};
+	unsigned int i;
+
+	registration_is_pending(1, 300);
+	begin(&inbox);
+	for (i = 0; i < N_ELEMENTS(msgs); i++) {
+		flags_set(&ptxn, &configs[0], &msgs[i], &saved_mail, 0);
+		registration_takes = i == 0 ? 300 : 100;
+		duser.driver->v.process_msg(&dtxn, &msgs[i]);
+		assert_int_equal(registration_timeout, i == 0 ? 400 : 100);
+	}
+	/* half of what is left */
+	assert_int_equal(looked_for_deadline, now - 100 + 100 / 2);
+	end();
+	assert_int_equal(handoff_timeout, 50);
+}
+
+static void test_nobody_is_registered_after_all(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
+	registration_is_pending(0, 0);
+	set_flags(&inbox, &msg);
+	duser.driver->v.process_msg(&dtxn, &msg);
+	assert_int_equal(waited_count, 1);
+	assert_string_equal(str_c(handed_off), "");
+	assert_int_equal(failed_count, 0);
+}
+
+static bool
+count_failed(struct event *event, enum event_callback_type type,
+	     struct failure_context *ctx ATTR_UNUSED,
+	     const char *fmt ATTR_UNUSED, va_list args ATTR_UNUSED)
+{
+	if (type == EVENT_CALLBACK_TYPE_SEND &&
+	    null_strcmp(event->sending_name,
+			"http_notify_handoff_failed") == 0) {
+		assert_string_equal(event_find_field_recursive_str(event,
+								   "error"),
+				    "it hangs");
+		failed_count++;
+	}
+	return TRUE;
+}
+
+/* The look-up has logged that. */
+static void test_registration_that_can_not_be_read(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
+	struct event_filter *filter = event_filter_create();
+	const char *error;
+
+	/* as log_debug asks for it */
+	assert_int_equal(event_filter_parse(
+		"event=http_notify_handoff_failed", filter, &error), 0);
+	event_set_global_debug_log_filter(filter);
+	event_filter_unref(&filter);
+	event_register_callback(count_failed);
+	registration_is_pending(-1, 0);
+	lost = "it hangs";
+	set_flags(&inbox, &msg);
+	duser.driver->v.process_msg(&dtxn, &msg);
+	event_unregister_callback(count_failed);
+	event_unset_global_debug_log_filter();
+	assert_string_equal(str_c(handed_off), "");
+	assert_int_equal(waited_count, 1);
+	/* by each driver */
+	assert_int_equal(failed_count, 2);
+	assert_int_equal(errors_count, 0);
+}
+
+/* Such as the one in which a new user's INBOX is made. */
+static void test_nothing_is_begun_without_messages(void **state ATTR_UNUSED)
+{
+	struct mailbox box = { .vname = "Sent" };
+
+	begin(&box);
+	assert_int_equal(begun_count, 0);
 }
 
 static void test_uid_is_not_found(void **state ATTR_UNUSED)
@@ -566,6 +731,11 @@ int main(void)
 		TEST(test_two_drivers_of_a_user),
 		TEST(test_uid_is_found_after_the_commit),
 		TEST(test_hand_off_has_half_of_the_time),
+		TEST(test_registration_is_waited_for),
+		TEST(test_registrations_share_the_time),
+		TEST(test_nobody_is_registered_after_all),
+		TEST(test_registration_that_can_not_be_read),
+		TEST(test_nothing_is_begun_without_messages),
 		TEST(test_uid_is_not_found),
 		TEST(test_uid_can_not_be_found),
 		TEST(test_other_drivers_see_no_data),

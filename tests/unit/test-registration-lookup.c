@@ -9,6 +9,7 @@
 
 #include "log-spells.h"
 #include "metadata.h"
+#include "metadata-dict.h"
 #include "registration-lookup.h"
 
 #include "test-common.h"
@@ -25,6 +26,12 @@ static const char *value;
 static bool unreadable;
 static const struct mailbox *asked;
 static unsigned int asked_count, errors_count;
+/* the dictionary can be asked without lib-storage: what is under way */
+static bool asynchronous;
+static unsigned int begun_count, finished_count, aborted_count;
+/* the dictionary fails, or is too slow; which has been logged */
+static int finish_fails;
+static bool said;
 
 static struct mail_user *user;
 
@@ -61,6 +68,57 @@ int http_notify_metadata_get(struct mailbox *inbox, const char **value_r,
 	return value == NULL ? 0 : 1;
 }
 
+int http_notify_metadata_get_key(struct mailbox *inbox, const char **key_r)
+{
+	assert_int_equal(opened_count, freed_count +
+			 (inbox == &opened_inbox ? 1 : 0));
+	*key_r = t_strdup("key");
+	return 0;
+}
+
+const char *http_notify_metadata_read_error(const char *error)
+{
+	return t_strconcat(error, " (do something)", NULL);
+}
+
+struct metadata_dict_lookup *
+metadata_dict_lookup_begin(struct mail_user *of_user, const char *key,
+			   unsigned int timeout_msecs)
+{
+	assert_ptr_equal(of_user, user);
+	assert_string_equal(key, "key");
+	assert_int_equal(timeout_msecs, 400);
+	if (!asynchronous)
+		return NULL;
+	begun_count++;
+	return (void *)&begun_count;
+}
+
+int metadata_dict_lookup_finish(struct metadata_dict_lookup **lookup,
+				unsigned int timeout_msecs,
+				const char **value_r, const char **error_r,
+				bool *said_r)
+{
+	assert_int_equal(timeout_msecs, 300);
+	assert_ptr_equal(*lookup, &begun_count);
+	*lookup = NULL;
+	finished_count++;
+	*said_r = said;
+	if (unreadable) {
+		*error_r = t_strdup("it hangs");
+		return finish_fails;
+	}
+	*value_r = t_strdup(value);
+	return value == NULL ? 0 : 1;
+}
+
+void metadata_dict_lookup_abort(struct metadata_dict_lookup **lookup)
+{
+	assert_ptr_equal(*lookup, &begun_count);
+	*lookup = NULL;
+	aborted_count++;
+}
+
 static void ATTR_FORMAT(2, 0)
 count_error(const struct failure_context *ctx ATTR_UNUSED,
 	    const char *format ATTR_UNUSED, va_list args ATTR_UNUSED)
@@ -82,6 +140,9 @@ static int setup(void **state ATTR_UNUSED)
 {
 	new_user();
 	opened_count = freed_count = asked_count = errors_count = 0;
+	begun_count = finished_count = aborted_count = 0;
+	asynchronous = said = FALSE;
+	finish_fails = -2;
 	asked = NULL;
 	unreadable = FALSE;
 	value = "user=3@1";
@@ -215,6 +276,130 @@ static void test_errors_are_logged_once_per_spell(void **state ATTR_UNUSED)
 	assert_int_equal(errors_count, 5);
 }
 
+static void begin(struct mailbox *box)
+{
+	http_notify_registration_begin(user, box, LIFETIME_SECS, 400);
+}
+
+static int wait(struct mailbox *box, const char **user_r, const char **lost_r)
+{
+	struct event *event = event_create(NULL);
+	int ret;
+
+	T_BEGIN {
+		ret = http_notify_registration_wait(user, box, 300, event,
+						    user_r, lost_r);
+	} T_END;
+	event_unref(&event);
+	return ret;
+}
+
+static void test_what_has_begun_is_waited_for(void **state ATTR_UNUSED)
+{
+	struct mailbox other = {};
+	const char *registered, *lost;
+
+	asynchronous = TRUE;
+	begin(&other);
+	/* another driver's */
+	begin(&other);
+	assert_int_equal(begun_count, 1);
+	assert_int_equal(freed_count, opened_count);
+	assert_int_equal(look_up(&other, &registered),
+			 HTTP_NOTIFY_REGISTRATION_PENDING);
+	assert_int_equal(wait(&other, &registered, &lost), 1);
+	assert_string_equal(registered, "3@1");
+	assert_null(lost);
+	/* the next message, and the next transaction */
+	assert_int_equal(wait(&other, &registered, &lost), 1);
+	begin(&other);
+	assert_int_equal(look_up(&other, &registered), 1);
+	assert_string_equal(registered, "3@1");
+	assert_int_equal(begun_count, 1);
+	assert_int_equal(finished_count, 1);
+	/* it has grown old */
+	ioloop_time += LIFETIME_SECS;
+	value = NULL;
+	begin(&other);
+	assert_int_equal(wait(&other, &registered, &lost), 0);
+	assert_null(registered);
+	assert_null(lost);
+	assert_int_equal(asked_count, 0);
+}
+
+static void test_others_are_asked_by_lib_storage(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	const char *registered;
+
+	begin(&inbox);
+	assert_int_equal(asked_count, 0);
+	assert_int_equal(look_up(&inbox, &registered), 1);
+	assert_int_equal(asked_count, 1);
+}
+
+/* A look-up belongs to a transaction, but the user may have two. */
+static void test_what_was_left_begins_again(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	const char *registered, *lost;
+
+	asynchronous = TRUE;
+	http_notify_registration_end(user);
+	begin(&inbox);
+	http_notify_registration_end(user);
+	http_notify_registration_end(user);
+	assert_int_equal(aborted_count, 1);
+	begin(&inbox);
+	assert_int_equal(look_up(&inbox, &registered),
+			 HTTP_NOTIFY_REGISTRATION_PENDING);
+	http_notify_registration_end(user);
+	asynchronous = FALSE;
+	http_notify_registration_begin(user, &inbox, 0, 400);
+	assert_int_equal(look_up(&inbox, &registered), 1);
+	assert_int_equal(wait(&inbox, &registered, &lost), 1);
+	assert_string_equal(registered, "3@1");
+}
+
+static void test_a_dictionary_that_hangs_is_logged_once(
+	void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	const char *registered, *lost;
+	unsigned int i;
+
+	asynchronous = unreadable = TRUE;
+	for (i = 0; i < 3; i++) {
+		begin(&inbox);
+		assert_int_equal(wait(&inbox, &registered, &lost), -1);
+		assert_null(registered);
+		assert_string_equal(lost, "METADATA can't be read: it hangs");
+		assert_int_equal(errors_count, 1);
+		pool_unref(&user->pool);
+		new_user();
+		if (i == 1) {
+			/* another user's */
+			user->username = "carol";
+			said = TRUE;
+		}
+	}
+	/* it fails */
+	finish_fails = -1;
+	said = FALSE;
+	begin(&inbox);
+	assert_int_equal(wait(&inbox, &registered, &lost), -1);
+	assert_string_equal(lost, "METADATA can't be read: it hangs "
+			    "(do something)");
+	assert_int_equal(errors_count, 2);
+	ioloop_time += LIFETIME_SECS;
+	/* an invalid one is not lost */
+	unreadable = FALSE;
+	value = "wrong";
+	begin(&inbox);
+	assert_int_equal(wait(&inbox, &registered, &lost), -1);
+	assert_null(lost);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +417,15 @@ int main(void)
 			setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_errors_are_logged_once_per_spell,
+			setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_what_has_begun_is_waited_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_others_are_asked_by_lib_storage, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_what_was_left_begins_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_dictionary_that_hangs_is_logged_once,
 			setup, teardown),
 	};
 	int ret;

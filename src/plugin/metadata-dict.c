@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "array.h"
+#include "ioloop.h"
+
+#include "attribute-dict.h"
+#include "log-spells.h"
+#include "metadata-dict.h"
+#include "monotonic.h"
+
+/* A dictionary may take this long each time. */
+#define FAIR_MSECS 100
+/* More than that are forgotten, the oldest first. */
+#define SLOW_DICTS_MAX 16
+
+/* A dictionary that takes its time. */
+struct slow_dict {
+	char *name;
+	/* it did not answer in time */
+	bool hung;
+	/* how long it was waited for beyond FAIR_MSECS */
+	unsigned int spent_msecs;
+	/* when this is forgotten (monotonic) */
+	int64_t until;
+};
+
+struct metadata_dict_lookup {
+	struct mail_user *user;
+	/* a name of the dictionary's, and the key */
+	char *name, *key;
+	/* an asynchronous look-up, whose connection is in this loop; NULL = the
+	   dictionary is asked at the end */
+	struct dict *dict;
+	struct ioloop *ioloop;
+
+	/* how long it took to begin: Dovecot's client waits for a second for a
+	   dict service that is busy */
+	unsigned int begin_msecs;
+	/* it has been too slow before */
+	bool not_asked;
+	bool timed_out, answered;
+	int ret;
+	char *value, *error;
+};
+
+static ARRAY(struct slow_dict) slow_dicts;
+
+static void slow_dict_delete(unsigned int idx)
+{
+	struct slow_dict *slow = array_idx_modifiable(&slow_dicts, idx);
+
+	i_free(slow->name);
+	array_delete(&slow_dicts, idx, 1);
+}
+
+/* Returns NULL if it is not known to be slow. */
+static struct slow_dict *slow_dict_find(const char *name)
+{
+	int64_t now = http_notify_monotonic_msecs();
+	unsigned int i;
+
+	if (!array_is_created(&slow_dicts))
+		return NULL;
+	for (i = array_count(&slow_dicts); i > 0; i--) {
+		struct slow_dict *slow =
+			array_idx_modifiable(&slow_dicts, i - 1);
+
+		if (now >= slow->until)
+			slow_dict_delete(i - 1);
+		else if (strcmp(slow->name, name) == 0)
+			return slow;
+	}
+	return NULL;
+}
+
+static struct slow_dict *slow_dict_get(const char *name)
+{
+	struct slow_dict *slow = slow_dict_find(name);
+
+	if (slow != NULL)
+		return slow;
+	if (!array_is_created(&slow_dicts))
+		i_array_init(&slow_dicts, 1);
+	if (array_count(&slow_dicts) == SLOW_DICTS_MAX)
+		slow_dict_delete(0);
+	slow = array_append_space(&slow_dicts);
+	slow->name = i_strdup(name);
+	slow->until = http_notify_monotonic_msecs() + METADATA_DICT_SPELL_MSECS;
+	return slow;
+}
+
+/* Returns how much of timeout_msecs is left, 0 = it is not to be asked. */
+static unsigned int slow_dict_left(const char *name, unsigned int timeout_msecs)
+{
+	const struct slow_dict *slow = slow_dict_find(name);
+
+	if (slow == NULL)
+		return timeout_msecs;
+	if (slow->hung || slow->spent_msecs + FAIR_MSECS >= timeout_msecs)
+		return 0;
+	return timeout_msecs - slow->spent_msecs;
+}
+
+static void
+metadata_dict_lookup_answer(struct metadata_dict_lookup *lookup, int ret,
+			    const char *value, const char *error)
+{
+	lookup->answered = TRUE;
+	lookup->ret = ret;
+	if (ret > 0)
+		lookup->value = i_strdup(value);
+	else if (ret < 0)
+		lookup->error = i_strdup(error);
+}
+
+static void
+metadata_dict_lookup_callback(const struct dict_lookup_result *result,
+			      struct metadata_dict_lookup *lookup)
+{
+	metadata_dict_lookup_answer(lookup, result->ret, result->value,
+				    result->error);
+	io_loop_stop(lookup->ioloop);
+}
+
+struct metadata_dict_lookup *
+metadata_dict_lookup_begin(struct mail_user *user, const char *key,
+			   unsigned int timeout_msecs)
+{
+	int64_t start = http_notify_monotonic_msecs();
+	struct ioloop *prev_ioloop = current_ioloop;
+	struct metadata_dict_lookup *lookup;
+	enum attribute_dict_kind kind;
+	struct dict *dict;
+	const char *name;
+
+	if (http_notify_attribute_dict_init(user, 0, &dict, &kind, &name) < 0)
+		return NULL;
+	if (kind == ATTRIBUTE_DICT_BLOCKS) {
+		dict_deinit(&dict);
+		return NULL;
+	}
+	lookup = i_new(struct metadata_dict_lookup, 1);
+	lookup->user = user;
+	lookup->name = i_strdup(name);
+	lookup->key = i_strdup(key);
+	if (kind == ATTRIBUTE_DICT_GIVES_UP ||
+	    slow_dict_left(name, timeout_msecs) == 0) {
+		dict_deinit(&dict);
+		lookup->not_asked = kind == ATTRIBUTE_DICT_ASYNC;
+		return lookup;
+	}
+	lookup->dict = dict;
+	lookup->ioloop = io_loop_create();
+	dict_switch_ioloop(dict);
+	http_notify_attribute_dict_lookup_async(dict, user, key,
+						metadata_dict_lookup_callback,
+						lookup);
+	io_loop_set_current(prev_ioloop);
+	lookup->begin_msecs = http_notify_monotonic_msecs() - start;
+	return lookup;
+}
+
+static void metadata_dict_lookup_timeout(struct metadata_dict_lookup *lookup)
+{
+	lookup->timed_out = TRUE;
+	io_loop_stop(lookup->ioloop);
+}
+
+static void
+metadata_dict_lookup_wait(struct metadata_dict_lookup *lookup,
+			  unsigned int timeout_msecs)
+{
+	struct ioloop *prev_ioloop = current_ioloop;
+	struct timeout *to;
+
+	io_loop_set_current(lookup->ioloop);
+	to = timeout_add_short(timeout_msecs, metadata_dict_lookup_timeout,
+			       lookup);
+	while (!lookup->answered && !lookup->timed_out)
+		io_loop_run(lookup->ioloop);
+	timeout_remove(&to);
+	io_loop_set_current(prev_ioloop);
+}
+
+/* Of a dictionary that gives up by itself. */
+static void
+metadata_dict_lookup_sync(struct metadata_dict_lookup *lookup,
+			  unsigned int timeout_msecs)
+{
+	enum attribute_dict_kind kind;
+	const char *name, *value, *error;
+	struct dict *dict;
+	int ret;
+
+	if (http_notify_attribute_dict_init(lookup->user, timeout_msecs, &dict,
+					    &kind, &name) < 0) {
+		metadata_dict_lookup_answer(lookup, -1, NULL,
+					    "it can't be opened");
+		return;
+	}
+	ret = http_notify_attribute_dict_lookup(
+		dict, lookup->user, pool_datastack_create(), lookup->key,
+		&value, &error);
+	metadata_dict_lookup_answer(lookup, ret, value, error);
+	dict_deinit(&dict);
+}
+
+/* Wait for the answer. */
+static void
+metadata_dict_lookup_ask(struct metadata_dict_lookup *lookup,
+			 unsigned int timeout_msecs)
+{
+	int64_t start = http_notify_monotonic_msecs();
+	struct slow_dict *slow;
+	unsigned int msecs;
+
+	if (lookup->ioloop != NULL)
+		metadata_dict_lookup_wait(lookup, timeout_msecs);
+	else
+		metadata_dict_lookup_sync(lookup, timeout_msecs);
+	msecs = lookup->begin_msecs + http_notify_monotonic_msecs() - start;
+	if (lookup->ret < 0 && msecs >= timeout_msecs) {
+		/* Dovecot's client has given up */
+		lookup->timed_out = TRUE;
+	}
+	if (!lookup->timed_out && msecs <= FAIR_MSECS)
+		return;
+	slow = slow_dict_get(lookup->name);
+	if (lookup->timed_out) {
+		slow->hung = TRUE;
+		slow->until = http_notify_monotonic_msecs() +
+			METADATA_DICT_SPELL_MSECS;
+	} else
+		slow->spent_msecs += msecs - FAIR_MSECS;
+}
+
+int metadata_dict_lookup_finish(struct metadata_dict_lookup **_lookup,
+				unsigned int timeout_msecs,
+				const char **value_r, const char **error_r,
+				bool *said_r)
+{
+	struct metadata_dict_lookup *lookup = *_lookup;
+	unsigned int msecs = slow_dict_left(lookup->name, timeout_msecs);
+	int ret;
+
+	if (msecs > 0 && !lookup->not_asked)
+		metadata_dict_lookup_ask(lookup, msecs);
+	else if (!lookup->answered)
+		lookup->not_asked = TRUE;
+
+	*said_r = FALSE;
+	if (lookup->not_asked || lookup->timed_out) {
+		*error_r = lookup->not_asked ?
+			"the dictionary was too slow just before" :
+			t_strdup_printf("the dictionary did not answer within "
+				"%u ms; it is asked again after %u s", msecs,
+				METADATA_DICT_SPELL_MSECS / 1000);
+		*said_r = !log_spell_begins("", lookup->name, "");
+		ret = -2;
+	} else {
+		log_spell_over("", lookup->name);
+		ret = lookup->ret;
+		*value_r = t_strdup(lookup->value);
+		*error_r = t_strdup(lookup->error);
+	}
+	metadata_dict_lookup_abort(_lookup);
+	return ret;
+}
+
+/* dict_deinit() would wait for the answer. */
+static void metadata_dict_leave(struct dict *dict)
+{
+	struct event *event = dict->event;
+
+	dict->v.deinit(dict);
+	event_unref(&event);
+}
+
+void metadata_dict_lookup_abort(struct metadata_dict_lookup **_lookup)
+{
+	struct metadata_dict_lookup *lookup = *_lookup;
+	struct ioloop *prev_ioloop = current_ioloop;
+
+	*_lookup = NULL;
+	if (lookup->ioloop != NULL) {
+		io_loop_set_current(lookup->ioloop);
+		metadata_dict_leave(lookup->dict);
+		io_loop_set_current(lookup->ioloop);
+		io_loop_destroy(&lookup->ioloop);
+		io_loop_set_current(prev_ioloop);
+	}
+	i_free(lookup->name);
+	i_free(lookup->key);
+	i_free(lookup->value);
+	i_free(lookup->error);
+	i_free(lookup);
+}
+
+void metadata_dicts_deinit(void)
+{
+	if (!array_is_created(&slow_dicts))
+		return;
+	while (!array_is_empty(&slow_dicts))
+		slow_dict_delete(0);
+	array_free(&slow_dicts);
+}
