@@ -11,6 +11,7 @@
 #include "handoff.h"
 #include "handoff-client.h"
 #include "monotonic.h"
+#include "slow-mark.h"
 #include "version-compat.h"
 
 #include <poll.h>
@@ -27,6 +28,9 @@
    IMPATIENT_TIMEOUT_MSECS. */
 #define IMPATIENT_FOR_MSECS 1000
 #define IMPATIENT_TIMEOUT_MSECS 10
+/* And this is for a service that has missed the deadline of another process: if
+   it stores at all, it does so within this time. */
+#define MARKED_TIMEOUT_MSECS 100
 
 struct handoff_client_item {
 	struct http_notify_handoff handoff;
@@ -72,6 +76,8 @@ struct handoff_client {
 	   given little time, so that a message to many recipients is held up
 	   only once. */
 	int64_t impatient_until;
+	/* it has been given little time */
+	bool impatient;
 };
 
 struct handoff_client *handoff_client_init(const char *socket_path)
@@ -459,10 +465,15 @@ void handoff_client_send(struct handoff_client *client,
 	}
 
 	client->timeout_msecs = timeout_msecs;
+	client->impatient = TRUE;
 	if (http_notify_monotonic_msecs() < client->impatient_until) {
 		client->timeout_msecs = I_MIN(timeout_msecs,
 					      IMPATIENT_TIMEOUT_MSECS);
-	}
+	} else if (slow_mark_is_set(client->socket_path)) {
+		client->timeout_msecs = I_MIN(timeout_msecs,
+					      MARKED_TIMEOUT_MSECS);
+	} else
+		client->impatient = FALSE;
 	client->budget_msecs = client->timeout_msecs;
 	handoff_client_spend(client);
 	T_BEGIN {
@@ -496,6 +507,9 @@ static const char *handoff_client_try(struct handoff_client *client)
 	if (ret == 0 || client->connection_lost) {
 		client->impatient_until =
 			http_notify_monotonic_msecs() + IMPATIENT_FOR_MSECS;
+		if (ret == 0 && !client->impatient &&
+		    client->timeout_msecs >= MARKED_TIMEOUT_MSECS)
+			slow_mark_set(client->socket_path);
 	}
 	handoff_client_disconnect(client);
 	if (ret == 0) {

@@ -2,14 +2,18 @@
 #include "lib.h"
 #include "array.h"
 #include "ioloop.h"
+#include "mail-storage-settings.h"
 
 #include "attribute-dict.h"
 #include "log-spells.h"
 #include "metadata-dict.h"
 #include "monotonic.h"
+#include "slow-mark.h"
 
 /* A dictionary may take this long each time. */
 #define FAIR_MSECS 100
+/* It has this long if another process has found that the dict service hangs. */
+#define MARKED_MSECS 50
 /* More than that are forgotten, the oldest first. */
 #define SLOW_DICTS_MAX 16
 
@@ -36,8 +40,8 @@ struct metadata_dict_lookup {
 	/* how long it took to begin: Dovecot's client waits for a second for a
 	   dict service that is busy */
 	unsigned int begin_msecs;
-	/* it has been too slow before */
-	bool not_asked;
+	/* it has been too slow before; or for another process */
+	bool not_asked, marked;
 	bool timed_out, answered;
 	int ret;
 	char *value, *error;
@@ -166,6 +170,16 @@ static void metadata_dict_lookup_timeout(struct metadata_dict_lookup *lookup)
 	io_loop_stop(lookup->ioloop);
 }
 
+/* Returns the socket that is marked if the dict service hangs; NULL = that is
+   not asked. A site may use another socket for its dictionary, but this one is
+   as good for a mark. */
+static const char *
+metadata_dict_lookup_service(const struct metadata_dict_lookup *lookup)
+{
+	return lookup->ioloop == NULL ? NULL :
+		t_strconcat(lookup->user->set->base_dir, "/dict", NULL);
+}
+
 static void
 metadata_dict_lookup_wait(struct metadata_dict_lookup *lookup,
 			  unsigned int timeout_msecs)
@@ -178,6 +192,8 @@ metadata_dict_lookup_wait(struct metadata_dict_lookup *lookup,
 			       lookup);
 	while (!lookup->answered && !lookup->timed_out)
 		io_loop_run(lookup->ioloop);
+	/* both may happen at once */
+	lookup->timed_out = !lookup->answered;
 	timeout_remove(&to);
 	io_loop_set_current(prev_ioloop);
 }
@@ -210,6 +226,7 @@ static void
 metadata_dict_lookup_ask(struct metadata_dict_lookup *lookup,
 			 unsigned int timeout_msecs)
 {
+	const char *service = metadata_dict_lookup_service(lookup);
 	int64_t start = http_notify_monotonic_msecs();
 	struct slow_dict *slow;
 	unsigned int msecs;
@@ -230,6 +247,8 @@ metadata_dict_lookup_ask(struct metadata_dict_lookup *lookup,
 		slow->hung = TRUE;
 		slow->until = http_notify_monotonic_msecs() +
 			METADATA_DICT_SPELL_MSECS;
+		if (service != NULL && !lookup->marked)
+			slow_mark_set(service);
 	} else
 		slow->spent_msecs += msecs - FAIR_MSECS;
 }
@@ -243,9 +262,14 @@ int metadata_dict_lookup_finish(struct metadata_dict_lookup **_lookup,
 	unsigned int msecs = slow_dict_left(lookup->name, timeout_msecs);
 	int ret;
 
-	if (msecs > 0 && !lookup->not_asked)
+	if (msecs > 0 && !lookup->not_asked) {
+		const char *service = metadata_dict_lookup_service(lookup);
+
+		lookup->marked = service != NULL && slow_mark_is_set(service);
+		if (lookup->marked)
+			msecs = I_MIN(msecs, MARKED_MSECS);
 		metadata_dict_lookup_ask(lookup, msecs);
-	else if (!lookup->answered)
+	} else if (!lookup->answered)
 		lookup->not_asked = TRUE;
 
 	*said_r = FALSE;

@@ -3,12 +3,14 @@
 that hangs."""
 
 import contextlib
+import os
+import signal
 import time
 
 import pytest
 
 from conftest import driver, running_dovecot
-from harness.config import VERSION, block, config
+from harness.config import block, config
 from harness.dovecot import message, wait_for
 from harness.postgresql import postgresql
 from harness.redis import redis
@@ -56,11 +58,17 @@ class InRedis:
         self.server.command("SET", "%s/%s/%s" % (user, guid, KEY), value)
 
 
+@pytest.fixture
+def in_postgresql():
+    with postgresql() as server:
+        yield InPostgreSQL(server)
+
+
 @pytest.fixture(params=["postgresql", "redis"])
 def dictionary(request):
     with contextlib.ExitStack() as stack:
         if request.param == "postgresql":
-            yield InPostgreSQL(stack.enter_context(postgresql()))
+            yield request.getfixturevalue("in_postgresql")
         else:
             yield InRedis(stack.enter_context(redis("secret")))
 
@@ -150,3 +158,53 @@ def test_lda_does_not_wait_for_a_dictionary_that_hangs(site, endpoint):
         dovecot.lda("bob", message())
         assert time.monotonic() - begin < SOON
     assert endpoint.attempts == []
+
+
+# -- a new process for each connection --
+
+@pytest.fixture
+def short_lived(in_postgresql, endpoint):
+    """bob is registered."""
+    with running_dovecot(start=False) as dovecot:
+        dovecot.configure(
+            driver(endpoint), dictionary=in_postgresql.settings(dovecot),
+            extra=DICT_SERVICE + block("service lmtp", "client_limit = 1",
+                                       config.clients_of_a_process(1)))
+        dovecot.start()
+        dovecot.deliver("bob", message())
+        in_postgresql.register(dovecot, "bob", "user=3@1")
+        # the sockets are no longer new
+        time.sleep(2)
+        yield in_postgresql.server, dovecot
+
+
+@contextlib.contextmanager
+def service_hanging(dovecot):
+    pid = dovecot.service_pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("what", ["dictionary", "service"])
+def test_processes_tell_each_other_what_hangs(short_lived, endpoint, what):
+    server, dovecot = short_lived
+    with (hanging(server) if what == "dictionary" else
+          service_hanging(dovecot)):
+        seconds = [dovecot.deliver("bob", message()) for _ in range(5)]
+        print("seconds:", seconds)
+        assert seconds[0] < SOON
+        assert sum(seconds[1:]) < SOON
+        within = "within 50 ms" if what == "dictionary" else "within 100 ms"
+        dovecot.wait_log(within, count=3)
+    # it is in order again, which a short time is enough to see
+    dovecot.clear_log()
+
+    def is_notified():
+        before = len(endpoint.delivered)
+        dovecot.deliver("bob", message(subject="again"))
+        time.sleep(0.5)
+        return len(endpoint.delivered) > before
+    wait_for(is_notified, 10, what)

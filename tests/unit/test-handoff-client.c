@@ -10,6 +10,7 @@
 #include "handoff.h"
 #include "handoff-client.h"
 #include "monotonic.h"
+#include "slow-mark.h"
 
 #include <poll.h>
 #include <unistd.h>
@@ -31,6 +32,9 @@ static bool end_unread;
 static unsigned int connections;
 static int64_t clock_msecs;
 static char *log_lines;
+/* another process has found that the service hangs; how often this one has */
+static bool marked;
+static unsigned int marked_count;
 /* what has come over the present connection */
 static char received[4096];
 
@@ -43,6 +47,18 @@ int __wrap_usleep(useconds_t usecs);
 int64_t http_notify_monotonic_msecs(void)
 {
 	return clock_msecs;
+}
+
+bool slow_mark_is_set(const char *path)
+{
+	assert_string_equal(path, socket_path);
+	return marked;
+}
+
+void slow_mark_set(const char *path)
+{
+	assert_string_equal(path, socket_path);
+	marked_count++;
 }
 
 int __wrap_usleep(useconds_t usecs)
@@ -252,6 +268,24 @@ static void test_silence_is_not_confirmed(void **state ATTR_UNUSED)
 		"the service did not store it within 500 ms\n");
 }
 
+static void test_other_processes(void **state ATTR_UNUSED)
+{
+	marked_count = 0;
+	(void)LOG_OF(service_stores);
+	(void)LOG_OF(service_dies);
+	assert_int_equal(marked_count, 0);
+	(void)LOG_OF(service_hangs);
+	assert_int_equal(marked_count, 1);
+	marked = TRUE;
+	assert_string_equal(LOG_OF(service_hangs),
+		NOTIFICATION("not confirmed")
+		"the service did not store it within 100 ms\n");
+	/* which can be too short: the mark ends */
+	assert_int_equal(marked_count, 1);
+	assert_string_equal(LOG_OF(service_stores), "");
+	marked = FALSE;
+}
+
 static int service_stores_six(struct pollfd *pfd ATTR_UNUSED)
 {
 	return service_says(HELLO"OK\t1\nOK\t2\nOK\t3\nOK\t4\nOK\t5\nOK\t6\n");
@@ -335,6 +369,7 @@ int main(void)
 		cmocka_unit_test(test_reconnecting_ends_at_the_deadline),
 		cmocka_unit_test(test_closed_without_a_word_is_lost),
 		cmocka_unit_test(test_silence_is_not_confirmed),
+		cmocka_unit_test(test_other_processes),
 		cmocka_unit_test(test_refused_is_lost_at_once),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_nobody_there_is_lost_soon),

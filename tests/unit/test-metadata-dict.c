@@ -3,11 +3,13 @@
    test's. */
 #include "lib.h"
 #include "ioloop.h"
+#include "mail-storage-settings.h"
 
 #include "attribute-dict.h"
 #include "log-spells.h"
 #include "metadata-dict.h"
 #include "monotonic.h"
+#include "slow-mark.h"
 
 #include "test-common.h"
 
@@ -26,7 +28,24 @@ static dict_lookup_callback_t *pending;
 static void *pending_context;
 static struct timeout *to_answer;
 
-static struct mail_user user;
+/* another process has found that it hangs; how often this one has */
+static bool marked;
+static unsigned int marked_count;
+
+static struct mail_user_settings user_set = { .base_dir = "/run" };
+static struct mail_user user = { .set = &user_set };
+
+bool slow_mark_is_set(const char *socket_path)
+{
+	assert_string_equal(socket_path, "/run/dict");
+	return marked;
+}
+
+void slow_mark_set(const char *socket_path)
+{
+	assert_string_equal(socket_path, "/run/dict");
+	marked_count++;
+}
 
 int64_t http_notify_monotonic_msecs(void)
 {
@@ -170,7 +189,8 @@ static int setup(void **state ATTR_UNUSED)
 	dict_name = "dictionary";
 	takes = begin_takes = 0;
 	answer = "value";
-	asked_count = 0;
+	asked_count = marked_count = 0;
+	marked = FALSE;
 	return 0;
 }
 
@@ -326,6 +346,28 @@ static void test_slow_beginning(void **state ATTR_UNUSED)
 	assert_int_equal(asked_count, 1);
 }
 
+static void test_other_processes(void **state ATTR_UNUSED)
+{
+	takes = NEVER;
+	not_found("within 400 ms", -2, FALSE);
+	assert_int_equal(marked_count, 1);
+	not_found("just before", -2, TRUE);
+	dict_name = "another";
+	marked = TRUE;
+	not_found("within 50 ms", -2, FALSE);
+	/* which can be too short: the mark ends */
+	assert_int_equal(marked_count, 1);
+	dict_name = "one more";
+	takes = 0;
+	found("value");
+
+	/* not one of the dict service */
+	kind = ATTRIBUTE_DICT_GIVES_UP;
+	takes = NEVER;
+	not_found("within 400 ms", -2, FALSE);
+	assert_int_equal(marked_count, 1);
+}
+
 static void test_left(void **state ATTR_UNUSED)
 {
 	struct metadata_dict_lookup *lookup;
@@ -367,6 +409,7 @@ int main(void)
 		TEST(test_far_away_is_not_slow),
 		TEST(test_slow_answers),
 		TEST(test_slow_beginning),
+		TEST(test_other_processes),
 		TEST(test_left),
 		TEST(test_many_dictionaries),
 	};
