@@ -357,8 +357,10 @@ def test_a_user_without_registration_costs_one_lookup_and_no_line(endpoint):
                 if "http-notify: " in line and "Debug:" not in line] == []
 
 
-def reasons(dovecot, words):
-    """Of no notification, in the debug lines of a process."""
+def reasons(dovecot, words, count=1):
+    """Of no notification, in the debug lines of a process, of which there are
+    this many at least."""
+    dovecot.wait_log(words, "Debug:", "No notification", count=count)
     return [line.split(" http-notify: ")[1]
             for line in dovecot.log_lines(words, "Debug:", "No notification")]
 
@@ -376,13 +378,13 @@ def test_why_nothing_is_sent_is_in_the_debug_lines(endpoint):
         dovecot.setmetadata("dave", "3@1")
         for count in (1, 2):
             dovecot.deliver("dave", message())
-            assert reasons(dovecot, "lmtp(dave)") == [
+            assert reasons(dovecot, "lmtp(dave)", count) == [
                 "No notification: the registration is not valid: it has no "
                 "user="] * count
 
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
-        assert reasons(dovecot, "lmtp(bob)") == []
+        assert reasons(dovecot, "lmtp(bob)", 0) == []
         dovecot.deliver("bob+Sent", message())
         # the folder is made first
         assert set(reasons(dovecot, "lmtp(bob)")) == {
