@@ -59,7 +59,7 @@ int http_notify_metadata_get_key(struct mailbox *inbox, const char **key_r)
 		return -1;
 	*key_r = t_strconcat(DICT_PATH_PRIVATE,
 			     guid_128_to_string(metadata.guid),
-			     "/"METADATA_KEY, NULL);
+			     "/"HTTP_NOTIFY_METADATA_KEY, NULL);
 	return 0;
 }
 
