@@ -16,6 +16,7 @@
 #include "admin-client.h"
 #include "admin-protocol.h"
 #include "setting-names.h"
+#include "check.h"
 #include "child.h"
 #include "config-files.h"
 #include "doveadm-http-notify.h"
@@ -36,33 +37,11 @@
 
 /* The exit status if a link is broken: one that a remote doveadm passes on. */
 #define EXIT_NOT_WELL DOVEADM_EX_NOTPOSSIBLE
-/* How long to wait for the service to answer, beyond the endpoint's own
-   timeout. */
-#define TIMEOUT_MSECS (10*1000)
 /* How long the dictionary may take for all that is tried of a user. */
 #define DICTIONARY_TIMEOUT_MSECS (5*1000)
 /* Longest detail, in bytes. Its end, which says what to do, must not be cut
    off. */
 #define DETAIL_MAX 1024
-
-struct check_cmd_context {
-	struct service_cmd cmd;
-	/* -r: where OX connects from; family = 0 if not given */
-	struct ip_addr remote_ip;
-
-	bool settings_read;
-	/* NULL = they could be read; else why not */
-	const char *settings_error;
-	/* NULL = Dovecot runs with the present configuration; else what to
-	   do */
-	const char *config_error;
-	struct protocol_settings lmtp, lda, imap;
-
-	/* for the current user: handoff_try()'s result when it connects as
-	   dovecot-lda does, and whether that needs the user's groups */
-	int lda_result;
-	bool lda_needs_groups;
-};
 
 static void
 check_print(const char *link, const char *result, const char *detail)
@@ -72,15 +51,13 @@ check_print(const char *link, const char *result, const char *detail)
 	doveadm_print(str_sanitize(detail, DETAIL_MAX));
 }
 
-/* The link is fine. note is "" or a remark. */
-static void check_row_ok(const char *link, const char *note)
+void check_row_ok(const char *link, const char *note)
 {
 	check_print(link, "ok", note);
 }
 
-/* The link is fine if error is NULL. */
-static void
-check_row(struct check_cmd_context *ctx, const char *link, const char *error)
+void check_row(struct check_cmd_context *ctx, const char *link,
+	       const char *error)
 {
 	if (error == NULL) {
 		check_row_ok(link, "");
@@ -338,168 +315,6 @@ check_registration(struct check_cmd_context *ctx, struct mail_user *user)
 	return value;
 }
 
-/* Endpoints */
-
-static const char *check_answer(unsigned int status, const char *reason)
-{
-	if (status / 100 == 2)
-		return NULL;
-	switch (status) {
-	case 401:
-	case 403:
-		return t_strdup_printf("credentials refused: %s (fix login "
-			"and password in "SETTING_URL")", reason);
-	case 404:
-		return t_strdup_printf("no such path: %s (fix "SETTING_URL")",
-				       reason);
-	}
-	if (status == 0 && strstr(reason, "certificate") != NULL) {
-		return t_strdup_printf("%s (fix the certificate, or set "
-			"ssl_client_ca_file to what it is signed by)", reason);
-	}
-	return reason;
-}
-
-/* Returns a remark if this is an OX user: OX answers success even if it has no
-   such user. */
-static const char *
-endpoint_note(struct mail_user *user, const char *registered)
-{
-	uint32_t user_id, context_id;
-
-	if (!http_notify_registration_parse_ox(registered, &user_id,
-					       &context_id))
-		return "";
-	return t_strdup_printf("answers, and OX does so for any user: whether "
-		"it has user %u in context %u shows only: "
-		"doveadm http-notify test -u %s",
-		user_id, context_id, user->username);
-}
-
-static void
-check_endpoint(struct check_cmd_context *ctx, const struct user_line *line,
-	       const char *user, const char *note)
-{
-	const struct http_notify_notification notification = {
-		/* OX answers success to any event other than messageNew, and
-		   does nothing else. */
-		.user = user, .event = "test", .folder = "INBOX"
-	};
-	string_t *body = t_str_new(256);
-	const char *const *row, *link, *error;
-	unsigned int status;
-	uint64_t count;
-	int ret;
-
-	if (http_notify_notification_append_json(&notification, body) < 0)
-		i_fatal_status(FATAL_OUTOFMEM, "JSON: out of memory");
-	const struct http_notify_admin_command command = {
-		.verb = HTTP_NOTIFY_ADMIN_PROBE,
-		.body = str_c(body),
-		.options = http_notify_options_export(&line->options)
-	};
-
-	admin_client_send(ctx->cmd.client, &command);
-	while ((ret = admin_client_read(ctx->cmd.client,
-			line->options.timeout_msecs + TIMEOUT_MSECS,
-			HTTP_NOTIFY_ADMIN_REQUEST_COUNT, &row,
-			&count, &error)) > 0) {
-		if (str_to_uint(row[HTTP_NOTIFY_ADMIN_REQUEST_STATUS],
-				&status) < 0)
-			continue;
-		link = t_strconcat("endpoint ",
-				   row[HTTP_NOTIFY_ADMIN_REQUEST_ENDPOINT],
-				   NULL);
-		error = check_answer(status,
-				     row[HTTP_NOTIFY_ADMIN_REQUEST_REASON]);
-		if (error != NULL)
-			check_row(ctx, link, error);
-		else
-			check_row_ok(link, note);
-	}
-	if (ret < 0)
-		check_row(ctx, "endpoint", error);
-}
-
-static void
-check_line(struct check_cmd_context *ctx, struct mail_user *user,
-	   const struct user_line *line, const char *protocol,
-	   const char *value)
-{
-	const char *registered, *error;
-
-	check_row(ctx, t_strconcat(line->setting, protocol, NULL), line->error);
-	if (line->error != NULL || ctx->cmd.client == NULL)
-		return;
-	if (value == NULL ||
-	    doveadm_http_notify_get_user(line, user, value, &registered,
-					 &error) < 0) {
-		/* the registration's row says why */
-		registered = "0@0";
-	}
-	T_BEGIN {
-		check_endpoint(ctx, line, registered,
-			       endpoint_note(user, registered));
-	} T_END;
-}
-
-/* Returns NULL, or why there are no lines. */
-static const char *
-get_lines(struct mail_user *user, const struct protocol_settings *set,
-	  ARRAY_TYPE(user_line) *lines)
-{
-	const char *error;
-
-	if (user_lines_get(user, set, user->pool, lines, &error) < 0)
-		return error;
-	return array_not_empty(lines) ? NULL :
-		"not set for this driver: "SETTING_DRIVER_EXAMPLE;
-}
-
-static bool
-is_one_of(const struct user_line *line, const ARRAY_TYPE(user_line) *lines)
-{
-	const struct user_line *other;
-
-	array_foreach(lines, other) {
-		if (strcmp(line->setting, other->setting) == 0 &&
-		    null_strcmp(line->error, other->error) == 0 &&
-		    null_strcmp(line->options.url, other->options.url) == 0)
-			return TRUE;
-	}
-	return FALSE;
-}
-
-/* Check LMTP's lines, and those of dovecot-lda that are not among these. */
-static void
-check_lines(struct check_cmd_context *ctx, struct mail_user *user, bool lda,
-	    const char *value)
-{
-	static const char *const lda_name = " of lda";
-	const char *error, *lda_error = NULL;
-	ARRAY_TYPE(user_line) lines, lda_lines;
-	const struct user_line *line;
-
-	t_array_init(&lines, 4);
-	t_array_init(&lda_lines, 4);
-	error = get_lines(user, &ctx->lmtp, &lines);
-	if (error != NULL)
-		check_row(ctx, SETTING_DRIVER, error);
-	array_foreach(&lines, line)
-		check_line(ctx, user, line, "", value);
-
-	if (lda)
-		lda_error = get_lines(user, &ctx->lda, &lda_lines);
-	if (lda_error != NULL && null_strcmp(error, lda_error) != 0) {
-		check_row(ctx, t_strconcat(SETTING_DRIVER, lda_name, NULL),
-			  lda_error);
-	}
-	array_foreach(&lda_lines, line) {
-		if (!is_one_of(line, &lines))
-			check_line(ctx, user, line, lda_name, value);
-	}
-}
-
 /* Service */
 
 static void
@@ -572,7 +387,7 @@ cmd_check_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	check_row(ctx, "service", ctx->cmd.error);
 	if (lda && ctx->cmd.error == NULL)
 		check_lda_handoff(ctx, user);
-	check_lines(ctx, user, lda, value);
+	check_endpoints(ctx, user, lda, value);
 	return 0;
 }
 

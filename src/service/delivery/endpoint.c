@@ -9,6 +9,7 @@
 #include "endpoint.h"
 #include "endpoint-common.h"
 #include "endpoint-watch.h"
+#include "expiry.h"
 #include "lane.h"
 #include "lane-read.h"
 #include "monotonic.h"
@@ -19,8 +20,6 @@
 #include "supply.h"
 #include "target.h"
 
-/* How many rows to read at a time when looking for those that are too old. */
-#define EXPIRE_BATCH 64
 /* How many notifications to send or give up in one turn of the ioloop. */
 #define SEND_BATCH 256
 /* After so many attempts others of its user need not wait for a notification
@@ -43,9 +42,7 @@ struct endpoint {
 	struct attempt *attempts;
 	struct request_share requests;
 	struct lane_reads *lane_reads;
-	struct queue_read *expire_read;
-	/* when to look again for what is too old, by queue_now() */
-	int64_t next_expiry;
+	struct expiry *expiry;
 
 	/* goes on with work that was left for a later turn of the ioloop */
 	struct timeout *to_run;
@@ -517,9 +514,9 @@ static void endpoint_request_granted(void *context)
 
 /* Age */
 
-static void
-endpoint_expire_item(struct endpoint *ep, const struct queue_item *item)
+static void endpoint_expired(const struct queue_item *item, void *context)
 {
+	struct endpoint *ep = context;
 	struct lane *lane = lanes_find(ep->lanes, item->username);
 
 	if (lane == NULL || lane_id(lane) != item->id) {
@@ -533,46 +530,17 @@ endpoint_expire_item(struct endpoint *ep, const struct queue_item *item)
 	/* else its last attempt is under way */
 }
 
-static void
-endpoint_expire_read(struct endpoint *ep, int64_t after_id, unsigned int limit);
-
-static void
-endpoint_expire_done(const struct queue_read_result *result, void *context)
+/* Lanes have gone on to their next notification. */
+static void endpoint_expiry_done(void *context)
 {
-	struct endpoint *ep = context;
-	int64_t now = queue_now(ep->common->queue);
-	unsigned int i;
-
-	ep->expire_read = NULL;
-	for (i = 0; i < result->count; i++) {
-		if (result->items[i]->expires > now) {
-			ep->next_expiry = result->items[i]->expires;
-			break;
-		}
-		endpoint_expire_item(ep, result->items[i]);
-	}
-	if (i == result->count && result->more)
-		endpoint_expire_read(ep, result->read_to, EXPIRE_BATCH);
-	/* lanes have gone on to their next notification */
-	if (i > 0)
-		endpoint_pump(ep);
-}
-
-static void
-endpoint_expire_read(struct endpoint *ep, int64_t after_id, unsigned int limit)
-{
-	/* leave out what the reader has not found yet */
-	ep->expire_read = queue_read(ep->common->queue, ep->queue_ep,
-		QUEUE_READ_WHOLE, after_id, reader_known_id(ep->reader),
-		limit, endpoint_expire_done, ep);
+	endpoint_pump(context);
 }
 
 void endpoint_expire(struct endpoint *ep)
 {
-	if (ep->queued > 0 && ep->expire_read == NULL &&
-	    ep->next_expiry <= queue_now(ep->common->queue)) {
-		/* mostly the first one is not too old yet */
-		endpoint_expire_read(ep, 0, 1);
+	if (ep->queued > 0) {
+		/* leave out what the reader has not found yet */
+		expiry_run(ep->expiry, reader_known_id(ep->reader));
 	}
 }
 
@@ -696,6 +664,8 @@ endpoint_init(struct endpoint_common *common, struct queue_endpoint *queue_ep,
 	targets_init(&ep->targets, common->event, options);
 	ep->reader = reader_init(common->queue, queue_ep,
 				 endpoint_reader_changed, ep);
+	ep->expiry = expiry_init(common->queue, queue_ep, endpoint_expired,
+				 endpoint_expiry_done, ep);
 	ep->lane_reads = lane_reads_init(common->queue, queue_ep,
 					 endpoint_lane_read, ep);
 	ep->lanes = lanes_init(&common->lane_budget);
@@ -716,7 +686,7 @@ void endpoint_deinit(struct endpoint **_ep)
 		attempt_free(ep->attempts);
 	request_share_deinit(&ep->requests);
 	lane_reads_deinit(&ep->lane_reads);
-	queue_read_cancel(&ep->expire_read);
+	expiry_deinit(&ep->expiry);
 	lanes_deinit(&ep->lanes);
 	reader_deinit(&ep->reader);
 	timeout_remove(&ep->to_run);

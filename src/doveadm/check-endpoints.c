@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "array.h"
+#include "mail-user.h"
+#include "str.h"
+#include "str-sanitize.h"
+#include "doveadm-settings.h"
+
+#include "admin-client.h"
+#include "admin-protocol.h"
+#include "setting-names.h"
+#include "check.h"
+#include "doveadm-http-notify.h"
+#include "doveadm-mail-compat.h"
+#include "notification.h"
+#include "registration.h"
+#include "user-lines.h"
+
+static const char *check_answer(unsigned int status, const char *reason)
+{
+	if (status / 100 == 2)
+		return NULL;
+	switch (status) {
+	case 401:
+	case 403:
+		return t_strdup_printf("credentials refused: %s (fix login "
+			"and password in "SETTING_URL")", reason);
+	case 404:
+		return t_strdup_printf("no such path: %s (fix "SETTING_URL")",
+				       reason);
+	}
+	if (status == 0 && strstr(reason, "certificate") != NULL) {
+		return t_strdup_printf("%s (fix the certificate, or set "
+			"ssl_client_ca_file to what it is signed by)", reason);
+	}
+	return reason;
+}
+
+/* Returns a remark if this is an OX user: OX answers success even if it has no
+   such user. */
+static const char *
+endpoint_note(struct mail_user *user, const char *registered)
+{
+	uint32_t user_id, context_id;
+
+	if (!http_notify_registration_parse_ox(registered, &user_id,
+					       &context_id))
+		return "";
+	return t_strdup_printf("answers, and OX does so for any user: whether "
+		"it has user %u in context %u shows only: "
+		"doveadm http-notify test -u %s",
+		user_id, context_id, user->username);
+}
+
+static void
+check_endpoint(struct check_cmd_context *ctx, const struct user_line *line,
+	       const char *user, const char *note)
+{
+	const struct http_notify_notification notification = {
+		/* OX answers success to any event other than messageNew, and
+		   does nothing else. */
+		.user = user, .event = "test", .folder = "INBOX"
+	};
+	string_t *body = t_str_new(256);
+	const char *const *row, *link, *error;
+	unsigned int status;
+	uint64_t count;
+	int ret;
+
+	if (http_notify_notification_append_json(&notification, body) < 0)
+		i_fatal_status(FATAL_OUTOFMEM, "JSON: out of memory");
+	const struct http_notify_admin_command command = {
+		.verb = HTTP_NOTIFY_ADMIN_PROBE,
+		.body = str_c(body),
+		.options = http_notify_options_export(&line->options)
+	};
+
+	admin_client_send(ctx->cmd.client, &command);
+	while ((ret = admin_client_read(ctx->cmd.client,
+			line->options.timeout_msecs + TIMEOUT_MSECS,
+			HTTP_NOTIFY_ADMIN_REQUEST_COUNT, &row,
+			&count, &error)) > 0) {
+		if (str_to_uint(row[HTTP_NOTIFY_ADMIN_REQUEST_STATUS],
+				&status) < 0)
+			continue;
+		link = t_strconcat("endpoint ",
+				   row[HTTP_NOTIFY_ADMIN_REQUEST_ENDPOINT],
+				   NULL);
+		error = check_answer(status,
+				     row[HTTP_NOTIFY_ADMIN_REQUEST_REASON]);
+		if (error != NULL)
+			check_row(ctx, link, error);
+		else
+			check_row_ok(link, note);
+	}
+	if (ret < 0)
+		check_row(ctx, "endpoint", error);
+}
+
+static void
+check_line(struct check_cmd_context *ctx, struct mail_user *user,
+	   const struct user_line *line, const char *protocol,
+	   const char *value)
+{
+	const char *registered, *error;
+
+	check_row(ctx, t_strconcat(line->setting, protocol, NULL), line->error);
+	if (line->error != NULL || ctx->cmd.client == NULL)
+		return;
+	if (value == NULL ||
+	    doveadm_http_notify_get_user(line, user, value, &registered,
+					 &error) < 0) {
+		/* the registration's row says why */
+		registered = "0@0";
+	}
+	T_BEGIN {
+		check_endpoint(ctx, line, registered,
+			       endpoint_note(user, registered));
+	} T_END;
+}
+
+/* Returns NULL, or why there are no lines. */
+static const char *
+get_lines(struct mail_user *user, const struct protocol_settings *set,
+	  ARRAY_TYPE(user_line) *lines)
+{
+	const char *error;
+
+	if (user_lines_get(user, set, user->pool, lines, &error) < 0)
+		return error;
+	return array_not_empty(lines) ? NULL :
+		"not set for this driver: "SETTING_DRIVER_EXAMPLE;
+}
+
+static bool
+is_one_of(const struct user_line *line, const ARRAY_TYPE(user_line) *lines)
+{
+	const struct user_line *other;
+
+	array_foreach(lines, other) {
+		if (strcmp(line->setting, other->setting) == 0 &&
+		    null_strcmp(line->error, other->error) == 0 &&
+		    null_strcmp(line->options.url, other->options.url) == 0)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+void check_endpoints(struct check_cmd_context *ctx, struct mail_user *user,
+		     bool lda, const char *value)
+{
+	static const char *const lda_name = " of lda";
+	const char *error, *lda_error = NULL;
+	ARRAY_TYPE(user_line) lines, lda_lines;
+	const struct user_line *line;
+
+	t_array_init(&lines, 4);
+	t_array_init(&lda_lines, 4);
+	error = get_lines(user, &ctx->lmtp, &lines);
+	if (error != NULL)
+		check_row(ctx, SETTING_DRIVER, error);
+	array_foreach(&lines, line)
+		check_line(ctx, user, line, "", value);
+
+	if (lda)
+		lda_error = get_lines(user, &ctx->lda, &lda_lines);
+	if (lda_error != NULL && null_strcmp(error, lda_error) != 0) {
+		check_row(ctx, t_strconcat(SETTING_DRIVER, lda_name, NULL),
+			  lda_error);
+	}
+	array_foreach(&lda_lines, line) {
+		if (!is_one_of(line, &lines))
+			check_line(ctx, user, line, lda_name, value);
+	}
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_CHECK_H
+#define HTTP_NOTIFY_CHECK_H
+
+/* doveadm http-notify check, which is in doveadm-http-notify-check.c and
+   check-endpoints.c. */
+
+#include "net.h"
+#include "doveadm-mail-compat.h"
+#include "protocol-settings.h"
+#include "service-cmd.h"
+
+struct mail_user;
+
+/* How long to wait for the service to answer, beyond the endpoint's own
+   timeout. */
+#define TIMEOUT_MSECS (10*1000)
+struct check_cmd_context {
+	struct service_cmd cmd;
+	/* -r: where OX connects from; family = 0 if not given */
+	struct ip_addr remote_ip;
+
+	bool settings_read;
+	/* NULL = they could be read; else why not */
+	const char *settings_error;
+	/* NULL = Dovecot runs with the present configuration; else what to
+	   do */
+	const char *config_error;
+	struct protocol_settings lmtp, lda, imap;
+
+	/* for the current user: handoff_try()'s result when it connects as
+	   dovecot-lda does, and whether that needs the user's groups */
+	int lda_result;
+	bool lda_needs_groups;
+};
+
+/* Print a row. The link is fine; note is "" or a remark. */
+void check_row_ok(const char *link, const char *note);
+/* The link is fine if error is NULL. */
+void check_row(struct check_cmd_context *ctx, const char *link,
+	       const char *error);
+
+/* Check the drivers' lines: LMTP's, and if lda those of dovecot-lda that are not
+   among these. value: the user's METADATA value, NULL if there is none. */
+void check_endpoints(struct check_cmd_context *ctx, struct mail_user *user,
+		     bool lda, const char *value);
+
+#endif

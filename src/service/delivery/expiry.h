@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_EXPIRY_H
+#define HTTP_NOTIFY_EXPIRY_H
+
+struct queue;
+struct queue_endpoint;
+struct queue_item;
+
+/* Finds what an endpoint has in the queue that is too old. */
+struct expiry;
+
+/* Of an item that is too old. It may be removed from the queue. */
+typedef void expiry_callback_t(const struct queue_item *item, void *context);
+/* Of some of them, after the former was called for each. */
+typedef void expiry_done_callback_t(void *context);
+
+struct expiry *
+expiry_init(struct queue *queue, struct queue_endpoint *queue_ep,
+	    expiry_callback_t *callback, expiry_done_callback_t *done,
+	    void *context);
+void expiry_deinit(struct expiry **expiry);
+
+/* Look for them, up to this id, unless it is known that there are none, or that
+   is being done already. */
+void expiry_run(struct expiry *expiry, int64_t last_id);
+
+#endif
