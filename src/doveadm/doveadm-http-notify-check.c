@@ -249,9 +249,8 @@ check_row_dictionary(struct check_cmd_context *ctx, const char *link,
 {
 	if (line == NULL) {
 		line = t_strdup_printf("%s (by the dictionary of "
-			SETTING_ATTRIBUTE_DICT", for which deliveries wait, "
-			"too: does its server run? Look for dict in the log)",
-			no_answer);
+			SETTING_ATTRIBUTE_DICT": does its server run? Look for "
+			"service(dict) in the log)", no_answer);
 	}
 	check_row(ctx, link, *line == '\0' ? NULL : line);
 }
