@@ -589,7 +589,7 @@ def check_black_hole(dovecot, endpoint, heal):
     heal()
     assert [r.uid for r in endpoint.wait(2, 20)] == [1, 2]
     dovecot.wait_log("Info: Endpoint %s is up again" % endpoint.authority)
-    assert len(dovecot.log_lines(endpoint.authority)) == 2
+    assert len(dovecot.wait_log(endpoint.authority, count=2)) == 2
     assert len(endpoint.attempts) == 2
     assert dovecot.service_pid() == pid
 

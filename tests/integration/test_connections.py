@@ -105,7 +105,7 @@ def test_dead_connections_are_left_for_new_ones(certificates, protocol):
                 dovecot.deliver(USERS, message())
                 dovecot.wait_queue_empty()
             dovecot.wait_log("is up again")
-            assert len(dovecot.log_lines("is down")) == 1
+            assert len(dovecot.wait_log("is down")) == 1
 
 
 def test_a_dead_connection_that_several_endpoints_share(certificates):

@@ -343,7 +343,7 @@ def test_a_missing_dictionary_is_logged_once_per_spell(endpoint):
         with dovecot.lmtp() as lmtp:
             sent_by(lmtp, "bob", "carol")
         for user in ("bob", "carol"):
-            line, = dovecot.log_lines("lmtp(%s)" % user, "http-notify: ",
+            line, = dovecot.wait_log("lmtp(%s)" % user, "http-notify: ",
                                       "can't be read, no notification")
 
 
@@ -352,7 +352,8 @@ def test_a_user_without_registration_costs_one_lookup_and_no_line(endpoint):
             driver(endpoint), driver(endpoint),
             extra="log_debug = category=storage") as dovecot:
         dovecot.deliver("nobody-registered", message())
-        assert len(dovecot.log_lines("lmtp(", "Looking up 'priv/")) == 1
+        dovecot.wait_log("lmtp(", "Disconnect from")
+        assert len(dovecot.wait_log("lmtp(", "Looking up 'priv/")) == 1
         assert [line for line in dovecot.log_lines("lmtp(")
                 if "http-notify: " in line and "Debug:" not in line] == []
 

@@ -180,7 +180,7 @@ def test_an_outage_is_one_tenants_own(endpoints, userdb, trouble):
         # all of the others' while it has taken none
         assert bad.delivered == []
         dovecot.wait_log("Error: Endpoint " + bad.authority)
-        assert len(dovecot.log_lines("Endpoint 127.0.0.1:")) == 1
+        assert len(dovecot.wait_log("Endpoint 127.0.0.1:")) == 1
         if trouble == "refuses":
             bad.start()
         bad.heal()

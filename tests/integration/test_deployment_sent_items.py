@@ -54,8 +54,8 @@ def check_copies(dovecot, node, said="saved mail to %s"):
     assert subjects(dovecot, "Sent Items") == ["Subject: copy 1",
                                                "Subject: copy 2"]
     assert subjects(dovecot, "INBOX") == ["Subject: mail", "Subject: more"]
-    assert len(dovecot.log_lines(said % "Sent Items")) == 2
-    assert len(dovecot.log_lines(said % "INBOX")) == 2
+    assert len(dovecot.wait_log(said % "Sent Items", count=2)) == 2
+    assert len(dovecot.wait_log(said % "INBOX", count=2)) == 2
     assert not dovecot.log_lines("Error:")
 
 

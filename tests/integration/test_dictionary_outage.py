@@ -139,7 +139,7 @@ def test_mail_does_not_wait_for_a_dictionary_that_hangs(site, endpoint, users):
         wait_for(lambda: len(dovecot.log_lines(
             "Notification lost: user=%s folder=INBOX" % users[-1])) == 5,
             what="the log")
-        line, = dovecot.log_lines("Error:", "can't be read, no notification")
+        line, = dovecot.wait_log("Error:", "can't be read, no notification")
         assert "did not answer within" in line
         assert "lmtp(%s)" % users[0] in line
         assert len(endpoint.attempts) == sent

@@ -145,7 +145,7 @@ def test_removals_that_fail_do_not_take_the_space_that_is_freed(
         dovecot.deliver("bob", message())
         dovecot.wait_queue_empty(30)
         dovecot.wait_log("Queue can be written again", timeout=20)
-        assert len(dovecot.log_lines("Queue can't be written")) == 1
+        assert len(dovecot.wait_log("Queue can't be written")) == 1
         assert len({r.key for r in endpoint.delivered}) == len(
             endpoint.delivered)
 
@@ -172,7 +172,7 @@ def test_file_that_cant_be_shrunk_is_said_once(other_endpoint):
         dovecot.wait_log("http-notify: Warning: Queue's files can't be shrunk",
                          "full", timeout=20)
         time.sleep(12)
-        assert len(dovecot.log_lines("can't be shrunk")) == 1
+        assert len(dovecot.wait_log("can't be shrunk")) == 1
         ballast.unlink()
         wait_for(lambda: auto_vacuum(dovecot) == 2, 20, "a copied file")
         dovecot.deliver("bob", message())

@@ -742,7 +742,7 @@ def test_purge_drops_what_matches_only(backlog):
                 str(endpoint.port)) == [{"count": 2}]
     assert rows(dovecot, "purge", "-e", str(gone.port)) == [{"count": 3}]
     assert rows(dovecot, "purge", "-u", "other*") == [{"count": 0}]
-    assert dovecot.log_lines("Purged 2 notifications (user=user1 endpoint=*")
+    dovecot.wait_log("Purged 2 notifications (user=user1 endpoint=*")
     endpoint.start()
     doveadm(dovecot, "flush")
     assert sorted(r.uid for r in endpoint.wait(4)) == [2, 3, 5, 6]

@@ -135,7 +135,7 @@ def test_check_of_a_dictionary_whose_process_dies(endpoint):
         # Dovecot starts it ever later, until which connections may wait
         assert "ook for service(dict) in the log" in failed_check(dovecot)[
             "METADATA readable"]
-        assert dovecot.log_lines("service(dict)", "signal 11")
+        dovecot.wait_log("service(dict)", "signal 11")
 
 
 @contextlib.contextmanager

@@ -108,7 +108,7 @@ def test_a_refused_line_says_why_without_the_credentials(dovecot, endpoint,
         dovecot.lda("bob", message())
     finally:
         dovecot.configure(driver(endpoint))
-    error, = dovecot.log_lines("Error:")
+    error, = dovecot.wait_log("Error:")
     _, _, said = error.partition("push_notification_driver is ")
     assert said.startswith("invalid")
     for word in ("s3", "cret@", "12/", "12?"):

@@ -100,7 +100,7 @@ def test_without_push_notification(endpoint, there, lacks):
         dovecot.setmetadata("bob", "user=3@1")
         deliver(dovecot, count=2)
         deliver(dovecot, "carol")
-        line, = dovecot.log_lines(NOTHING)
+        line, = dovecot.wait_log(NOTHING)
         assert "lmtp(bob)" in line
         assert line.endswith(missing(*lacks))
         end(dovecot, expected=1)
@@ -113,7 +113,7 @@ def test_without_push_notification_by_lda(endpoint):
         done = dovecot.lda("bob", message())
         assert done.returncode == 0, done.stdout
         assert mails(dovecot, "bob") == 1
-        line, = dovecot.log_lines(NOTHING)
+        line, = dovecot.wait_log(NOTHING)
         assert line.endswith(missing("notify", "push_notification"))
         assert_no_trouble(dovecot, expected=1)
 
@@ -180,7 +180,7 @@ def test_users_of_one_process_have_plugins_of_their_own(endpoint):
         deliver(dovecot, "bob")
         endpoint.wait(1)
         deliver(dovecot, "half")
-        line, = dovecot.log_lines(NOTHING)
+        line, = dovecot.wait_log(NOTHING)
         assert "lmtp(half)" in line
         assert line.endswith(missing("notify"))
         deliver(dovecot, "alone")
@@ -250,7 +250,7 @@ def test_function_that_is_not_there_any_more(endpoint):
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         deliver(dovecot, count=2)
-        line, = dovecot.log_lines(NOTHING)
+        line, = dovecot.wait_log(NOTHING)
         assert "has no push_notification_get_event_category()" in line
         assert "later version of dovecot-http-notify" in line
 

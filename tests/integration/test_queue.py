@@ -31,7 +31,7 @@ def test_full_queue_refuses_the_newest_and_recovers(other_endpoint):
         lost = dovecot.log_lines("lmtp", "http_notify_queue_limit = 10")
         assert len(lost) == 5, dovecot.log()
         assert all("bob" in line and "INBOX" in line for line in lost)
-        assert len(dovecot.log_lines("http-notify: Error: Queue is full")) == 1
+        assert len(dovecot.wait_log("http-notify: Error: Queue is full")) == 1
 
         endpoint.start()
         # the oldest ones are the ones that were kept
@@ -55,7 +55,7 @@ def test_dead_endpoint_leaves_room_in_the_queue(endpoint, other_endpoint):
                      what="the other one's")
         refused = dovecot.log_lines("lmtp", "Notification lost", "share")
         assert len(refused) == 10
-        line, = dovecot.log_lines("http-notify: Error: Endpoint",
+        line, = dovecot.wait_log("http-notify: Error: Endpoint",
                                   "has its share of the queue")
         assert dead.authority in line
         dead.start()
@@ -189,7 +189,7 @@ def test_log_that_a_reader_makes_grow_is_cut_when_he_is_gone(other_endpoint):
         assert [r.uid for r in endpoint.wait(5)] == [1, 2, 3, 4, 5]
         dovecot.wait_queue_empty()
         assert integrity(dovecot) == "ok"
-        assert len(dovecot.log_lines("queue.sqlite-wal")) == 1
+        assert len(dovecot.wait_log("queue.sqlite-wal")) == 1
         for words in "Notification lost", "not confirmed":
             assert not dovecot.log_lines(words)
 

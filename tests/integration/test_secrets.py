@@ -393,7 +393,7 @@ def test_netrc_file_of_no_use_is_named_and_keeps_the_notifications(
         if said == "401" or trouble == "broken":
             os.kill(dovecot.service_pid(), signal.SIGKILL)
         assert [r.uid for r in endpoint.wait(2)] == [1, 2]
-        assert len(dovecot.log_lines("Error: Endpoint")) == 1
+        assert len(dovecot.wait_log("Error: Endpoint")) == 1
 
 
 def test_credentials_go_to_no_other_endpoint(endpoint):

@@ -554,4 +554,4 @@ def test_endpoint_on_another_port_is_another_endpoint(endpoint):
             dovecot.deliver("bob", message())
         endpoint.wait(10)
         wait_for(lambda: dovecot.queued() == 10, what="the dead one's queue")
-        assert len(dovecot.log_lines("Error:")) == 1
+        assert len(dovecot.wait_log("Error:")) == 1

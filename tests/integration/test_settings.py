@@ -120,7 +120,7 @@ def test_no_url_is_said_once_per_delivery_and_concerns_that_driver_only(
             assert "lmtp(bob)" in error
             assert ("push_notification_ox_url is not set in "
                     "push_notification empty { }") in error
-        assert len(dovecot.log_lines("Error:")) == 2
+        assert len(dovecot.wait_log("Error:", count=2)) == 2
 
 
 # -- in the userdb --

@@ -82,7 +82,7 @@ def test_takes_over_and_hands_back(other_endpoint, standby, trouble):
         for _ in range(3):
             assert dovecot.deliver(USERS, message()) < 1.5
         standby.wait(3 * len(USERS), 30)
-        begin, = dovecot.log_lines("Error: Endpoint " + first.authority)
+        begin, = dovecot.wait_log("Error: Endpoint " + first.authority)
         assert not dovecot.log_lines("Endpoint " + standby.authority)
 
         outage.end()
@@ -103,7 +103,7 @@ def test_takes_over_and_hands_back(other_endpoint, standby, trouble):
         first.wait(2 * len(USERS))
         assert standby.attempts == []
         dovecot.wait_log("Endpoint " + first.authority, count=2)
-        assert len(dovecot.log_lines("Endpoint ")) == 2
+        assert len(dovecot.wait_log("Endpoint ", count=2)) == 2
 
 
 @pytest.mark.parametrize("trouble", ["refused", "500", "404"])
