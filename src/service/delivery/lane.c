@@ -21,13 +21,13 @@ struct lane_entry {
 	struct queue_item *item;
 };
 
-/* A notification that has stepped aside: what a lane knows of the one whose
-   turn it is. */
-struct lane_aside {
+/* A notification that has had a turn. */
+struct lane_turn {
 	struct lane_entry entry;
 	unsigned int attempts, waits;
 	char *error;
 	struct blame blame;
+	/* when it has waited: monotonic, in milliseconds */
 	int64_t due;
 };
 
@@ -39,14 +39,8 @@ struct lane {
 	bool fresh;
 
 	enum lane_state state;
-	struct lane_entry current;
-	unsigned int attempts;
-	char *error;
-	struct blame blame;
+	struct lane_turn current;
 	struct timeout *to_ready;
-	unsigned int waits;
-	/* when it has waited: monotonic, in milliseconds */
-	int64_t due;
 	lane_waited_callback_t *callback;
 	void *context;
 
@@ -55,8 +49,8 @@ struct lane {
 	ARRAY(struct lane_entry) behind;
 	unsigned int behind_done;
 	int64_t last_id;
-	/* NULL = none */
-	struct lane_aside *aside;
+	/* one that has stepped aside; NULL = none */
+	struct lane_turn *aside;
 };
 
 struct lanes {
@@ -104,7 +98,7 @@ static void lane_set_state(struct lane *lane, enum lane_state state)
 	timeout_remove(&lane->to_ready);
 	lane->state = state;
 	if (state == LANE_READY) {
-		i_assert(lane->current.item != NULL);
+		i_assert(lane->current.entry.item != NULL);
 		DLLIST2_APPEND(&lanes->ready_head, &lanes->ready_tail, lane);
 		lanes->ready_count++;
 	}
@@ -145,7 +139,7 @@ static void lane_wait(struct lane *lane, unsigned int msecs,
 {
 	lane_set_state(lane, LANE_WAITING);
 	if (lane->lanes->budget->used > lane->lanes->budget->max)
-		entry_drop(lane->lanes, &lane->current);
+		entry_drop(lane->lanes, &lane->current.entry);
 	lane->callback = callback;
 	lane->context = context;
 	lane->to_ready = timeout_add(msecs, lane_waited, lane);
@@ -156,18 +150,18 @@ void lane_waiting(struct lane *lane, unsigned int min_msecs,
 {
 	unsigned int msecs = WAIT_MIN_MSECS, i;
 
-	for (i = 0; i < lane->waits && msecs < WAIT_MAX_MSECS; i++)
+	for (i = 0; i < lane->current.waits && msecs < WAIT_MAX_MSECS; i++)
 		msecs *= 4;
-	lane->waits++;
+	lane->current.waits++;
 	msecs = I_MAX(health_jitter(I_MIN(msecs, WAIT_MAX_MSECS)), min_msecs);
-	lane->due = http_notify_monotonic_msecs() + msecs;
+	lane->current.due = http_notify_monotonic_msecs() + msecs;
 	lane_wait(lane, msecs, callback, context);
 }
 
 bool lane_waiting_on(struct lane *lane, lane_waited_callback_t *callback,
 		     void *context)
 {
-	int64_t msecs = lane->due - http_notify_monotonic_msecs();
+	int64_t msecs = lane->current.due - http_notify_monotonic_msecs();
 
 	if (msecs <= 0)
 		return FALSE;
@@ -179,7 +173,7 @@ bool lane_hurry(struct lane *lane)
 {
 	if (lane->state != LANE_WAITING && lane->aside == NULL)
 		return FALSE;
-	lane->due = 0;
+	lane->current.due = 0;
 	if (lane->aside != NULL)
 		lane->aside->due = 0;
 	return TRUE;
@@ -200,7 +194,7 @@ static void lane_deinit(struct lane *lane)
 
 	/* takes it off the list if it is ready */
 	lane_set_state(lane, LANE_READING);
-	entry_drop(lane->lanes, &lane->current);
+	entry_drop(lane->lanes, &lane->current.entry);
 	if (array_is_created(&lane->behind)) {
 		array_foreach_modifiable(&lane->behind, entry)
 			entry_drop(lane->lanes, entry);
@@ -208,7 +202,7 @@ static void lane_deinit(struct lane *lane)
 	}
 	if (lane->aside != NULL)
 		lane_aside_free(lane);
-	i_free(lane->error);
+	i_free(lane->current.error);
 	i_free(lane->username);
 	i_free(lane);
 }
@@ -240,7 +234,7 @@ void lane_remove(struct lane *lane, int64_t id)
 {
 	unsigned int idx;
 
-	i_assert(id != lane->current.id);
+	i_assert(id != lane->current.entry.id);
 
 	if (lane->aside != NULL && lane->aside->entry.id == id)
 		lane_aside_free(lane);
@@ -265,29 +259,18 @@ static void lane_take_behind(struct lane *lane)
 	struct lane_entry *entry =
 		array_idx_modifiable(&lane->behind, lane->behind_done++);
 
-	lane->current = *entry;
+	i_zero(&lane->current);
+	lane->current.entry = *entry;
+	if (entry->item != NULL)
+		lane->current.attempts = entry->item->attempts;
 	entry->item = NULL;
-	lane->error = NULL;
-	lane->attempts = lane->current.item == NULL ? 0 :
-		lane->current.item->attempts;
-	lane->waits = 0;
-	lane->due = 0;
-	i_zero(&lane->blame);
 }
 
 /* The one that has stepped aside has. */
 static void lane_take_aside(struct lane *lane)
 {
-	struct lane_aside *aside = lane->aside;
-
-	lane->aside = NULL;
-	lane->current = aside->entry;
-	lane->error = aside->error;
-	lane->attempts = aside->attempts;
-	lane->waits = aside->waits;
-	lane->due = aside->due;
-	lane->blame = aside->blame;
-	i_free(aside);
+	lane->current = *lane->aside;
+	i_free(lane->aside);
 }
 
 bool lane_next(struct lane **_lane)
@@ -303,8 +286,8 @@ bool lane_next(struct lane **_lane)
 	}
 
 	lane_set_state(lane, LANE_READING);
-	entry_drop(lane->lanes, &lane->current);
-	i_free(lane->error);
+	entry_drop(lane->lanes, &lane->current.entry);
+	i_free(lane->current.error);
 	if (more && (lane->aside == NULL ||
 		     lane->aside->due > http_notify_monotonic_msecs()))
 		lane_take_behind(lane);
@@ -315,18 +298,11 @@ bool lane_next(struct lane **_lane)
 
 bool lane_step_aside(struct lane *lane)
 {
-	struct lane_aside *aside;
-
 	if (lane->aside != NULL || !lane_has_more(lane))
 		return FALSE;
 	lane_set_state(lane, LANE_READING);
-	aside = lane->aside = i_new(struct lane_aside, 1);
-	aside->entry = lane->current;
-	aside->error = lane->error;
-	aside->attempts = lane->attempts;
-	aside->waits = lane->waits;
-	aside->due = lane->due;
-	aside->blame = lane->blame;
+	lane->aside = i_new(struct lane_turn, 1);
+	*lane->aside = lane->current;
 	lane_take_behind(lane);
 	return TRUE;
 }
@@ -336,32 +312,33 @@ bool lane_step_back(struct lane *lane)
 	if (lane->aside == NULL)
 		return FALSE;
 	lane_set_state(lane, LANE_READING);
-	if (lane->current.item != NULL)
-		lane->current.item->attempts = lane->attempts;
+	if (lane->current.entry.item != NULL)
+		lane->current.entry.item->attempts = lane->current.attempts;
 	if (lane->behind_done > 0)
 		lane->behind_done--;
 	else
 		(void)array_insert_space(&lane->behind, 0);
-	*array_idx_modifiable(&lane->behind, lane->behind_done) = lane->current;
-	i_free(lane->error);
+	*array_idx_modifiable(&lane->behind, lane->behind_done) =
+		lane->current.entry;
+	i_free(lane->current.error);
 	lane_take_aside(lane);
 	return TRUE;
 }
 
 void lane_set_item(struct lane *lane, struct queue_item *item)
 {
-	i_assert(item->id == lane->current.id);
+	i_assert(item->id == lane->current.entry.id);
 
-	entry_carry(lane->lanes, &lane->current, item, TRUE);
+	entry_carry(lane->lanes, &lane->current.entry, item, TRUE);
 	/* it may have failed before the service was started */
-	lane->attempts = I_MAX(lane->attempts, item->attempts);
+	lane->current.attempts = I_MAX(lane->current.attempts, item->attempts);
 }
 
 void lane_failed(struct lane *lane, const char *error)
 {
-	i_free(lane->error);
-	lane->error = i_strdup(error);
-	lane->attempts++;
+	i_free(lane->current.error);
+	lane->current.error = i_strdup(error);
+	lane->current.attempts++;
 }
 
 const char *lane_username(const struct lane *lane)
@@ -371,12 +348,12 @@ const char *lane_username(const struct lane *lane)
 
 int64_t lane_id(const struct lane *lane)
 {
-	return lane->current.id;
+	return lane->current.entry.id;
 }
 
 struct queue_item *lane_item(const struct lane *lane)
 {
-	return lane->current.item;
+	return lane->current.entry.item;
 }
 
 int64_t lane_last_id(const struct lane *lane)
@@ -386,17 +363,17 @@ int64_t lane_last_id(const struct lane *lane)
 
 unsigned int lane_attempts(const struct lane *lane)
 {
-	return lane->attempts;
+	return lane->current.attempts;
 }
 
 const char *lane_error(const struct lane *lane)
 {
-	return lane->error;
+	return lane->current.error;
 }
 
 struct blame *lane_blame(struct lane *lane)
 {
-	return &lane->blame;
+	return &lane->current.blame;
 }
 
 /* All lanes */
@@ -415,7 +392,7 @@ lanes_add(struct lanes *lanes, struct queue_item *item, bool fresh)
 	lane->lanes = lanes;
 	lane->username = i_strdup(item->username);
 	lane->fresh = fresh;
-	lane->last_id = lane->current.id = item->id;
+	lane->last_id = lane->current.entry.id = item->id;
 	lane->state = LANE_READING;
 	lane_set_item(lane, item);
 	lane_set_state(lane, LANE_READY);
