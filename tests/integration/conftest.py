@@ -46,14 +46,17 @@ def running_dovecot(*lines, start=True, parent=None, mail=MAILDIR,
         dovecot = Dovecot(directory, STAGE, mail=mail, builtin=builtin)
         dovecot.configure(*lines, **kwargs)
         try:
-            if start:
-                dovecot.start()
-            yield dovecot
+            try:
+                if start:
+                    dovecot.start()
+                yield dovecot
+            finally:
+                dovecot.stop()
         except BaseException:
+            # with what its end says, such as a crash
             print(dovecot.log())
             raise
         finally:
-            dovecot.stop()
             dovecot.assert_no_findings()
 
 
