@@ -329,6 +329,12 @@ check_lda_handoff(struct check_cmd_context *ctx, struct mail_user *user)
 			     "does not");
 		return;
 	}
+	if (ctx->lda_result == HANDOFF_TRY_ANYBODY) {
+		check_row_ok(link, "as anybody: only to endpoints that "
+			     "dovecot.conf has for all users, without "
+			     "variables");
+		return;
+	}
 	if (ctx->lda_result == HANDOFF_TRY_UNKNOWN) {
 		check_row(ctx, link, "not tried: doveadm can't become the mail "
 			  "user with the user's groups");

@@ -9,17 +9,42 @@
 #include "doveadm-mail-compat.h"
 #include "handoff-try.h"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The exit status of a child that could not try. It is no errno. */
+/* The exit status of a child that could not try, and of one that has access as
+   anybody has. They are no errno. */
 #define STATUS_UNKNOWN 255
+#define STATUS_ANYBODY 254
 
 static void ATTR_FORMAT(2, 0) ATTR_NORETURN
 try_fatal(const struct failure_context *ctx ATTR_UNUSED,
 	  const char *format ATTR_UNUSED, va_list args ATTR_UNUSED)
 {
 	_exit(STATUS_UNKNOWN);
+}
+
+static bool has_group(gid_t gid)
+{
+	const gid_t *groups;
+	unsigned int i, count;
+	bool found = getegid() == gid;
+
+	groups = restrict_get_groups_list(&count);
+	for (i = 0; i < count && !found; i++)
+		found = groups[i] == gid;
+	return found;
+}
+
+/* Is this process of the socket's user or group? What the service asks the
+   kernel about its peers, too. */
+static bool is_named(const char *path)
+{
+	struct stat st;
+
+	return geteuid() == 0 || stat(path, &st) < 0 ||
+		st.st_uid == geteuid() || has_group(st.st_gid);
 }
 
 /* The connect does not block. EAGAIN means that the service is busy, which is
@@ -31,7 +56,7 @@ static int try_connect(const char *path)
 	if (fd == -1)
 		return errno == EAGAIN ? 0 : errno;
 	i_close_fd(&fd);
-	return 0;
+	return is_named(path) ? 0 : STATUS_ANYBODY;
 }
 
 static int
@@ -60,6 +85,18 @@ try_in_child(struct doveadm_mail_cmd_context *ctx,
 	return try_connect(path);
 }
 
+static int result_of(int status)
+{
+	switch (status) {
+	case STATUS_UNKNOWN:
+		return HANDOFF_TRY_UNKNOWN;
+	case STATUS_ANYBODY:
+		return HANDOFF_TRY_ANYBODY;
+	default:
+		return status;
+	}
+}
+
 int handoff_try(struct doveadm_mail_cmd_context *ctx,
 		struct mail_storage_service_user *service_user,
 		enum handoff_try_groups groups, const char *path)
@@ -68,7 +105,7 @@ int handoff_try(struct doveadm_mail_cmd_context *ctx,
 	pid_t pid;
 
 	if (geteuid() != 0)
-		return try_connect(path);
+		return result_of(try_connect(path));
 	if ((pid = fork()) < 0)
 		return errno;
 	if (pid == 0)
@@ -77,6 +114,6 @@ int handoff_try(struct doveadm_mail_cmd_context *ctx,
 		if (errno != EINTR)
 			return errno;
 	}
-	return !WIFEXITED(status) || WEXITSTATUS(status) == STATUS_UNKNOWN ?
-		HANDOFF_TRY_UNKNOWN : WEXITSTATUS(status);
+	return result_of(WIFEXITED(status) ? WEXITSTATUS(status) :
+			 STATUS_UNKNOWN);
 }

@@ -17,11 +17,14 @@ enum handoff_try_groups {
 };
 
 #define HANDOFF_TRY_UNKNOWN -1
+#define HANDOFF_TRY_ANYBODY -2
 
 /* Try to connect to a UNIX socket with the mail user's uid, gid and groups. A
    child process takes these on; this one keeps its own. If doveadm is not root,
-   it connects as it is. Returns 0, also if the service is busy; the errno of
-   what failed; or HANDOFF_TRY_UNKNOWN if the child could not take them on. */
+   it connects as it is. Returns 0, also if the service is busy;
+   HANDOFF_TRY_ANYBODY if that works, but only because the socket's mode lets
+   anybody in, whom the service trusts less; the errno of what failed; or
+   HANDOFF_TRY_UNKNOWN if the child could not take them on. */
 int handoff_try(struct doveadm_mail_cmd_context *ctx,
 		struct mail_storage_service_user *service_user,
 		enum handoff_try_groups groups, const char *path);

@@ -30,6 +30,10 @@ struct http_notify_options {
 	unsigned int max_retries;
 	/* netrc(5) file that only the service can read; NULL = none */
 	const char *netrc_file;
+	/* Set by the service, not by a word: the user ID, if the endpoint is
+	   only for notifications of processes with that one; NULL = of all that
+	   the admin trusts. */
+	const char *owner;
 
 	/* send user= of the registration rather than the mail user's name */
 	bool user_from_metadata;

@@ -190,6 +190,25 @@ handoff_client_poll(struct handoff_client *client, short events,
 	return ret;
 }
 
+/* lmtp has become the mail user, but only for a while, and its connection is for
+   the notifications of others, too. So it connects as what it is: then the
+   service knows by the kernel that it is no process of a user's own. Keeps
+   errno. */
+static int connect_as_root(const char *path)
+{
+	uid_t euid = geteuid();
+	int fd, error;
+
+	if (euid == 0 || getuid() != 0 || seteuid(0) < 0)
+		return net_connect_unix(path);
+	fd = net_connect_unix(path);
+	error = errno;
+	if (seteuid(euid) < 0)
+		i_fatal("seteuid(%s) failed: %m", dec2str(euid));
+	errno = error;
+	return fd;
+}
+
 static int
 handoff_client_connect(struct handoff_client *client, const char **error_r)
 {
@@ -200,7 +219,7 @@ handoff_client_connect(struct handoff_client *client, const char **error_r)
 
 	/* A UNIX socket connects at once, or says that its backlog is full:
 	   then there is nothing to poll for. */
-	while ((client->fd = net_connect_unix(path)) == -1) {
+	while ((client->fd = connect_as_root(path)) == -1) {
 		/* EACCES: Dovecot makes the socket before it sets its owner */
 		bool gone = errno == ENOENT || errno == ECONNREFUSED ||
 			errno == EACCES;

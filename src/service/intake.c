@@ -15,6 +15,7 @@
 #include "events.h"
 #include "handoff.h"
 #include "intake.h"
+#include "peer.h"
 
 #include <sys/socket.h>
 
@@ -27,6 +28,10 @@ struct intake_client {
 
 	guid_128_t session;
 	bool session_received;
+	/* NULL = it may use any endpoint; else its user ID, and it has endpoints
+	   of its own, so that nothing it does has an effect on those of
+	   others */
+	char *owner;
 	/* it has broken the protocol */
 	bool refused;
 };
@@ -45,7 +50,8 @@ struct intake {
 	/* NULL = notifications are refused */
 	struct delivery *delivery;
 	struct event *event;
-	unsigned int max_clients;
+	const struct intake_settings *set;
+	char *socket_path;
 	struct connection_list *clients;
 	struct intake_pending *pending;
 };
@@ -133,6 +139,30 @@ intake_pending_init(struct intake_client *client,
 	return pending;
 }
 
+static bool
+words_are_same(const char *const *words1, const char *const *words2)
+{
+	for (; *words1 != NULL && *words2 != NULL; words1++, words2++) {
+		if (strcmp(*words1, *words2) != 0)
+			return FALSE;
+	}
+	return *words1 == *words2;
+}
+
+static bool
+intake_client_may_use(struct intake_client *client, const char *const *options)
+{
+	const char *const *const *endpoint = client->intake->set->endpoints;
+
+	if (client->owner == NULL)
+		return TRUE;
+	for (; *endpoint != NULL; endpoint++) {
+		if (words_are_same(*endpoint, options))
+			return TRUE;
+	}
+	return FALSE;
+}
+
 static void
 intake_client_handoff(struct intake_client *client,
 		      const struct http_notify_handoff *handoff)
@@ -140,7 +170,8 @@ intake_client_handoff(struct intake_client *client,
 	struct delivery_notification notification = {
 		.seq = handoff->seq, .username = handoff->username,
 		.folder = handoff->folder, .uid = handoff->uid,
-		.body = handoff->body, .options = handoff->options
+		.body = handoff->body, .options = handoff->options,
+		.owner = client->owner
 	};
 	struct delivery *delivery = client->intake->delivery;
 	struct intake_pending *pending;
@@ -149,6 +180,15 @@ intake_client_handoff(struct intake_client *client,
 	if (delivery == NULL) {
 		intake_client_reply(client, handoff->seq, "the service can't "
 			"open its queue (its own line in the log says why)");
+		return;
+	}
+	if (!intake_client_may_use(client, handoff->options)) {
+		intake_client_reply(client, handoff->seq, t_strdup_printf(
+			"processes of user ID %s may only use endpoints that "
+			"dovecot.conf has, without variables, for all users "
+			"(to allow others, make this the user or group of "
+			"unix_listener "HTTP_NOTIFY_HANDOFF_SOCKET")",
+			client->owner));
 		return;
 	}
 	pending = intake_pending_init(client, handoff);
@@ -213,6 +253,7 @@ static void intake_client_destroy(struct connection *conn)
 	if (conn->disconnect_reason == CONNECTION_DISCONNECT_BUFFER_FULL)
 		(void)intake_client_refuse(client, "a line is too long");
 	connection_deinit(conn);
+	i_free(client->owner);
 	i_free(client);
 	master_service_client_connection_destroyed(master_service);
 }
@@ -239,7 +280,7 @@ static void intake_make_room(struct intake *intake)
 {
 	struct connection *conn, *oldest = NULL;
 
-	if (intake->clients->connections_count < intake->max_clients)
+	if (intake->clients->connections_count < intake->set->max_clients)
 		return;
 	for (conn = intake->clients->connections; conn != NULL;
 	     conn = conn->next) {
@@ -253,11 +294,14 @@ void intake_connected(struct intake *intake,
 		      struct master_service_connection *conn)
 {
 	struct intake_client *client;
+	uid_t uid;
 
 	master_service_client_connection_accept(conn);
 	fd_close_on_exec(conn->fd, TRUE);
 	client = i_new(struct intake_client, 1);
 	client->intake = intake;
+	if (!peer_is_trusted(conn->fd, intake->socket_path, &uid))
+		client->owner = i_strdup(dec2str(uid));
 	connection_init_server(intake->clients, &client->conn, conn->name,
 			       conn->fd, conn->fd);
 	client->conn.last_input = ioloop_time;
@@ -274,12 +318,14 @@ void intake_set_delivery(struct intake *intake, struct delivery *delivery)
 	intake->delivery = delivery;
 }
 
-struct intake *intake_init(unsigned int max_clients)
+struct intake *intake_init(const struct intake_settings *set)
 {
 	struct intake *intake;
 
 	intake = i_new(struct intake, 1);
-	intake->max_clients = max_clients;
+	intake->set = set;
+	intake->socket_path = i_strconcat(set->base_dir,
+		"/"HTTP_NOTIFY_HANDOFF_SOCKET, NULL);
 	intake->event = event_create(NULL);
 	event_add_category(intake->event, &event_category_http_notify);
 	intake->clients = connection_list_init(&intake_client_settings,
@@ -295,5 +341,6 @@ void intake_deinit(struct intake **_intake)
 	i_assert(intake->pending == NULL);
 	connection_list_deinit(&intake->clients);
 	event_unref(&intake->event);
+	i_free(intake->socket_path);
 	i_free(intake);
 }

@@ -9,10 +9,20 @@ struct master_service_connection;
    mail processes, and answers once the queue has stored them. */
 struct intake;
 
+struct intake_settings {
+	/* if more are connected, idle ones have to connect again */
+	unsigned int max_clients;
+	/* where the hand-off socket is: only clients that the admin has named
+	   by its user and group (peer.h) choose their endpoints */
+	const char *base_dir;
+	/* The options of those that the others may use (options.h). Both lists
+	   are NULL-terminated. */
+	const char *const *const *endpoints;
+};
+
 /* Until it has a delivery it refuses all notifications, so that no mail process
-   waits. If more than max_clients are connected, idle ones have to connect
-   again. */
-struct intake *intake_init(unsigned int max_clients);
+   waits. The settings are not copied. */
+struct intake *intake_init(const struct intake_settings *set);
 void intake_set_delivery(struct intake *intake, struct delivery *delivery);
 /* Closes all connections. No notification may be in the process of being stored
    any more: call delivery_deinit() first. */

@@ -96,14 +96,17 @@ main_divide_fds(unsigned int *max_clients_r, unsigned int *sender_fds_r)
 
 static void main_init(struct http_notify_service_settings *set)
 {
-	unsigned int max_clients, sender_fds;
+	static struct intake_settings intake_set;
+	unsigned int sender_fds;
 
-	main_divide_fds(&max_clients, &sender_fds);
+	main_divide_fds(&intake_set.max_clients, &sender_fds);
+	intake_set.base_dir = set->base_dir;
+	intake_set.endpoints = set->endpoints;
 	clock_steps_init();
 	sender = sender_init(&set->tls,
 			     "dovecot-http-notify/"HTTP_NOTIFY_VERSION,
 			     sender_fds);
-	intake = intake_init(max_clients);
+	intake = intake_init(&intake_set);
 	main_open_queue(set);
 }
 
@@ -156,6 +159,7 @@ int main(int argc, char *argv[])
 	/* Do not exit for lack of clients: the queue has to be sent. */
 	master_service = master_service_init(SERVICE_NAME,
 		MASTER_SERVICE_FLAG_NO_IDLE_DIE |
+		HTTP_NOTIFY_SERVICE_SETTINGS_FLAGS |
 		MASTER_SERVICE_FLAG_UPDATE_PROCTITLE, &argc, &argv, "");
 	if (master_getopt(master_service) > 0)
 		return FATAL_DEFAULT;

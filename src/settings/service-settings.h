@@ -6,9 +6,22 @@
 
 struct master_service;
 
+/* For master_service_init(). */
+#ifdef HTTP_NOTIFY_HAVE_SETTINGS_ROOT
+#define HTTP_NOTIFY_SERVICE_SETTINGS_FLAGS 0
+#else
+/* the configuration is read for several protocols */
+#define HTTP_NOTIFY_SERVICE_SETTINGS_FLAGS MASTER_SERVICE_FLAG_KEEP_CONFIG_OPEN
+#endif
+
 /* What the service reads from dovecot.conf. */
 struct http_notify_service_settings {
-	const char *state_dir;
+	const char *base_dir, *state_dir;
+	/* The endpoints that dovecot.conf has for lmtp, dovecot-lda or imap:
+	   their options, as mail processes hand them off (options.h). Left out
+	   are those that are invalid or have variables of the mail user. Both
+	   lists are NULL-terminated. */
+	const char *const *const *endpoints;
 	/* http_notify_sync = normal | full: with full, a stored notification
 	   survives a power cut, too */
 	bool sync_full;
@@ -18,8 +31,8 @@ struct http_notify_service_settings {
 	struct tls_settings tls;
 };
 
-/* Read the configuration. Must be called first after master_service_init(). An
-   error is fatal. */
+/* Read the configuration. Must be called first after master_service_init(),
+   which needs the flags above. An error is fatal. */
 void http_notify_service_settings_read(struct master_service *service);
 /* Get the settings. The strings live in the pool or as long as service does.
    Invalid values are fatal. */

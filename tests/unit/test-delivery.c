@@ -110,18 +110,21 @@ static void stored(const struct delivery_stored *result, void *context)
 static bool add_with(const char *const *words, const char *username)
 {
 	struct delivery_notification notification = {
-		.username = username, .folder = "INBOX", .body = "{}",
-		.options = words
+		.username = username, .folder = "INBOX", .body = "{}"
 	};
 	const char *error;
 
+	if (strncmp(words[0], "owner=", 6) == 0)
+		notification.owner = *words++ + 6;
+	notification.options = words;
 	notification.seq = notification.uid = ++last_seq;
 	guid_128_copy(notification.session, session);
 	return delivery_add(delivery, &notification, stored, NULL,
 			    &error) == 0;
 }
 
-/* options: separated by blanks. Returns the endpoint's number in the queue. */
+/* options: separated by blanks, maybe after owner=. Returns the endpoint's
+   number in the queue. */
 static int64_t add_with_options(const char *options, const char *username)
 {
 	assert_true(add_with(t_strsplit(options, " "), username));
@@ -438,6 +441,13 @@ static void test_what_makes_another_endpoint(void **state ATTR_UNUSED)
 		"url=http://a/x netrc_file=/n@",
 		"url=http://a/x standby_url=http://b/y netrc_file=/n",
 		"url=http://u%09netrc_file=%2Fn@a/x",
+		"url=http://a/x timeout_msecs=1",
+		"url=http://a/x max_age=2h",
+		"url=http://a/x max_retries=1",
+		"owner=1000 url=http://a/x",
+		"owner=1001 url=http://a/x",
+		"owner=1001 url=http://a/x max_retries=1",
+		"url=http://owner=1000@a/x",
 	};
 	int64_t ids[N_ELEMENTS(others)];
 	unsigned int i, j, round;
@@ -452,7 +462,7 @@ static void test_what_makes_another_endpoint(void **state ATTR_UNUSED)
 	for (round = 0; round < 3; round++) {
 		for (i = 0; i < N_ELEMENTS(others); i++) T_BEGIN {
 			const char *options = t_strdup_printf(
-				"%s timeout_msecs=%u", others[i], 100 + round);
+				"%s cache_lifetime=%us", others[i], round);
 
 			assert_int_equal(add_with_options(options, "alice"),
 					 ids[i]);
@@ -495,9 +505,9 @@ static void test_what_makes_no_other_endpoint(void **state ATTR_UNUSED)
 		"url=http://u@a/x",
 		"url=HTTP://u:p@a/x",
 		"url=http://%75:p@a/x",
-		"url=http://u:p@a/x timeout_msecs=1",
-		"timeout_msecs=1 url=http://u:p@a/x",
-		"url=http://u:p@a/x max_retries=1 cache_lifetime=1s",
+		"url=http://u:p@a/x timeout_msecs=2000",
+		"max_age=60min url=http://u:p@a/x",
+		"url=http://u:p@a/x cache_lifetime=1s",
 		"url=http://u:p@a/x user_from_metadata=no",
 	};
 	unsigned int i;
@@ -527,7 +537,7 @@ static void test_endpoints_of_former_versions(void **state ATTR_UNUSED)
 	assert_int_equal(add_with_options("url=http://u:p@a/x", "alice"), 1);
 	assert_int_equal(add_with_options("url=http://u:q@a/x", "alice"), 1);
 	assert_int_equal(add_with_options("url=http://a/x netrc_file=/n "
-					  "timeout_msecs=1", "alice"), 2);
+					  "cache_lifetime=1s", "alice"), 2);
 	/* and what only looked like it is another one */
 	assert_int_equal(add_with_options("url=http://a/x", "alice"), 3);
 	assert_int_equal(endpoints(), 3);

@@ -9,6 +9,7 @@
 #include "str.h"
 #include "strescape.h"
 
+#include "dovecot-compat.h"
 #include "delivery.h"
 #include "endpoint.h"
 #include "endpoint-common.h"
@@ -31,6 +32,9 @@
 /* How much memory the notifications that wait for their turn may use, for all
    endpoints together. */
 #define LANE_BUDGET (16*1024*1024)
+
+/* Before an owner in keys; no option begins with it. */
+#define OWNER_WORD "owner="
 
 struct delivery_endpoint {
 	struct delivery *delivery;
@@ -106,31 +110,53 @@ key_append_url(string_t *key, const char *url, const char *url_name,
 	key_append(key, user_name, http_url->user);
 }
 
-/* The identity of an endpoint, which stays the same when its other options
-   change: where it sends to, and as whom, but no passwords. Former versions
-   made keys that could be the same for different endpoints, each with an @ in
-   it. These have none, so they never equal a former one. */
+/* The identity of an endpoint: all of its options but the passwords. When an
+   admin corrects one, what is queued goes out with it; but nobody changes for
+   others how long and how often an endpoint is tried. Former versions' keys
+   have no numbers in them, so that these never equal one. */
 static const char *endpoint_key(const struct http_notify_options *options)
 {
 	string_t *key = t_str_new(256);
 
+	key_append(key, OWNER_WORD, options->owner);
 	key_append_url(key, options->url, "url=", "user=");
 	if (options->standby_url != NULL) {
 		key_append_url(key, options->standby_url, "standby_url=",
 			       "standby_user=");
 	}
 	key_append(key, "netrc_file=", options->netrc_file);
-	/* newlines are escaped, so this one can only stand for a @ */
-	return t_str_replace(str_c(key), '@', '\n');
+	str_printfa(key, "\ttimeout_msecs=%u\tmax_age=%u\tmax_retries=%u",
+		    options->timeout_msecs, options->max_age_secs,
+		    options->max_retries);
+	return str_c(key);
 }
 
-static const char *options_key_of_words(const char *const *words)
+/* The options as one string, which begins with the owner, if there is one. */
+static const char *
+options_key_of_words(const char *const *words, const char *owner)
 {
 	string_t *str = t_str_new(256);
 
+	key_append(str, OWNER_WORD, owner);
 	for (; *words != NULL; words++)
 		key_append(str, "", *words);
 	return str_c(str);
+}
+
+static int
+options_key_parse(const char *options_key, struct http_notify_options *options_r,
+		  const char **error_r)
+{
+	const char *const *words = t_strsplit_tabescaped(options_key);
+	const char *owner = NULL;
+
+	if (words[0] != NULL && str_begins_with(words[0], OWNER_WORD))
+		owner = *words++ + strlen(OWNER_WORD);
+	if (http_notify_options_parse(words, pool_datastack_create(),
+				      options_r, error_r) < 0)
+		return -1;
+	options_r->owner = owner;
+	return 0;
 }
 
 static void
@@ -193,18 +219,17 @@ static void delivery_endpoint_free(struct delivery *delivery, unsigned int idx)
 }
 
 static int
-delivery_endpoint_find(struct delivery *delivery, const char *const *words,
+delivery_endpoint_find(struct delivery *delivery, const char *options_key,
 		       struct delivery_endpoint **dep_r, const char **error_r)
 {
-	const char *options_key = options_key_of_words(words), *key;
+	const char *key;
 	struct queue *queue = delivery->common.queue;
 	struct http_notify_options options;
 	struct delivery_endpoint *dep;
 
 	dep = hash_table_lookup(delivery->by_options, options_key);
 	if (dep == NULL) {
-		if (http_notify_options_parse(words, pool_datastack_create(),
-					      &options, error_r) < 0)
+		if (options_key_parse(options_key, &options, error_r) < 0)
 			return -1;
 		key = endpoint_key(&options);
 		dep = hash_table_lookup(delivery->by_key, key);
@@ -309,7 +334,9 @@ int delivery_add(struct delivery *delivery,
 	struct queue_item item;
 
 	if (delivery_is_full(delivery, error_r) ||
-	    delivery_endpoint_find(delivery, n->options, &dep, error_r) < 0 ||
+	    delivery_endpoint_find(delivery,
+			options_key_of_words(n->options, n->owner),
+			&dep, error_r) < 0 ||
 	    delivery_endpoint_is_full(dep, error_r))
 		return -1;
 	dep->last_used = http_notify_monotonic_msecs();
@@ -455,12 +482,10 @@ delivery_claimed(struct queue_endpoint *queue_ep, const char *options_key,
 		 void *context)
 {
 	struct delivery *delivery = context;
-	const char *const *words = t_strsplit_tabescaped(options_key);
 	struct http_notify_options options;
 	const char *error;
 
-	if (http_notify_options_parse(words, pool_datastack_create(),
-				      &options, &error) < 0) {
+	if (options_key_parse(options_key, &options, &error) < 0) {
 		e_error(delivery->common.event, "Queue has an invalid endpoint; "
 			"its notifications wait: %s", error);
 		return;

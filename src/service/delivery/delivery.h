@@ -43,6 +43,8 @@ struct delivery_notification {
 	const char *body;
 	/* the endpoint's options (options.h), NULL-terminated */
 	const char *const *options;
+	/* see http_notify_options.owner */
+	const char *owner;
 };
 
 struct delivery_stored {
@@ -58,12 +60,11 @@ typedef void delivery_stored_callback_t(const struct delivery_stored *stored,
 					void *context);
 
 /* The only way in: store a notification, and send it to the endpoint that its
-   options identify by url, standby_url, the logins in these, and netrc_file.
-   Passwords and other options of an endpoint are those of its latest
-   notification. Returns 0, or -1 and error_r, which contains no secrets, if the
-   options are invalid or the queue, or the endpoint's share of it, is full. The
-   callback is called once, after this function has returned 0; never if it
-   returns -1. */
+   options and owner identify. Only the passwords in the options do not: those
+   of an endpoint are the ones of its latest notification. Returns 0, or -1 and
+   error_r, which contains no secrets, if the options are invalid or the queue,
+   or the endpoint's share of it, is full. The callback is called once, after
+   this function has returned 0; never if it returns -1. */
 int delivery_add(struct delivery *delivery,
 		 const struct delivery_notification *notification,
 		 delivery_stored_callback_t *callback, void *context,

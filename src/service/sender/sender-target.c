@@ -12,6 +12,10 @@ void sender_target_init(struct sender_target *target_r, const char *url,
 
 	i_zero(target_r);
 	target_r->label = p_strdup(pool, http_url_create_authority(http_url));
+	if (options->owner != NULL) {
+		target_r->label = p_strdup_printf(pool, "%s (of user ID %s)",
+			target_r->label, options->owner);
+	}
 	target_r->url = p_strdup(pool, http_url_create(http_url));
 	target_r->username = http_url->user;
 	target_r->password = http_url->password;

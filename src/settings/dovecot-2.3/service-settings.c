@@ -5,12 +5,21 @@
 #include "master-service-settings.h"
 #include "master-service-ssl-settings.h"
 #include "settings-parser.h"
+#include "str.h"
+#include "var-expand.h"
 
+#include "driver-line.h"
+#include "options.h"
 #include "service-settings.h"
 
 #include <stddef.h>
 
 #define DEFAULT_QUEUE_LIMIT 1000000
+
+/* those whose processes hand notifications off */
+static const char *const protocols[] = { "lmtp", "lda", "imap" };
+
+ARRAY_DEFINE_TYPE(endpoint, const char *const *);
 
 /* Dovecot 2.3 accepts settings of third parties only in plugin { }, as names
    and values without a type. */
@@ -40,7 +49,10 @@ static const struct setting_parser_info plugin_setting_parser_info = {
 	.parent_offset = SIZE_MAX
 };
 
-void http_notify_service_settings_read(struct master_service *service)
+/* Returns the settings as processes of this protocol have them; NULL: as this
+   service does. They live until the next call. */
+static const struct plugin_settings *
+settings_read(struct master_service *service, const char *protocol)
 {
 	const struct setting_parser_info *roots[] = {
 		&plugin_setting_parser_info,
@@ -49,12 +61,64 @@ void http_notify_service_settings_read(struct master_service *service)
 	struct master_service_settings_input input = {
 		.roots = roots,
 		.module = plugin_setting_parser_info.module_name,
+		.service = protocol,
 	};
 	struct master_service_settings_output output;
 	const char *error;
 
 	if (master_service_settings_read(service, &input, &output, &error) < 0)
 		i_fatal("Error reading configuration: %s", error);
+	return master_service_settings_get_others(service)[0];
+}
+
+void http_notify_service_settings_read(struct master_service *service)
+{
+	(void)settings_read(service, NULL);
+}
+
+static const char *const *
+plugin_envs_get(const struct plugin_settings *set, unsigned int *count_r)
+{
+	if (array_is_created(&set->plugin_envs))
+		return array_get(&set->plugin_envs, count_r);
+	*count_r = 0;
+	return NULL;
+}
+
+/* Append the line's options, unless they depend on the user. */
+static void
+endpoint_read(const char *line, pool_t pool, ARRAY_TYPE(endpoint) *endpoints)
+{
+	static const struct var_expand_table no_variables[] = {
+		{ .key = '\0' }
+	};
+	struct http_notify_options options;
+	string_t *str = t_str_new(128);
+	const char *const *words, *error;
+
+	if (var_expand(str, line, no_variables, &error) > 0 &&
+	    driver_line_parse(str_c(str), pool_datastack_create(), &options,
+			      &error) == 0) {
+		words = (const char *const *)p_strarray_dup(pool,
+			http_notify_options_export(&options));
+		array_push_back(endpoints, &words);
+	}
+}
+
+static void
+endpoints_read(struct master_service *service, const char *protocol,
+	       pool_t pool, ARRAY_TYPE(endpoint) *endpoints)
+{
+	const char *const *envs;
+	unsigned int i, count;
+
+	envs = plugin_envs_get(settings_read(service, protocol), &count);
+	for (i = 0; i + 1 < count; i += 2) T_BEGIN {
+		if ((driver_line_has_name(envs[i], DRIVER_SETTING) ||
+		     driver_line_has_name(envs[i], OLD_DRIVER_SETTING)) &&
+		    driver_line_is_ours(envs[i + 1]))
+			endpoint_read(envs[i + 1], pool, endpoints);
+	} T_END;
 }
 
 static void
@@ -98,19 +162,26 @@ tls_get(const struct master_service_ssl_settings *set, struct tls_settings *tls_
 }
 
 void http_notify_service_settings_get(
-	struct master_service *service, pool_t pool ATTR_UNUSED,
+	struct master_service *service, pool_t pool,
 	struct http_notify_service_settings *set_r)
 {
-	const struct plugin_settings *plugin_set =
-		master_service_settings_get_others(service)[0];
+	const struct master_service_settings *set;
+	ARRAY_TYPE(endpoint) endpoints;
 	const char *const *envs;
-	unsigned int i, count = 0;
+	unsigned int i, count;
+
+	p_array_init(&endpoints, pool, 4);
+	for (i = 0; i < N_ELEMENTS(protocols); i++)
+		endpoints_read(service, protocols[i], pool, &endpoints);
+	array_append_zero(&endpoints);
 
 	i_zero(set_r);
-	set_r->state_dir = master_service_settings_get(service)->state_dir;
+	envs = plugin_envs_get(settings_read(service, NULL), &count);
+	set = master_service_settings_get(service);
+	set_r->base_dir = set->base_dir;
+	set_r->state_dir = set->state_dir;
+	set_r->endpoints = array_front(&endpoints);
 	set_r->queue_limit = DEFAULT_QUEUE_LIMIT;
-	envs = array_is_created(&plugin_set->plugin_envs) ?
-		array_get(&plugin_set->plugin_envs, &count) : NULL;
 	for (i = 0; i + 1 < count; i += 2)
 		service_setting_parse(set_r, envs[i], envs[i + 1]);
 	tls_get(master_service_ssl_settings_get(service), &set_r->tls);

@@ -7,15 +7,12 @@
 #include "str-sanitize.h"
 #include "var-expand.h"
 
+#include "driver-line.h"
 #include "driver-try.h"
 #include "protocol-settings.h"
 #include "protocol-settings-source.h"
 #include "user-lines.h"
 
-#define DRIVER_NAME "ox"
-#define DRIVER_SETTING "push_notification_driver"
-/* The old name, which Dovecot reads if the above yields no driver. */
-#define OLD_DRIVER_SETTING "push_notification_backend"
 #define HANDOFF_TIMEOUT_SETTING "http_notify_handoff_timeout"
 
 struct user_lines_context {
@@ -135,11 +132,6 @@ envs_get(struct mail_user *user, const struct protocol_settings *set,
 
 /* Lines */
 
-static bool is_ours(const char *value)
-{
-	return strcasecmp(t_strcut(value, ':'), DRIVER_NAME) == 0;
-}
-
 static struct user_line *
 line_add(struct user_lines_context *ctx, const char *name, const char *error)
 {
@@ -167,13 +159,11 @@ line_read_ours(struct user_lines_context *ctx, const char *name,
 	       const char *value)
 {
 	struct user_line *line = line_add(ctx, name, ctx->stopped);
-	const char *words = strchr(value, ':'), *error;
+	const char *error;
 
 	if (ctx->stopped != NULL)
 		return;
-	if (http_notify_options_parse(
-			t_strsplit_spaces(words == NULL ? "" : words + 1, " "),
-			ctx->pool, &line->options, &error) < 0 ||
+	if (driver_line_parse(value, ctx->pool, &line->options, &error) < 0 ||
 	    (error = handoff_timeout_error(ctx->envs)) != NULL)
 		line->error = p_strdup(ctx->pool, error);
 	/* our driver's initialisation never fails, so Dovecot goes on to the
@@ -226,7 +216,7 @@ ours_follows(struct user_lines_context *ctx, const char *setting,
 	for (; (value = envs_find(ctx->envs,
 				  line_name(setting, number))) != NULL &&
 	     *value != '\0'; number++) {
-		if (is_ours(value))
+		if (driver_line_is_ours(value))
 			return TRUE;
 	}
 	return FALSE;
@@ -247,17 +237,12 @@ lines_read(struct user_lines_context *ctx, const char *setting)
 		if (value == NULL || *value == '\0')
 			return number;
 		array_push_back(&ctx->names_read, &name);
-		if (is_ours(value))
+		if (driver_line_is_ours(value))
 			line_read_ours(ctx, name, value);
 		else if (ours_follows(ctx, setting, number) ||
 			 ours_follows(ctx, OLD_DRIVER_SETTING, 1))
 			line_read_other(ctx, name, value);
 	}
-}
-
-static bool is_number(const char *str)
-{
-	return str[strspn(str, "0123456789")] == '\0';
 }
 
 static bool was_read(struct user_lines_context *ctx, const char *name)
@@ -279,9 +264,8 @@ lines_add_unread(struct user_lines_context *ctx, const char *setting,
 	const char *const *envs;
 
 	for (envs = ctx->envs; envs[0] != NULL; envs += 2) {
-		if (str_begins(envs[0], setting) &&
-		    is_number(envs[0] + strlen(setting)) &&
-		    is_ours(envs[1]) && !was_read(ctx, envs[0]) &&
+		if (driver_line_has_name(envs[0], setting) &&
+		    driver_line_is_ours(envs[1]) && !was_read(ctx, envs[0]) &&
 		    envs_find(ctx->envs, envs[0]) == envs[1])
 			(void)line_add(ctx, envs[0], error);
 	}

@@ -7,6 +7,7 @@
 #include "http-notify-settings.h"
 #include "options.h"
 
+#define DRIVER_NAME "ox"
 /* the filter of the driver that is built into later versions of Dovecot */
 #define OX_FILTER_NAME "push_notification_ox"
 
@@ -61,17 +62,17 @@ int http_notify_endpoint_options_get(struct event *event, const char *name,
 	return 0;
 }
 
-int http_notify_endpoint_driver_get(struct event *event, const char *name,
-				    const char **driver_r,
-				    const char **error_r)
+bool http_notify_endpoint_is_ours(struct event *event, const char *name)
 {
 	const struct http_notify_endpoint_settings *set;
-	const char *driver;
+	const char *driver, *error;
+	bool ours;
 
-	if (endpoint_settings_get(event, name, &set, error_r) < 0)
-		return -1;
+	if (endpoint_settings_get(event, name, &set, &error) < 0)
+		return TRUE;
 	driver = http_notify_endpoint_settings_get_driver(set);
-	*driver_r = driver[0] == '\0' ? name : t_strdup(driver);
+	ours = strcasecmp(driver[0] == '\0' ? name : driver,
+			  DRIVER_NAME) == 0;
 	settings_free(set);
-	return 0;
+	return ours;
 }

@@ -12,10 +12,9 @@ int http_notify_endpoint_options_get(struct event *event, const char *name,
 				     struct http_notify_options *options_r,
 				     const char **error_r);
 
-/* Get the name of its driver, which is the filter's unless one is set. It lives
-   on the data stack or is name itself. Returns 0, or -1 and error_r. */
-int http_notify_endpoint_driver_get(struct event *event, const char *name,
-				    const char **driver_r,
-				    const char **error_r);
+/* Is its driver ours? The driver's name is the filter's, unless one is set.
+   TRUE also if that can't be found out: http_notify_endpoint_options_get()
+   fails then, too. */
+bool http_notify_endpoint_is_ours(struct event *event, const char *name);
 
 #endif

@@ -5,15 +5,66 @@
 #include "settings.h"
 #include "ssl-settings.h"
 
+#include "endpoint-settings.h"
 #include "http-notify-settings.h"
+#include "options.h"
 #include "service-settings.h"
+
+/* those whose processes hand notifications off */
+static const char *const protocols[] = { "lmtp", "lda", "imap" };
+
+ARRAY_DEFINE_TYPE(endpoint, const char *const *);
 
 void http_notify_service_settings_read(struct master_service *service)
 {
+	/* what is set for protocols, too */
+	const struct master_service_settings_input input = {
+		.no_protocol_filter = TRUE,
+	};
+	struct master_service_settings_output output;
 	const char *error;
 
-	if (master_service_settings_read_simple(service, &error) < 0)
+	if (master_service_settings_read(service, &input, &output, &error) < 0)
 		i_fatal("Error reading configuration: %s", error);
+}
+
+/* Append the options of the filter with this name, if it is of our driver and
+   they don't depend on the user. */
+static void
+endpoint_read(struct event *event, const char *name, pool_t pool,
+	      ARRAY_TYPE(endpoint) *endpoints)
+{
+	struct http_notify_options options;
+	const char *const *words, *error;
+
+	if (http_notify_endpoint_is_ours(event, name) &&
+	    http_notify_endpoint_options_get(event, name,
+			pool_datastack_create(), &options, &error) == 0) {
+		words = (const char *const *)p_strarray_dup(pool,
+			http_notify_options_export(&options));
+		array_push_back(endpoints, &words);
+	}
+}
+
+static void
+endpoints_read(struct event *parent, const char *protocol, pool_t pool,
+	       ARRAY_TYPE(endpoint) *endpoints)
+{
+	const struct http_notify_foreign_settings *set;
+	struct event *event = event_create(parent);
+	const char *name, *error;
+
+	event_add_str(event, "protocol", protocol);
+	if (settings_get(event, &http_notify_foreign_setting_parser_info, 0,
+			 &set, &error) < 0)
+		i_fatal("%s", error);
+	if (array_is_created(&set->push_notifications)) {
+		array_foreach_elem(&set->push_notifications, name) T_BEGIN {
+			endpoint_read(event, name, pool, endpoints);
+		} T_END;
+	}
+	settings_free(set);
+	event_unref(&event);
 }
 
 static const char *file_content(const char *value, pool_t pool)
@@ -50,8 +101,17 @@ void http_notify_service_settings_get(
 {
 	struct event *event = master_service_get_event(service);
 	const struct http_notify_settings *set;
+	const struct master_service_settings *service_set =
+		master_service_get_service_settings(service);
 	const struct ssl_settings *ssl_set;
+	ARRAY_TYPE(endpoint) endpoints;
 	const char *error;
+	unsigned int i;
+
+	p_array_init(&endpoints, pool, 4);
+	for (i = 0; i < N_ELEMENTS(protocols); i++)
+		endpoints_read(event, protocols[i], pool, &endpoints);
+	array_append_zero(&endpoints);
 
 	if (settings_get(event, &http_notify_setting_parser_info, 0,
 			 &set, &error) < 0 ||
@@ -59,8 +119,9 @@ void http_notify_service_settings_get(
 		i_fatal("%s", error);
 
 	i_zero(set_r);
-	set_r->state_dir =
-		master_service_get_service_settings(service)->state_dir;
+	set_r->base_dir = service_set->base_dir;
+	set_r->state_dir = service_set->state_dir;
+	set_r->endpoints = array_front(&endpoints);
 	http_notify_settings_get_service(set, set_r);
 	tls_get(ssl_set, pool, &set_r->tls);
 	settings_free(set);

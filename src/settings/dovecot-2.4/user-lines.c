@@ -12,8 +12,6 @@
 #include "protocol-settings-source.h"
 #include "user-lines.h"
 
-#define DRIVER_NAME "ox"
-
 /* May this userdb field be a setting that is read here? Others, such as uid,
    are no settings at all. */
 static bool may_be_setting(const char *key)
@@ -39,17 +37,6 @@ user_settings_instance(struct mail_user *user, struct settings_root *root)
 		}
 	}
 	return instance;
-}
-
-static bool is_ours(struct event *event, const char *name)
-{
-	const char *driver, *error;
-
-	if (http_notify_endpoint_driver_get(event, name, &driver, &error) < 0) {
-		/* what is wrong becomes the error of its line */
-		return TRUE;
-	}
-	return strcasecmp(driver, DRIVER_NAME) == 0;
 }
 
 /* An event to look up settings with as a process of the protocol does. */
@@ -153,11 +140,11 @@ lines_read(struct user_lines_context *ctx,
 
 	name = array_get(names, &count);
 	for (i = 0; i < count; i++) {
-		if (is_ours(ctx->event, name[i]))
+		if (http_notify_endpoint_is_ours(ctx->event, name[i]))
 			ours_end = i + 1;
 	}
 	for (i = 0; i < ours_end; i++) {
-		if (is_ours(ctx->event, name[i]))
+		if (http_notify_endpoint_is_ours(ctx->event, name[i]))
 			line_read_ours(ctx, name[i], lines);
 		else
 			line_read_other(ctx, name[i]);
