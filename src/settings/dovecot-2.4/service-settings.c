@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
+#include "array.h"
 #include "master-service.h"
 #include "master-service-settings.h"
 #include "settings.h"
