@@ -166,16 +166,16 @@ def test_lda_as_the_mail_user(other_endpoint):
 
 
 def test_lda_with_variables_is_told_why(endpoint):
-    endpoint.status = 200
-    with running_dovecot(driver(endpoint.url + "?%{user}"),
-                         extra=config.handoff_access()) as dovecot:
+    with running_dovecot(
+            driver(endpoint, standby_url="http://127.0.0.1:9/%{user}"),
+            extra=config.handoff_access()) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         assert dovecot.lda("bob", message("by lda")).returncode == 0
         line, = dovecot.wait_log("Notification lost: user=bob ")
         assert REFUSED in line
         dovecot.deliver("bob", message("by lmtp"))
         request, = endpoint.wait(1)
-        assert request.path.endswith("?bob")
+        assert request.body["subject"] == "by lmtp"
 
 
 @contextlib.contextmanager
