@@ -273,20 +273,42 @@ static const struct connection_vfuncs intake_client_vfuncs = {
 	.input_args = intake_client_input_args,
 };
 
-/* With as many clients as the service may have, no more are accepted. So the
-   client that has been idle the longest is disconnected: a mail process that
-   finds its connection closed makes another one. */
-static void intake_make_room(struct intake *intake)
+/* Returns the client that has been idle the longest, maybe of those with an
+   owner only, and how many of these there are. */
+static struct connection *
+intake_find_oldest(struct intake *intake, bool owned, unsigned int *owned_r)
 {
 	struct connection *conn, *oldest = NULL;
 
-	if (intake->clients->connections_count < intake->set->max_clients)
-		return;
+	*owned_r = 0;
 	for (conn = intake->clients->connections; conn != NULL;
 	     conn = conn->next) {
-		if (oldest == NULL || conn->last_input <= oldest->last_input)
+		const struct intake_client *client =
+			container_of(conn, struct intake_client, conn);
+
+		if (client->owner != NULL)
+			(*owned_r)++;
+		if ((client->owner != NULL || !owned) &&
+		    (oldest == NULL || conn->last_input <= oldest->last_input))
 			oldest = conn;
 	}
+	return oldest;
+}
+
+/* With as many clients as the service may have, no more are accepted. So the
+   client that has been idle the longest is disconnected: a mail process that
+   finds its connection closed makes another one. Those with an owner leave half
+   of the room to the others. */
+static void intake_make_room(struct intake *intake)
+{
+	struct connection *oldest;
+	unsigned int max = intake->set->max_clients, owned;
+
+	if (intake->clients->connections_count < max)
+		return;
+	oldest = intake_find_oldest(intake, FALSE, &owned);
+	if (owned > max / 2)
+		oldest = intake_find_oldest(intake, TRUE, &owned);
 	intake_client_destroy(oldest);
 }
 

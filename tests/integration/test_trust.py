@@ -18,7 +18,7 @@ from conftest import driver, running_dovecot
 from harness.config import block, config
 from harness.dovecot import message, wait_for
 from harness.endpoint import Endpoint
-from test_handoff_socket import (HELLO_SESSION, Client, notify_line,
+from test_handoff_socket import (HELLO_SESSION, Client, connect, notify_line,
                                  read_replies)
 
 NOBODY = pwd.getpwnam("nobody")
@@ -58,6 +58,7 @@ def open_dovecot(endpoint):
     """Any process has access."""
     with running_dovecot(driver(endpoint),
                          extra=config.handoff_access()) as dovecot:
+        dovecot.service_pid()
         dovecot.setmetadata("bob", "user=3@1")
         yield dovecot
 
@@ -103,6 +104,7 @@ def test_the_sockets_user_chooses(endpoint, other_endpoint):
             "service http-notify", block(
                 "unix_listener http-notify", "user = nobody",
                 "mode = 0600"))) as dovecot:
+        dovecot.service_pid()
         with connect_as(dovecot) as sock:
             reply, = hand_off(sock, notify_line(1, other_endpoint))
             assert reply == "OK\t1"
@@ -144,6 +146,25 @@ def test_two_strangers_do_not_share(open_dovecot, endpoint):
         open_dovecot.wait_log("is down", "(of user ID %d)" % uid)
     endpoint.start()
     endpoint.wait(2)
+
+
+def test_strangers_leave_room_for_others(endpoint):
+    with running_dovecot(driver(endpoint), extra=config.handoff_access() +
+                         block("service http-notify",
+                               "client_limit = 8")) as dovecot, \
+            contextlib.ExitStack() as stack:
+        dovecot.service_pid()
+        sock = stack.enter_context(connect(dovecot))
+        reply, = hand_off(sock, notify_line(1, endpoint, uid=1))
+        assert reply == "OK\t1"
+        strangers = [stack.enter_context(connect_as(dovecot))
+                     for _ in range(20)]
+        # this one is there, so that all before it have been accepted
+        reply, = hand_off(strangers[-1], notify_line(1, endpoint, uid=2,
+                                                     options=DEFAULTS))
+        assert reply == "OK\t1"
+        sock.sendall(notify_line(2, endpoint, uid=3))
+        assert sock.recv(100) == b"OK\t2\n"
 
 
 def test_lda_as_the_mail_user(other_endpoint):
