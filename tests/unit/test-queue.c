@@ -675,6 +675,20 @@ static void test_session_not_in_use_is_forgotten(void **state ATTR_UNUSED)
 	assert_true(add("alice", 1));
 }
 
+static void test_session_is_forgotten_later(void **state ATTR_UNUSED)
+{
+	assert_true(add("alice", 1));
+	queue_deinit(&queue);
+	other_exec_once("UPDATE session SET used = used - 24*60*60");
+	make_fail("DELETE ON session", "ABORT");
+	open_queue();
+	run_to_commit();
+	assert_non_null(commit_error);
+	stop_failing();
+	commit();
+	assert_int_equal(other_get_int("SELECT count(*) FROM session"), 0);
+}
+
 /* A mail process may live for days. What counts is when it was heard of. */
 static void test_old_session_in_use_is_remembered(void **state ATTR_UNUSED)
 {
@@ -1126,6 +1140,34 @@ static void test_endpoints_keep_apart_if_one_fails(void **state ATTR_UNUSED)
 	reopen_queue();
 	assert_string_equal(queued_in("key3"), "alice:1");
 	assert_string_equal(queued_in("key2"), "bob:2");
+}
+
+/* It is not, if what fails comes after that in its transaction. */
+static void fail_to_forget_endpoint(const char *key)
+{
+	(void)set_endpoint(key, "options");
+	commit();
+	make_fail("INSERT ON notification", "ABORT");
+	forget_endpoint(key);
+	(void)add_error("bob", 1);
+	stop_failing();
+}
+
+static void test_endpoint_is_forgotten_later(void **state ATTR_UNUSED)
+{
+	fail_to_forget_endpoint("key2");
+	assert_string_equal(endpoints_to_str(), "key=options key2=options ");
+	reopen_queue();
+	assert_string_equal(endpoints_to_str(), "key=options ");
+}
+
+static void
+test_endpoint_that_was_not_forgotten_may_come_back(void **state ATTR_UNUSED)
+{
+	fail_to_forget_endpoint("key2");
+	(void)add_to(set_endpoint("key2", "options"), "alice", 1);
+	reopen_queue();
+	assert_string_equal(queued_in("key2"), "alice:1");
 }
 
 static void test_deinit_commits(void **state ATTR_UNUSED)
@@ -1966,6 +2008,7 @@ int main(int argc, char *argv[])
 			test_failed_handoffs_that_overtook_can_be_repeated),
 		queue_test(test_sessions_number_on_their_own),
 		queue_test(test_session_not_in_use_is_forgotten),
+		queue_test(test_session_is_forgotten_later),
 		queue_test(test_old_session_in_use_is_remembered),
 		queue_test(test_removed_is_gone),
 		queue_test(test_ids_are_not_used_again),
@@ -1996,6 +2039,9 @@ int main(int argc, char *argv[])
 			test_endpoint_with_something_queued_is_not_forgotten),
 		queue_test(test_endpoint_is_kept_if_it_cant_be_stored),
 		queue_test(test_endpoints_keep_apart_if_one_fails),
+		queue_test(test_endpoint_is_forgotten_later),
+		queue_test(
+			test_endpoint_that_was_not_forgotten_may_come_back),
 		queue_test(test_deinit_commits),
 		queue_test(test_sync_full_stores_as_well),
 		queue_test(test_newer_schema_is_refused),

@@ -70,8 +70,9 @@ struct queue_engine_vfuncs {
 	void (*deinit)(struct queue_engine *engine);
 
 	/* Make all of the changes or none; only one such call is under way at a
-	   time. The engine calls queue_engine_committed() at the end, from
-	   inside this function or later; changes lives until then. */
+	   time. If none are made, each number is as it was before, and each id
+	   0. The engine calls queue_engine_committed() at the end, from inside
+	   this function or later; changes lives until then. */
 	void (*commit)(struct queue_engine *engine,
 		       struct queue_changes *changes);
 	/* Read rows: call queue_engine_read_row() for each, in order, and

@@ -88,6 +88,10 @@ struct sqlite_queue {
 
 	/* the highest ID_NUMBER() so far */
 	int64_t last_number;
+
+	/* of the transaction under way: endpoints that were given a number, and
+	   those whose rows were deleted */
+	ARRAY(struct queue_endpoint *) numbered, deleted;
 };
 
 /* The database is corrupt and can't be used any more. The process ends, since
@@ -133,10 +137,12 @@ set_endpoint(struct sqlite_queue *queue, struct queue_endpoint *ep,
 		return FALSE;
 	sqlite3_bind_text(get, 1, ep->key, -1, SQLITE_STATIC);
 	ret = sqlite3_step(get);
-	if (ret == SQLITE_ROW)
-		ep->number = sqlite3_column_int64(get, 0);
-	else
+	if (ret != SQLITE_ROW)
 		*error_r = sqlite_db_error(&queue->db, "SELECT");
+	else if (ep->number == 0) {
+		ep->number = sqlite3_column_int64(get, 0);
+		array_push_back(&queue->numbered, &ep);
+	}
 	(void)sqlite3_reset(get);
 	return ret == SQLITE_ROW;
 }
@@ -154,7 +160,7 @@ forget_endpoint(struct sqlite_queue *queue, struct queue_endpoint *ep,
 	if (!run(queue, STATEMENT_ENDPOINT_FORGET, error_r))
 		return FALSE;
 	if (sqlite3_changes(queue->db.sqlite) > 0)
-		ep->number = 0;
+		array_push_back(&queue->deleted, &ep);
 	return TRUE;
 }
 
@@ -238,6 +244,28 @@ change(struct sqlite_queue *queue, struct queue_changes *changes,
 	return TRUE;
 }
 
+/* Numbers and ids are given as the rows are written, and taken back if those
+   are not stored. */
+static void
+set_numbers(struct sqlite_queue *queue, struct queue_changes *changes,
+	    bool committed)
+{
+	struct queue_endpoint *ep;
+	struct queue_item *item;
+
+	if (committed) {
+		array_foreach_elem(&queue->deleted, ep)
+			ep->number = 0;
+	} else {
+		array_foreach_elem(&queue->numbered, ep)
+			ep->number = 0;
+		array_foreach_elem(&changes->added, item)
+			item->id = 0;
+	}
+	array_clear(&queue->numbered);
+	array_clear(&queue->deleted);
+}
+
 /* Returns FALSE and error_r if nothing of it was done; then errcode_r is
    SQLite's. */
 static bool
@@ -245,16 +273,19 @@ transact(struct sqlite_queue *queue, struct queue_changes *changes,
 	 int *errcode_r, const char **error_r)
 {
 	const char *rollback_error;
+	bool committed;
 
-	if (run(queue, STATEMENT_BEGIN, error_r) &&
-	    change(queue, changes, error_r) &&
-	    run(queue, STATEMENT_COMMIT, error_r))
-		return TRUE;
-	*errcode_r = sqlite3_errcode(queue->db.sqlite);
-	/* after some errors SQLite has rolled back by itself */
-	if (sqlite3_get_autocommit(queue->db.sqlite) == 0)
-		(void)run(queue, STATEMENT_ROLLBACK, &rollback_error);
-	return FALSE;
+	committed = run(queue, STATEMENT_BEGIN, error_r) &&
+		change(queue, changes, error_r) &&
+		run(queue, STATEMENT_COMMIT, error_r);
+	if (!committed) {
+		*errcode_r = sqlite3_errcode(queue->db.sqlite);
+		/* after some errors SQLite has rolled back by itself */
+		if (sqlite3_get_autocommit(queue->db.sqlite) == 0)
+			(void)run(queue, STATEMENT_ROLLBACK, &rollback_error);
+	}
+	set_numbers(queue, changes, committed);
+	return committed;
 }
 
 static void
@@ -428,6 +459,8 @@ static void sqlite_queue_deinit(struct queue_engine *engine)
 	for (i = 0; i < STATEMENT_COUNT; i++)
 		(void)sqlite3_finalize(queue->statements[i]);
 	sqlite_db_close(&queue->db);
+	array_free(&queue->numbered);
+	array_free(&queue->deleted);
 	i_free(queue);
 }
 
@@ -440,6 +473,8 @@ sqlite_queue_init(struct queue *q, const struct queue_settings *set,
 	queue = i_new(struct sqlite_queue, 1);
 	queue->engine.v = &queue_engine_sqlite;
 	queue->engine.queue = q;
+	i_array_init(&queue->numbered, 4);
+	i_array_init(&queue->deleted, 4);
 	if (sqlite_db_open(set->directory, set->sync_full, &queue->db,
 			   error_r) < 0) {
 		sqlite_queue_deinit(&queue->engine);

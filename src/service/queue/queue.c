@@ -276,18 +276,15 @@ static void queue_failed(struct queue *queue)
 {
 	struct queue_changes *changes = &queue->changes;
 	struct queue_endpoint *ep;
-	struct queue_item *item;
 
 	id_set_merge(&queue->removed, &queue->removing);
-	array_foreach_elem(&changes->endpoints, ep) {
-		if (!ep->stored)
-			ep->number = 0;
+	array_foreach_elem(&changes->endpoints, ep)
 		queue_change_endpoint(queue, ep);
-	}
 	array_foreach_elem(&changes->forgotten, ep)
 		queue_list_forgotten(queue, ep);
-	array_foreach_elem(&changes->added, item)
-		item->id = 0;
+	queue->next.forget_sessions_before =
+		I_MAX(queue->next.forget_sessions_before,
+		      changes->forget_sessions_before);
 	queue_sessions_failed(queue->sessions);
 	array_append_array(&queue->committing_pending, &queue->pending);
 	array_clear(&queue->pending);
