@@ -150,6 +150,27 @@ def test_removals_that_fail_do_not_take_the_space_that_is_freed(
             endpoint.delivered)
 
 
+def test_little_space_is_enough_for_many_removals(other_endpoint):
+    """Less than usually go into one commit."""
+    endpoint = other_endpoint
+    count = 2000
+    with dovecot_on_small_disk(endpoint, 16 << 20) as dovecot:
+        endpoint.status = 503
+        dovecot.deliver("bob", message())
+        dovecot.stop()
+        fill_queue(dovecot, count, size=3000)
+        dovecot.start()
+        endpoint.wait_attempts(2)
+        ballast = fill_disk(dovecot.queue_path.parent)
+        endpoint.status = 200
+        endpoint.wait(count, 30)
+        dovecot.wait_log("Queue can't be written")
+        os.truncate(ballast, ballast.stat().st_size - (256 << 10))
+        dovecot.wait_queue_empty(60)
+        dovecot.wait_log("Queue can be written again")
+        assert len(dovecot.log_lines("Queue can't be written")) == 1
+
+
 def test_file_that_cant_be_shrunk_is_said_once(other_endpoint):
     """One of an earlier version, which has to be copied for that."""
     with dovecot_on_small_disk(other_endpoint) as dovecot:

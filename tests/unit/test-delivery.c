@@ -172,6 +172,8 @@ static unsigned int endpoints(void)
 {
 	unsigned int count = 0;
 
+	/* which may be waiting for SQLite's thread, whose clock is another */
+	queue_flush(queue);
 	queue_claim(queue, count_endpoint, &count);
 	return count;
 }

@@ -1528,6 +1528,25 @@ static void test_removals_come_in_small_commits(void **state ATTR_UNUSED)
 	}
 }
 
+/* Until all that could not be removed is. Each is a page, so that the log would
+   have a multiple of this if it went on. */
+static void test_log_does_not_grow_in_trouble(void **state ATTR_UNUSED)
+{
+	const unsigned int count = 3000;
+
+	add_many(count, 3000);
+	/* which has no log at first */
+	reopen_queue();
+	make_fail("DELETE ON notification", "ABORT");
+	remove_first(count);
+	run_to_commit();
+	assert_non_null(commit_error);
+	stop_failing();
+	while (stored_count() > 0)
+		run_ioloop();
+	assert_in_range(log_size(), 1, 3*1024*1024);
+}
+
 static void test_deinit_commits_all_removals(void **state ATTR_UNUSED)
 {
 	add_many(1000, 1);
@@ -2058,6 +2077,7 @@ int main(int argc, char *argv[])
 		queue_test(test_new_file_can_be_shrunk),
 		queue_test(test_log_that_a_reader_makes_grow_is_cut_later),
 		queue_test(test_removals_come_in_small_commits),
+		queue_test(test_log_does_not_grow_in_trouble),
 		queue_test(test_deinit_commits_all_removals),
 		queue_test(test_addition_succeeds_while_removals_fail),
 		queue_test(test_endpoint_is_forgotten_behind_its_removals),

@@ -75,6 +75,12 @@ struct queue_engine_vfuncs {
 	   this function or later; changes lives until then. */
 	void (*commit)(struct queue_engine *engine,
 		       struct queue_changes *changes);
+	/* A commit has succeeded. If space is scarce, or commits have taken
+	   much of it, see to it that the next ones can use the same again.
+	   Removals wait until queue_engine_reclaimed() is called, which is at
+	   the end, or when no more can be done for now, from inside this
+	   function or later; other commits may go on meanwhile. */
+	void (*reclaim)(struct queue_engine *engine, bool scarce);
 	/* Read rows: call queue_engine_read_row() for each, in order, and
 	   queue_engine_read_done() at the end, from inside this function or
 	   later, but before any commit that was asked for later has ended. */
@@ -111,6 +117,8 @@ void queue_engine_have_session(struct queue *queue,
 			       const struct queue_session *session);
 /* For commit(): error is NULL, or why none of the changes were made. */
 void queue_engine_committed(struct queue *queue, const char *error);
+/* For reclaim(). */
+void queue_engine_reclaimed(struct queue *queue);
 
 /* For read(). item's strings need to live during the call only. */
 void queue_engine_read_row(struct queue_read *read,

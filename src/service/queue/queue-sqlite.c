@@ -303,6 +303,21 @@ sqlite_queue_commit(struct queue_engine *engine, struct queue_changes *changes)
 	queue_engine_committed(engine->queue, error);
 }
 
+static void sqlite_queue_reclaim(struct queue_engine *engine, bool scarce)
+{
+	struct sqlite_queue *queue =
+		container_of(engine, struct sqlite_queue, engine);
+
+	sqlite_tidy_reclaim(queue->tidy, scarce);
+}
+
+static void sqlite_queue_reclaimed(void *context)
+{
+	struct sqlite_queue *queue = context;
+
+	queue_engine_reclaimed(queue->engine.queue);
+}
+
 /* Reading */
 
 static void
@@ -483,7 +498,8 @@ sqlite_queue_init(struct queue *q, const struct queue_settings *set,
 	if (prepare(queue, error_r) < 0 ||
 	    load_endpoints(queue, error_r) < 0 ||
 	    load_sessions(queue, error_r) < 0 ||
-	    sqlite_tidy_init(&queue->db, &queue->tidy, error_r) < 0) {
+	    sqlite_tidy_init(&queue->db, sqlite_queue_reclaimed, queue,
+			     &queue->tidy, error_r) < 0) {
 		if (sqlite_db_is_corrupt(&queue->db))
 			sqlite_queue_die_corrupt(queue);
 		sqlite_queue_deinit(&queue->engine);
@@ -498,6 +514,7 @@ const struct queue_engine_vfuncs queue_engine_sqlite = {
 	.init = sqlite_queue_init,
 	.deinit = sqlite_queue_deinit,
 	.commit = sqlite_queue_commit,
+	.reclaim = sqlite_queue_reclaim,
 	.read = sqlite_queue_read,
 	.now = sqlite_queue_now,
 };

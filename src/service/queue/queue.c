@@ -14,11 +14,12 @@
 #include "queue-sessions.h"
 
 /* How long to wait after a commit that failed; doubled each time. */
-#define RETRY_MIN_MSECS 1000
+#define RETRY_MIN_MSECS 250
 #define RETRY_MAX_MSECS (16*1000)
-/* How many removals go into one commit. On a full disk, more would need more
-   space than there may be for long, and take all that is freed from others. */
+/* How many removals go into one commit, so that it needs little space. After a
+   commit that failed there are fewer: there may be less than little. */
 #define REMOVALS_MAX 256
+#define REMOVALS_FEWER 4
 /* A session is forgotten when it has not been used for this long, which is far
    more than a mail process ever waits before it sends again. */
 #define SESSION_LIFETIME_SECS 60
@@ -54,11 +55,15 @@ struct queue {
 	bool committing;
 	ARRAY_TYPE(pending) committing_pending;
 	struct id_set removing;
+	/* how many go into one commit for now */
+	unsigned int removals_max;
 
 	/* a commit has failed, and not all that waits has been done since */
 	bool in_trouble;
 	/* the last commit has failed; it left removals out */
 	bool failed, left_out;
+	/* the engine is at it */
+	bool reclaiming;
 	unsigned int retry_msecs;
 	struct timeout *to_commit, *to_retry, *to_forget, *to_read;
 	/* those that have not begun yet */
@@ -118,10 +123,11 @@ static void queue_commit_soon(struct queue *queue)
 }
 
 /* The same for a change that no caller waits for. While the queue can't be
-   written, it waits for the next retry: each may take a while. */
+   written, it waits for the next retry: each may take a while. While the space
+   of earlier ones is reclaimed, it waits rather than take what others need. */
 static void queue_commit_some_time(struct queue *queue)
 {
-	if (queue->to_retry == NULL)
+	if (queue->to_retry == NULL && !queue->reclaiming)
 		queue_commit_soon(queue);
 }
 
@@ -156,7 +162,8 @@ static void queue_prepare(struct queue *queue)
 
 	changes_clear(changes);
 	if (!queue->left_out)
-		id_set_take(&queue->removing, &queue->removed, REMOVALS_MAX);
+		id_set_take(&queue->removing, &queue->removed,
+			    queue->removals_max);
 	array_append_array(&changes->removed, &queue->removing.ids);
 	array_append_array(&changes->attempts, &queue->next.attempts);
 	array_clear(&queue->next.attempts);
@@ -241,6 +248,10 @@ static void queue_succeeded(struct queue *queue)
 	struct queue_endpoint *ep;
 	struct queue_item *item;
 
+	if (!array_is_empty(&changes->removed)) {
+		queue->removals_max = I_MIN(queue->removals_max * 2,
+					    REMOVALS_MAX);
+	}
 	array_clear(&queue->removing.ids);
 	queue->removing.sorted = 0;
 	array_foreach_elem(&changes->endpoints, ep)
@@ -277,6 +288,10 @@ static void queue_failed(struct queue *queue)
 	struct queue_changes *changes = &queue->changes;
 	struct queue_endpoint *ep;
 
+	if (!array_is_empty(&changes->removed)) {
+		queue->removals_max = I_MAX(queue->removals_max /
+					    REMOVALS_FEWER, 1);
+	}
 	id_set_merge(&queue->removed, &queue->removing);
 	array_foreach_elem(&changes->endpoints, ep)
 		queue_change_endpoint(queue, ep);
@@ -332,6 +347,21 @@ static void queue_update_trouble(struct queue *queue, const char *error)
 	}
 }
 
+static void queue_reclaim(struct queue *queue)
+{
+	if (queue->reclaiming)
+		return;
+	queue->reclaiming = TRUE;
+	queue->engine->v->reclaim(queue->engine, queue->in_trouble);
+}
+
+void queue_engine_reclaimed(struct queue *queue)
+{
+	queue->reclaiming = FALSE;
+	if (queue_has_changes(queue))
+		queue_commit_some_time(queue);
+}
+
 void queue_engine_committed(struct queue *queue, const char *error)
 {
 	queue->failed = error != NULL;
@@ -341,6 +371,8 @@ void queue_engine_committed(struct queue *queue, const char *error)
 	else
 		queue_failed(queue);
 	queue->committing = FALSE;
+	if (error == NULL)
+		queue_reclaim(queue);
 	if (queue_has_changes(queue))
 		queue_commit_some_time(queue);
 
@@ -471,7 +503,7 @@ void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts)
 	if (queue->to_retry != NULL)
 		return;
 	array_push_back(&queue->next.attempts, &change);
-	queue_commit_soon(queue);
+	queue_commit_some_time(queue);
 }
 
 static bool queue_is_removed(struct queue *queue, int64_t id)
@@ -640,6 +672,7 @@ int queue_init(const struct queue_engine_vfuncs *engine,
 			  str_hash, strcmp);
 	queue->sessions = queue_sessions_init();
 	queue->retry_msecs = RETRY_MIN_MSECS;
+	queue->removals_max = REMOVALS_MAX;
 	i_array_init(&queue->pending, 64);
 	i_array_init(&queue->changed_endpoints, 4);
 	i_array_init(&queue->committing_pending, 64);

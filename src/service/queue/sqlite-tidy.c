@@ -35,6 +35,8 @@
 
 struct sqlite_tidy {
 	struct sqlite_db *db;
+	sqlite_tidy_callback_t *callback;
+	void *context;
 	struct sqlite_checkpoint *checkpoint;
 	struct timeout *to;
 
@@ -47,6 +49,8 @@ struct sqlite_tidy {
 	bool unfinished;
 	/* tries of the thread to catch up so far */
 	unsigned int catching_up;
+	/* the callback is to be called when the log can begin anew */
+	bool reclaiming;
 
 	/* the file was made by this version, or has been copied */
 	bool can_shrink;
@@ -108,20 +112,31 @@ static void tidy_say_log_is_long(struct sqlite_tidy *tidy)
 }
 
 /* While the thread was at it, commits have added to the log. Each time these
-   are fewer, so that in the end the ioloop can do the rest itself. */
-static void tidy_catch_up(struct sqlite_tidy *tidy)
+   are fewer, so that in the end the ioloop can do the rest itself if it must.
+   Returns FALSE if the thread is not to go on. */
+static bool tidy_catch_up(struct sqlite_tidy *tidy, bool must)
 {
-	if (++tidy->catching_up < CATCH_UP_MAX)
+	if (++tidy->catching_up < CATCH_UP_MAX) {
 		sqlite_checkpoint_start(tidy->checkpoint);
-	else {
-		tidy->catching_up = 0;
+		return TRUE;
+	}
+	if (must)
 		(void)sqlite3_wal_checkpoint(tidy->db->sqlite, NULL);
+	return FALSE;
+}
+
+static void tidy_reclaimed(struct sqlite_tidy *tidy)
+{
+	if (tidy->reclaiming) {
+		tidy->reclaiming = FALSE;
+		tidy->callback(tidy->context);
 	}
 }
 
 static void tidy_checkpoint_ended(int frames, int done, void *context)
 {
 	struct sqlite_tidy *tidy = context;
+	bool is_long = tidy->frames > LOG_MAX_FRAMES;
 
 	/* Our own commits hold it up as well, but not twice at one place. */
 	bool stuck = frames >= 0 && done < frames && done == tidy->done;
@@ -131,16 +146,22 @@ static void tidy_checkpoint_ended(int frames, int done, void *context)
 	tidy->unfinished = frames < 0 || done < frames;
 	if (!tidy->unfinished)
 		tidy->log_is_long = FALSE;
-	if (tidy->frames <= LOG_MAX_FRAMES) {
-		tidy->catching_up = 0;
-		return;
-	}
-	if (frames < 0)
-		return;
-	if (stuck)
+	if (stuck && is_long)
 		tidy_say_log_is_long(tidy);
-	else if (tidy->frames > done)
-		tidy_catch_up(tidy);
+	if (frames >= 0 && !stuck && tidy->frames > done &&
+	    (is_long || tidy->reclaiming) && tidy_catch_up(tidy, is_long))
+		return;
+	tidy->catching_up = 0;
+	tidy_reclaimed(tidy);
+}
+
+void sqlite_tidy_reclaim(struct sqlite_tidy *tidy, bool scarce)
+{
+	tidy->reclaiming = TRUE;
+	if (scarce || tidy->frames > LOG_MAX_FRAMES)
+		sqlite_checkpoint_start(tidy->checkpoint);
+	else
+		tidy_reclaimed(tidy);
 }
 
 bool sqlite_tidy_make_room(struct sqlite_tidy *tidy)
@@ -283,7 +304,8 @@ static void tidy_step(struct sqlite_tidy *tidy)
 		tidy_later(tidy, TIDY_MSECS);
 }
 
-int sqlite_tidy_init(struct sqlite_db *db, struct sqlite_tidy **tidy_r,
+int sqlite_tidy_init(struct sqlite_db *db, sqlite_tidy_callback_t *callback,
+		     void *context, struct sqlite_tidy **tidy_r,
 		     const char **error_r)
 {
 	struct sqlite_tidy *tidy;
@@ -291,6 +313,8 @@ int sqlite_tidy_init(struct sqlite_db *db, struct sqlite_tidy **tidy_r,
 
 	tidy = i_new(struct sqlite_tidy, 1);
 	tidy->db = db;
+	tidy->callback = callback;
+	tidy->context = context;
 	if (sqlite_db_get_int(db, "PRAGMA page_size", &page_size,
 			      error_r) < 0 ||
 	    sqlite_db_get_int(db, "PRAGMA auto_vacuum", &auto_vacuum,

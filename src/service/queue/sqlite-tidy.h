@@ -10,13 +10,21 @@
    that of what was removed. */
 struct sqlite_tidy;
 
-/* Returns 0, or -1 and error_r. */
-int sqlite_tidy_init(struct sqlite_db *db, struct sqlite_tidy **tidy_r,
+typedef void sqlite_tidy_callback_t(void *context);
+
+/* The callback is for sqlite_tidy_reclaim(). Returns 0, or -1 and error_r. */
+int sqlite_tidy_init(struct sqlite_db *db, sqlite_tidy_callback_t *callback,
+		     void *context, struct sqlite_tidy **tidy_r,
 		     const char **error_r);
 void sqlite_tidy_deinit(struct sqlite_tidy **tidy);
 
 /* A commit has failed since the disk is full. Returns TRUE if the next one can
    begin at the log's start again. */
 bool sqlite_tidy_make_room(struct sqlite_tidy *tidy);
+/* If space is scarce, or the log is longer than it should be, have all of it
+   written back to the file, so that it begins anew instead of growing. The
+   callback is called at the end, also if another process keeps that from being
+   done; if there is nothing to do, from inside this function. */
+void sqlite_tidy_reclaim(struct sqlite_tidy *tidy, bool scarce);
 
 #endif
