@@ -21,7 +21,9 @@ def dovecot_on_small_disk(endpoint, size=2 << 20):
     with contextlib.ExitStack() as stack:
         def mount(dovecot):
             stack.enter_context(small_disk(dovecot.queue_path.parent, size))
-        with running_dovecot(driver(endpoint), start=False) as dovecot:
+        # a busy machine may keep the endpoint from answering for seconds
+        with running_dovecot(driver(endpoint, timeout_msecs=20000),
+                             start=False) as dovecot:
             mount(dovecot)
             try:
                 dovecot.start()
