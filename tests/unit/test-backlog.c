@@ -102,6 +102,22 @@ static void test_users_with_the_same_checksum_are_one(void **state ATTR_UNUSED)
 	assert_false(backlog_has(backlog, other));
 }
 
+/* Of the last one's id not all bits are kept. */
+static void test_ids_may_be_far_apart(void **state ATTR_UNUSED)
+{
+	const int64_t far = INT64_C(1) << 34;
+
+	backlog_add(backlog, "alice", far);
+	backlog_add(backlog, "bob", 2 * far);
+	backlog_read(backlog, far);
+	assert_false(backlog_has(backlog, "alice"));
+	assert_true(backlog_has(backlog, "bob"));
+	backlog_read(backlog, 2 * far - 1);
+	assert_true(backlog_has(backlog, "bob"));
+	backlog_read(backlog, 2 * far);
+	assert_false(backlog_has(backlog, "bob"));
+}
+
 #define backlog_test(name) \
 	cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -113,6 +129,7 @@ int main(void)
 		backlog_test(test_it_fills_again),
 		backlog_test(test_many_users_are_kept_apart),
 		backlog_test(test_users_with_the_same_checksum_are_one),
+		backlog_test(test_ids_may_be_far_apart),
 	};
 	int ret;
 

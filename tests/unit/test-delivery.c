@@ -66,10 +66,14 @@ static void answer(unsigned int idx, unsigned int status)
 	} T_END;
 }
 
+/* ... and what is read and sent then. */
 static void answer_all(unsigned int status)
 {
-	while (under_way() > 0)
+	while (under_way() > 0) {
 		answer(0, status);
+		if (under_way() == 0)
+			test_clock_turn();
+	}
 }
 
 static void open_all(void)

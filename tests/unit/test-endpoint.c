@@ -1022,6 +1022,29 @@ static void test_probe_is_found_behind_many_that_fail(void **state ATTR_UNUSED)
 	}
 }
 
+/* What a long outage leaves in memory is bounded: beyond the budget, a probe
+   makes do with one that has failed. */
+static void test_probes_of_an_outage_stay_within_budget(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	common.lane_budget.max = 2000;
+	add_stored("alice", 0);
+	answer(0, 0);
+	for (i = 0; i < 200; i++) T_BEGIN {
+		add(user(i), 0);
+	} T_END;
+	store();
+	for (i = 0; i < 40; i++) T_BEGIN {
+		test_clock_pass(60*1000);
+		answer(0, 0);
+		assert_uint_in_range(common.lane_budget.used, 1, 3000);
+	} T_END;
+	test_clock_pass(60*1000);
+	answer_all();
+	assert_int_equal(array_count(&taken), 201);
+}
+
 /* Whatever it waits for. */
 static void test_waiting_costs_nothing(void **state ATTR_UNUSED)
 {
@@ -1458,6 +1481,7 @@ int main(void)
 		endpoint_test(test_one_that_fails_does_not_hold_up_others),
 		endpoint_test(test_probe_is_one_that_has_not_failed),
 		endpoint_test(test_probe_is_found_behind_many_that_fail),
+		endpoint_test(test_probes_of_an_outage_stay_within_budget),
 		endpoint_test(test_waiting_costs_nothing),
 		endpoint_test(test_overloaded_endpoint_gets_fewer),
 		endpoint_test(test_dead_endpoint_is_not_hammered),

@@ -3,9 +3,9 @@
 #define HTTP_NOTIFY_BACKLOG_H
 
 /* Which mail users have notifications in the part of the queue that is still to
-   be read, so that other users need not wait for it. It uses 4 kB, or up to 128
-   bytes per user if that is more. Users whose names have the same checksum are
-   taken for one: if one has something waiting, so have the others. */
+   be read, so that other users need not wait for it. It uses up to 64 bytes per
+   user. Users whose names have the same checksum are taken for one: if one has
+   something waiting, so have the others. */
 struct backlog;
 
 struct backlog *backlog_init(void);

@@ -448,7 +448,8 @@ static void endpoint_pump(struct endpoint *ep)
 		if (target == NULL)
 			break;
 		probe = target->health.state != HEALTH_UP;
-		lane = supply_next(&ep->supply, target->health.window, probe);
+		lane = supply_next(&ep->supply, target->health.in_flight + 1,
+				   probe);
 		if (lane == NULL)
 			return;
 		if (lane_attempts(lane) > 0 && probe) {

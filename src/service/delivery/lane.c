@@ -2,7 +2,6 @@
 #include "lib.h"
 #include "array.h"
 #include "bsearch-insert-pos.h"
-#include "hash.h"
 #include "ioloop.h"
 #include "llist.h"
 
@@ -55,7 +54,9 @@ struct lane {
 
 struct lanes {
 	struct lane_budget *budget;
-	HASH_TABLE(char *, struct lane *) by_user;
+	/* sorted by username; a hash table would take kilobytes for each
+	   endpoint */
+	ARRAY(struct lane *) by_user;
 	struct lane *ready_head, *ready_tail;
 	unsigned int ready_count;
 };
@@ -273,6 +274,28 @@ static void lane_take_aside(struct lane *lane)
 	i_free(lane->aside);
 }
 
+static int lane_cmp(const char *username, struct lane *const *lane)
+{
+	return strcmp(username, (*lane)->username);
+}
+
+/* Returns TRUE if the user has a lane. In any case *idx_r is where it belongs. */
+static bool
+lanes_find_idx(struct lanes *lanes, const char *username, unsigned int *idx_r)
+{
+	return array_bsearch_insert_pos(&lanes->by_user, username, lane_cmp,
+					idx_r);
+}
+
+static void lanes_remove(struct lane *lane)
+{
+	unsigned int idx;
+
+	if (!lanes_find_idx(lane->lanes, lane->username, &idx))
+		i_unreached();
+	array_delete(&lane->lanes->by_user, idx, 1);
+}
+
 bool lane_next(struct lane **_lane)
 {
 	struct lane *lane = *_lane;
@@ -280,7 +303,7 @@ bool lane_next(struct lane **_lane)
 
 	if (!more && lane->aside == NULL) {
 		*_lane = NULL;
-		hash_table_remove(lane->lanes->by_user, lane->username);
+		lanes_remove(lane);
 		lane_deinit(lane);
 		return FALSE;
 	}
@@ -380,14 +403,20 @@ struct blame *lane_blame(struct lane *lane)
 
 struct lane *lanes_find(struct lanes *lanes, const char *username)
 {
-	return hash_table_lookup(lanes->by_user, username);
+	unsigned int idx;
+
+	return !lanes_find_idx(lanes, username, &idx) ? NULL :
+		array_idx_elem(&lanes->by_user, idx);
 }
 
 struct lane *
 lanes_add(struct lanes *lanes, struct queue_item *item, bool fresh)
 {
 	struct lane *lane;
+	unsigned int idx;
 
+	if (lanes_find_idx(lanes, item->username, &idx))
+		i_unreached();
 	lane = i_new(struct lane, 1);
 	lane->lanes = lanes;
 	lane->username = i_strdup(item->username);
@@ -396,7 +425,7 @@ lanes_add(struct lanes *lanes, struct queue_item *item, bool fresh)
 	lane->state = LANE_READING;
 	lane_set_item(lane, item);
 	lane_set_state(lane, LANE_READY);
-	hash_table_insert(lanes->by_user, lane->username, lane);
+	array_insert(&lanes->by_user, idx, &lane, 1);
 	return lane;
 }
 
@@ -415,18 +444,19 @@ unsigned int lanes_ready_count(const struct lanes *lanes)
 	return lanes->ready_count;
 }
 
+bool lanes_are_within_budget(const struct lanes *lanes)
+{
+	return lanes->budget->used < lanes->budget->max;
+}
+
 void lanes_foreach(struct lanes *lanes,
 		   void (*callback)(struct lane *lane, void *context),
 		   void *context)
 {
-	struct hash_iterate_context *iter;
 	struct lane *lane;
-	char *username;
 
-	iter = hash_table_iterate_init(lanes->by_user);
-	while (hash_table_iterate(iter, lanes->by_user, &username, &lane))
+	array_foreach_elem(&lanes->by_user, lane)
 		callback(lane, context);
-	hash_table_iterate_deinit(&iter);
 }
 
 struct lanes *lanes_init(struct lane_budget *budget)
@@ -435,7 +465,7 @@ struct lanes *lanes_init(struct lane_budget *budget)
 
 	lanes = i_new(struct lanes, 1);
 	lanes->budget = budget;
-	hash_table_create(&lanes->by_user, default_pool, 0, str_hash, strcmp);
+	i_array_init(&lanes->by_user, 4);
 	return lanes;
 }
 
@@ -450,6 +480,6 @@ void lanes_deinit(struct lanes **_lanes)
 
 	*_lanes = NULL;
 	lanes_foreach(lanes, lane_deinit_callback, NULL);
-	hash_table_destroy(&lanes->by_user);
+	array_free(&lanes->by_user);
 	i_free(lanes);
 }

@@ -35,6 +35,8 @@ struct lane *lanes_add(struct lanes *lanes, struct queue_item *item,
 struct lane *lanes_first_ready(const struct lanes *lanes);
 struct lane *lane_next_ready(const struct lane *lane);
 unsigned int lanes_ready_count(const struct lanes *lanes);
+/* Does the budget allow for more than what has its turn? */
+bool lanes_are_within_budget(const struct lanes *lanes);
 
 /* Add a notification of the lane's user, with a higher id than all before. */
 void lane_add(struct lane *lane, struct queue_item *item);

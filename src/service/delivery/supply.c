@@ -6,7 +6,7 @@
 #include "reader.h"
 #include "supply.h"
 
-/* The backlog tops up the ready lanes to this many for each request that may be
+/* The backlog tops up the ready lanes to this many for each request that is
    under way. It is read in batches of the same size. */
 #define READY_PER_REQUEST 2
 /* With this many lanes ready, a user without a lane gets none: what is stored
@@ -15,7 +15,8 @@
 /* At most this many turns are owed to the backlog. */
 #define OWED_MAX 64
 /* For a probe, how many notifications of the backlog to look at, beyond the
-   lanes that are ready, to find one that has not failed. */
+   lanes that are ready, to find one that has not failed; none if the lanes'
+   budget is used up. Each probe that fails leaves one more that has failed. */
 #define PROBE_PULL_MAX 64
 
 void supply_stored(struct supply *supply, struct queue_item *item, bool up)
@@ -54,7 +55,8 @@ static struct lane *supply_first_untried(const struct supply *supply)
 }
 
 /* Pull from the backlog what it is owed, and until enough lanes are ready. A
-   probe also needs one that has not failed, however many others are ready. */
+   probe is also better off with one that has not failed, however many others
+   are ready. */
 static void
 supply_pull_backlog(struct supply *supply, unsigned int batch, bool probe)
 {
@@ -62,6 +64,7 @@ supply_pull_backlog(struct supply *supply, unsigned int batch, bool probe)
 
 	while (supply->owed > 0 || lanes_ready_count(supply->lanes) < batch ||
 	       (probe && supply->pulled < PROBE_PULL_MAX &&
+		lanes_are_within_budget(supply->lanes) &&
 		supply_first_untried(supply) == NULL)) {
 		item = reader_pull(supply->reader, batch);
 		if (item == NULL)
@@ -74,12 +77,12 @@ supply_pull_backlog(struct supply *supply, unsigned int batch, bool probe)
 	}
 }
 
-struct lane *supply_next(struct supply *supply, unsigned int window,
+struct lane *supply_next(struct supply *supply, unsigned int requests,
 			 bool probe)
 {
 	struct lane *lane = NULL;
 
-	supply_pull_backlog(supply, window * READY_PER_REQUEST, probe);
+	supply_pull_backlog(supply, requests * READY_PER_REQUEST, probe);
 	if (probe)
 		lane = supply_first_untried(supply);
 	return lane != NULL ? lane : lanes_first_ready(supply->lanes);

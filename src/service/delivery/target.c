@@ -19,7 +19,7 @@ void targets_set_options(struct targets *targets,
 	/* or a target would still point into the old pool */
 	i_assert((options->standby_url != NULL) == (targets->count > 1));
 
-	targets->pool = pool_alloconly_create("http-notify endpoint", 1024);
+	targets->pool = pool_alloconly_create("http-notify endpoint", 256);
 	sender_target_init(&targets->targets[0].sender_target, options->url,
 			   options, targets->pool);
 	if (options->standby_url != NULL) {

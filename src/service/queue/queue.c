@@ -431,8 +431,9 @@ void queue_claim(struct queue *queue, queue_claim_callback_t *callback,
 {
 	struct queue_endpoint *ep;
 
-	for (ep = queue->endpoints_head; ep != NULL; ep = ep->next)
+	for (ep = queue->endpoints_head; ep != NULL; ep = ep->next) T_BEGIN {
 		callback(ep, ep->options, context);
+	} T_END;
 }
 
 void queue_engine_have_endpoint(struct queue *queue, int64_t number,
@@ -562,7 +563,8 @@ queue_read(struct queue *queue, struct queue_endpoint *ep,
 	read->after_id = read->read_to = after_id;
 	read->last_id = last_id;
 	read->limit = limit;
-	i_array_init(&read->items, limit);
+	/* it may wait for long, with many others */
+	i_array_init(&read->items, I_MIN(limit, 4));
 	read->callback = callback;
 	read->context = context;
 	DLLIST2_APPEND(&queue->reads_head, &queue->reads_tail, read);

@@ -8,7 +8,8 @@
 void sender_target_init(struct sender_target *target_r, const char *url,
 			const struct http_notify_options *options, pool_t pool)
 {
-	const struct http_url *http_url = http_notify_url_parse(url, pool);
+	const struct http_url *http_url =
+		http_notify_url_parse(url, pool_datastack_create());
 
 	i_zero(target_r);
 	target_r->label = p_strdup(pool, http_url_create_authority(http_url));
@@ -17,8 +18,8 @@ void sender_target_init(struct sender_target *target_r, const char *url,
 			target_r->label, options->owner);
 	}
 	target_r->url = p_strdup(pool, http_url_create(http_url));
-	target_r->username = http_url->user;
-	target_r->password = http_url->password;
+	target_r->username = p_strdup(pool, http_url->user);
+	target_r->password = p_strdup(pool, http_url->password);
 	target_r->netrc_file = p_strdup(pool, options->netrc_file);
 	target_r->timeout_msecs = options->timeout_msecs;
 }

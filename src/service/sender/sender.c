@@ -18,7 +18,7 @@
 #define ANSWER_TEXT_MAX 200
 /* How much is kept of its reason phrase, and of its body, in bytes: enough to
    recognise a secret that begins within the above, since a URL with credentials
-   has at most 2 kB (options.h). */
+   has at most 2 kB (options.h). libcurl's buffer has this size, too. */
 #define ANSWER_KEPT_MAX 4096
 /* How much of its body is read, in bytes. Only the status counts. */
 #define ANSWER_BODY_READ_MAX (64*1024)
@@ -245,6 +245,7 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	setopt(easy, PRIVATE, req);
 	setopt(easy, ERRORBUFFER, req->error);
 	setopt(easy, NOSIGNAL, 1L);
+	setopt(easy, BUFFERSIZE, (long)ANSWER_KEPT_MAX);
 #if LIBCURL_VERSION_NUM >= 0x075700
 	/* libcurl resolves names in threads with the system's resolver, so that
 	   nsswitch.conf and /etc/hosts apply as for everything else on the
