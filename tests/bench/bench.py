@@ -8,6 +8,7 @@ noisy machine is noisy for all of them. Ratios are medians over the rounds.
 
 import contextlib
 import ctypes
+import itertools
 import json
 import multiprocessing
 import os
@@ -389,13 +390,14 @@ class Client:
                           b"SESSION\t%s\n" % self.session.encode())
         self.replies.readline()
 
-    def hand_off(self, users, body=BODY):
-        """One for each, in one write; returns when they are stored."""
+    def hand_off(self, users, body=BODY, urls=None):
+        """One for each, in one write; returns when they are stored. urls: of
+        each, if they are not for the same endpoint."""
         lines = []
-        for user in users:
+        for user, url in zip(users, urls or itertools.repeat(self.url)):
             self.seq += 1
             lines.append("NOTIFY\t%d\t%s\tINBOX\t1\t%s\turl=%s\n" % (
-                self.seq, user, body, self.url))
+                self.seq, user, body, url))
         self.sock.sendall("".join(lines).encode())
         for _ in lines:
             assert self.replies.readline().startswith(b"OK")
@@ -660,4 +662,5 @@ def main(stage, bare_loop, rounds, picture):
     bench_million(stage, rounds)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -12,7 +12,9 @@
 plot=$(realpath "${2:-bench.svg}") || exit
 prepare http-notify-bench python3 nginx-light libnginx-mod-http-echo wrk \
 	gnuplot-nox
-quietly bare-loop make -C "$build/tests/bench" bare-loop
-TMPDIR=$work PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 \
-	"$top/tests/bench/bench.py" "$stage" "$build/tests/bench/bare-loop" \
-	"${1:-5}" "$plot"
+quietly bench make -C "$build/tests/bench" bare-loop loop-turns.so
+export TMPDIR="$work" PYTHONDONTWRITEBYTECODE=1
+/usr/bin/python3 "$top/tests/bench/bench.py" "$stage" \
+	"$build/tests/bench/bare-loop" "${1:-5}" "$plot"
+/usr/bin/python3 "$top/tests/bench/stalls.py" "$stage" \
+	"$build/tests/bench/loop-turns.so"

@@ -15,7 +15,7 @@ error_log {dir}/error.log;
 worker_processes 1;
 {main}
 events {{
-  worker_connections 1024;
+  worker_connections 4096;
 }}
 http {{
   access_log off;
