@@ -105,9 +105,10 @@ def silent_resolver():
         yield address
 
 
-def test_a_name_server_that_never_answers(endpoint):
-    """It is asked for one endpoint's name. The other goes on meanwhile, and
-    the service can be stopped."""
+@contextlib.contextmanager
+def silent_dns():
+    """Yields the command to run the service with, to which no name server
+    answers."""
     skip_unless("unshare", "--mount", "sh", "-c",
                 "mount --bind /etc/hosts /etc/resolv.conf")
     with silent_resolver() as address, \
@@ -120,10 +121,17 @@ def test_a_name_server_that_never_answers(endpoint):
         with open(script, "w") as file:
             file.write("mount --bind %s /etc/resolv.conf || exit 1\n"
                        "exec \"$@\"\n" % resolv)
+        yield "unshare --mount sh %s" % script
+
+
+def test_a_name_server_that_never_answers(endpoint):
+    """It is asked for one endpoint's name. The other goes on meanwhile, and
+    the service can be stopped."""
+    with silent_dns() as command:
         with running_dovecot(
                 driver("http://node.example.org/"), driver(endpoint),
                 start=False) as dovecot:
-            dovecot.wrap_service("unshare --mount sh %s" % script)
+            dovecot.wrap_service(command)
             dovecot.start()
             dovecot.setmetadata("bob", "user=3@1")
             for n in range(1, MESSAGES + 1):
@@ -142,3 +150,24 @@ def test_a_name_server_that_never_answers(endpoint):
                      what="the rest of the queue")
             dovecot.stop()
             assert not dovecot.log_lines("killed with signal 9")
+
+
+def test_name_servers_that_do_not_answer_for_many_names(endpoint):
+    """The number of threads is limited, and an endpoint that needs no look-up
+    goes on."""
+    count = 1200
+    with silent_dns() as command, running_dovecot(
+            driver(endpoint.url.replace("localhost", "127.0.0.1")),
+            *(driver("http://node%d.example.org/" % n) for n in range(count)),
+            start=False) as dovecot:
+        dovecot.wrap_service(command)
+        dovecot.start()
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("Error: ", "look-ups of endpoints' names", timeout=30)
+        pid = dovecot.service_pid()
+        endpoint.wait(1)
+        dovecot.deliver("bob", message())
+        endpoint.wait(2)
+        assert len(os.listdir("/proc/%d/task" % pid)) <= 1000 + 1
+        assert len(dovecot.log_lines("look-ups of endpoints' names")) == 1

@@ -15,10 +15,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Far more than the number of names whose look-ups can be expected to take long
-   at the same time. */
+   at the same time, and few enough for what limits the number of Dovecot's
+   processes and threads, such as systemd. */
 #define RESOLVE_THREADS_MAX 1000L
 
 #if LIBCURL_VERSION_NUM >= 0x075800 && LIBCURL_VERSION_NUM < 0x080400
@@ -69,6 +71,8 @@ struct curl_ioloop {
 	struct curl_ioloop_socket *sockets;
 	/* some can't be watched yet */
 	struct timeout *to_watch;
+	/* some names could not be looked up, which has been logged */
+	bool too_many_lookups;
 	/* by file descriptor: where libcurl was going to connect to when it
 	   opened a socket with that number. It may have closed that since. */
 	ARRAY(struct curl_ioloop_peer) peers;
@@ -375,6 +379,39 @@ curl_ioloop_open_socket(void *context, curlsocktype purpose ATTR_UNUSED,
 	return fd;
 }
 
+/* Of this process; 0 = unknown. */
+static unsigned int threads_count(void)
+{
+	struct stat st;
+
+	/* the directory has a directory for each, beside its usual two links */
+	return stat("/proc/self/task", &st) < 0 || st.st_nlink < 2 ? 0 :
+		st.st_nlink - 2;
+}
+
+/* libcurl is about to look a name up, in a thread. When the time is up it leaves
+   the thread to itself, which goes on for as long as the resolver likes. If no
+   name server answers, each attempt would add another one. */
+static int
+curl_ioloop_resolver_start(void *resolver_state ATTR_UNUSED,
+			   void *reserved ATTR_UNUSED, void *context)
+{
+	struct curl_ioloop *loop = context;
+	unsigned int count = threads_count();
+
+	if (count < RESOLVE_THREADS_MAX / 2)
+		loop->too_many_lookups = FALSE;
+	if (count < RESOLVE_THREADS_MAX)
+		return 0;
+	if (!loop->too_many_lookups) {
+		i_error("%u look-ups of endpoints' names have not ended; "
+			"starting no more (do the name servers answer?)",
+			count);
+	}
+	loop->too_many_lookups = TRUE;
+	return 1;
+}
+
 static void curl_ioloop_timeout(struct curl_ioloop *loop)
 {
 	timeout_remove(&loop->to_multi);
@@ -400,9 +437,13 @@ unsigned int curl_ioloop_max_transfers(const struct curl_ioloop *loop)
 	return loop->max_transfers;
 }
 
-void curl_ioloop_add(struct curl_ioloop *loop, CURL *easy)
+void curl_ioloop_add(struct curl_ioloop *loop, CURL *easy, bool by_name)
 {
 	CURLMcode ret;
+
+	(void)curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION,
+			       by_name ? curl_ioloop_resolver_start : NULL);
+	(void)curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, loop);
 
 	(void)curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION,
 			       curl_ioloop_open_socket);

@@ -25,8 +25,10 @@ void curl_ioloop_deinit(struct curl_ioloop **loop);
 unsigned int curl_ioloop_max_transfers(const struct curl_ioloop *loop);
 
 /* Start a transfer of an easy handle, and remove it again, whether it is under
-   way or has ended. _add() sets CURLOPT_OPENSOCKETFUNCTION and its data. */
-void curl_ioloop_add(struct curl_ioloop *loop, CURL *easy);
+   way or has ended. by_name: the host is a name. If too many look-ups of names
+   go on, the transfer fails unless libcurl knows the name. _add() sets
+   CURLOPT_OPENSOCKETFUNCTION, CURLOPT_RESOLVER_START_FUNCTION and their data. */
+void curl_ioloop_add(struct curl_ioloop *loop, CURL *easy, bool by_name);
 void curl_ioloop_remove(struct curl_ioloop *loop, CURL *easy);
 
 #endif

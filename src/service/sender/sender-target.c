@@ -18,6 +18,7 @@ void sender_target_init(struct sender_target *target_r, const char *url,
 			target_r->label, options->owner);
 	}
 	target_r->url = p_strdup(pool, http_url_create(http_url));
+	target_r->by_name = http_url->host.ip.family == 0;
 	target_r->username = p_strdup(pool, http_url->user);
 	target_r->password = p_strdup(pool, http_url->password);
 	target_r->netrc_file = p_strdup(pool, options->netrc_file);

@@ -10,6 +10,8 @@ struct sender_target {
 	const char *label;
 	/* without credentials */
 	const char *url;
+	/* its host is a name, no address */
+	bool by_name;
 	/* Basic credentials, decoded; NULL = none */
 	const char *username, *password;
 	/* netrc(5) file that has the credentials instead; NULL = none */

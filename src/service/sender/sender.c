@@ -484,7 +484,7 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 	setopt(req->easy, POSTFIELDSIZE, (long)strlen(body));
 	setopt(req->easy, COPYPOSTFIELDS, body);
 
-	curl_ioloop_add(sender->loop, req->easy);
+	curl_ioloop_add(sender->loop, req->easy, target->by_name);
 }
 
 static void sender_request_ended(CURL *easy, CURLcode result)
