@@ -7,6 +7,7 @@ import grp
 import json
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import signal
@@ -345,8 +346,12 @@ class Host:
         (self.dir / "dovecot").mkdir()
         dovecot = Dovecot(self.dir / "dovecot", STAGE)
         file = dovecot.dir / "users"
-        file.write_text("".join("%s:::::%s/home/%s\n" % (
-            user, dovecot.dir, user) for user in users))
+        # one of the system's users owns all mail
+        owner = pwd.getpwnam("nobody")
+        file.write_text("".join("%s::%d:%d::%s/home/%s\n" % (
+            user, owner.pw_uid, owner.pw_gid, dovecot.dir, user)
+            for user in users))
+        (dovecot.dir / "home").chmod(0o777)
         masters = dovecot.dir / "masters"
         masters.write_text("provisioning:{PLAIN}secret\n")
         dovecot.configure(
@@ -355,7 +360,8 @@ class Host:
             extra=manuals.configuration(OVERVIEW, LINE) + block(
                 "service doveadm", config.tcp_listener("http", 8080)) + block(
                 "service imap-login", config.tcp_listener("imaps", 993)) +
-            config.handoff_access() +
+            block("service http-notify", block("unix_listener http-notify",
+                                               "user = nobody")) +
             "doveadm_api_key = apikey\n" + config.tls(
                 *self.certificate).replace("required", "yes"))
         shutil.copy(dovecot.main, "/etc/dovecot/dovecot.conf")
