@@ -23,7 +23,7 @@
 TEST_PACKAGES="libcmocka-dev python3 python3-pytest python3-pytest-xdist
 	dovecot-pgsql dovecot-sieve dovecot-sqlite haproxy nginx-light openssl
 	postgresql redis-server systemd
-	ca-certificates strace libnss-wrapper libfaketime iproute2 iptables
+	ca-certificates strace libfaketime iproute2 iptables
 	mount util-linux prometheus prometheus-node-exporter jq curl mandoc
 	man-db groff-base apparmor apparmor-profiles"
 

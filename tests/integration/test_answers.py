@@ -406,8 +406,7 @@ def spells(certificates):
         dovecot = stack.enter_context(dovecot_with(
             cases, directory,
             extra="ssl_client_ca_file = %s" % certificates["ca"]))
-        dovecot.wrap_service(LD_PRELOAD="libnss_wrapper.so",
-                             NSS_WRAPPER_HOSTS=hosts)
+        dovecot.wrap_service(hosts=hosts)
         dovecot.start()
         dovecot.register({user: "user=%d@1" % idx for case in cases
                           for idx, user in enumerate(case.users)})

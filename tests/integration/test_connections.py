@@ -146,8 +146,7 @@ def test_a_connection_that_answers_others_is_kept(certificates):
 
 
 @contextlib.contextmanager
-def named_endpoint(port, addresses, options, prefix="", preload="",
-                   **environment):
+def named_endpoint(port, addresses, options, prefix="", **environment):
     """Dovecot with an endpoint at endpoint.example, which has these addresses.
     Yields it with the file that says so."""
     with running_dovecot(
@@ -156,9 +155,7 @@ def named_endpoint(port, addresses, options, prefix="", preload="",
             start=False) as dovecot:
         hosts = dovecot.dir / "hosts"
         set_addresses(hosts, addresses)
-        dovecot.wrap_service(
-            prefix, LD_PRELOAD="libnss_wrapper.so " + preload,
-            NSS_WRAPPER_HOSTS=hosts, **environment)
+        dovecot.wrap_service(prefix, hosts=hosts, **environment)
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         yield dovecot, hosts
@@ -181,9 +178,7 @@ def test_an_endpoint_whose_name_moves_is_followed():
         environment = stack.enter_context(faketime())
         dovecot, hosts = stack.enter_context(named_endpoint(
             old.port, [old.address], {"timeout_msecs": 60000},
-            preload=environment.pop("LD_PRELOAD"),
-            FAKETIME="+0 x%d" % speed,
-            **environment))
+            FAKETIME="+0 x%d" % speed, **environment))
         dovecot.deliver("bob", message())
         old.wait(1)
         dovecot.wait_queue_empty()

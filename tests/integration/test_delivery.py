@@ -282,8 +282,8 @@ def test_seed_configuration_line_verbatim():
         with running_dovecot(start=False) as dovecot:
             hosts = dovecot.dir / "hosts"
             hosts.write_text("127.0.0.1 node1.domain.tld localhost\n")
-            dovecot.configure(SEED, extra=config.environment(
-                LD_PRELOAD="libnss_wrapper.so", NSS_WRAPPER_HOSTS=hosts))
+            dovecot.configure(SEED)
+            dovecot.wrap_service(hosts=hosts)
             dovecot.start()
             dovecot.setmetadata("bob", "user=3@1")
             dovecot.deliver("bob", message())

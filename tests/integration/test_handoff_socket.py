@@ -19,7 +19,6 @@ import pytest
 
 from conftest import SANITIZED, driver, running_dovecot
 from harness.dovecot import message, wait_for
-from harness.faults import skip_unless
 
 # as in test_service.py
 LONG = 1.5
@@ -669,13 +668,7 @@ def test_slow_endpoints_share_few_file_descriptors(other_endpoint):
     with running_dovecot(driver(endpoint), start=False) as dovecot:
         hosts = dovecot.dir / "hosts"
         hosts.write_text("".join("127.0.0.1 %s\n" % name for name in names))
-        # not by libnss_wrapper, which bears no two threads that begin with it
-        mount = "mount --bind %s /etc/hosts" % hosts
-        skip_unless("unshare", "--mount", "sh", "-c", mount)
-        script = dovecot.dir / "with-hosts"
-        script.write_text(mount + ' || exit 1\nexec "$@"\n')
-        dovecot.wrap_service(
-            "unshare --mount sh %s prlimit --nofile=200:200" % script)
+        dovecot.wrap_service("prlimit --nofile=200:200", hosts=hosts)
         dovecot.start()
         pid = dovecot.service_pid()
         dovecot.setmetadata("bob", "user=3@1")

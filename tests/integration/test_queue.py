@@ -53,7 +53,8 @@ def test_dead_endpoint_leaves_room_in_the_queue(endpoint, other_endpoint):
             endpoint.wait(number + 1)
             wait_for(lambda: dovecot.queued() == min(number + 1, 15),
                      what="the other one's")
-        refused = dovecot.log_lines("lmtp", "Notification lost", "share")
+        refused = dovecot.wait_log("lmtp", "Notification lost", "share",
+                                   count=10)
         assert len(refused) == 10
         line, = dovecot.wait_log("http-notify: Error: Endpoint",
                                   "has its share of the queue")

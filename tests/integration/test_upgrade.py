@@ -56,8 +56,8 @@ def endpoints(dovecot):
         return db.execute("SELECT count(*) FROM endpoint").fetchone()[0]
 
 
-@pytest.mark.parametrize("options", [{}, {"timeout_msecs": 1999}],
-                         ids=["same options", "other options"])
+@pytest.mark.parametrize("options", [{}, {"cache_lifetime": "1s"}],
+                         ids=["same options", "an option of the driver's"])
 @pytest.mark.parametrize("netrc", [False, True])
 def test_endpoints_of_version_1_are_the_same_ones(other_endpoint, options,
                                                   netrc):

@@ -9,7 +9,7 @@
 . "$(dirname "$0")/checks.sh"
 start_checks http-notify-rpm rpm rpm2cpio cpio rpmlint file xz-utils \
 	libcmocka-dev python3 python3-pytest util-linux iproute2 \
-	dovecot-sieve libnss-wrapper
+	dovecot-sieve
 
 # For EL and Fedora the spec needs none of these: there Dovecot is in lib64 and
 # libexec, its modules have no directory of their own, and /var/lib is
