@@ -13,16 +13,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The exit status of a child that could not try, and of one that has access as
-   anybody has. They are no errno. */
-#define STATUS_UNKNOWN 255
-#define STATUS_ANYBODY 254
-
 static void ATTR_FORMAT(2, 0) ATTR_NORETURN
 try_fatal(const struct failure_context *ctx ATTR_UNUSED,
 	  const char *format ATTR_UNUSED, va_list args ATTR_UNUSED)
 {
-	_exit(STATUS_UNKNOWN);
+	_exit(HANDOFF_TRY_UNKNOWN);
 }
 
 static bool has_group(gid_t gid)
@@ -56,7 +51,7 @@ static int try_connect(const char *path)
 	if (fd == -1)
 		return errno == EAGAIN ? 0 : errno;
 	i_close_fd(&fd);
-	return is_named(path) ? 0 : STATUS_ANYBODY;
+	return is_named(path) ? 0 : HANDOFF_TRY_ANYBODY;
 }
 
 static int
@@ -85,18 +80,6 @@ try_in_child(struct doveadm_mail_cmd_context *ctx,
 	return try_connect(path);
 }
 
-static int result_of(int status)
-{
-	switch (status) {
-	case STATUS_UNKNOWN:
-		return HANDOFF_TRY_UNKNOWN;
-	case STATUS_ANYBODY:
-		return HANDOFF_TRY_ANYBODY;
-	default:
-		return status;
-	}
-}
-
 int handoff_try(struct doveadm_mail_cmd_context *ctx,
 		struct mail_storage_service_user *service_user,
 		enum handoff_try_groups groups, const char *path)
@@ -105,7 +88,7 @@ int handoff_try(struct doveadm_mail_cmd_context *ctx,
 	pid_t pid;
 
 	if (geteuid() != 0)
-		return result_of(try_connect(path));
+		return try_connect(path);
 	if ((pid = fork()) < 0)
 		return errno;
 	if (pid == 0)
@@ -114,6 +97,5 @@ int handoff_try(struct doveadm_mail_cmd_context *ctx,
 		if (errno != EINTR)
 			return errno;
 	}
-	return result_of(WIFEXITED(status) ? WEXITSTATUS(status) :
-			 STATUS_UNKNOWN);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : HANDOFF_TRY_UNKNOWN;
 }

@@ -16,8 +16,9 @@ enum handoff_try_groups {
 	HANDOFF_TRY_GROUPS_ALL
 };
 
-#define HANDOFF_TRY_UNKNOWN -1
-#define HANDOFF_TRY_ANYBODY -2
+/* These are no errno, and the child's exit statuses. */
+#define HANDOFF_TRY_UNKNOWN 255
+#define HANDOFF_TRY_ANYBODY 254
 
 /* Try to connect to a UNIX socket with the mail user's uid, gid and groups. A
    child process takes these on; this one keeps its own. If doveadm is not root,
