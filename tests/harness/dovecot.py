@@ -146,12 +146,14 @@ class Dovecot:
             line for line in lines if not isinstance(line, Driver))))
         self.main.write_text("\n".join([*parts, extra, ""]))
 
-    def wrap_service(self, prefix="", hosts=None, **environment):
+    def wrap_service(self, prefix="", hosts=None, resolv=None, **environment):
         """Have the service started by a shell, as root, with a command before
         it and with more in its environment. hosts: a file from which it, and
-        nobody else, knows all names that it can."""
+        nobody else, knows all names that it can. resolv: its resolv.conf."""
         if hosts is not None:
             prefix = self._with_hosts(hosts) + prefix
+        if resolv is not None:
+            prefix = self._with_files({"/etc/resolv.conf": resolv}) + prefix
         executable = self.dir / "libexec/http-notify"
         executable.unlink()
         executable.write_text("#!/bin/sh\n%sexec %s %s \"$@\"\n" % (
@@ -162,16 +164,22 @@ class Dovecot:
 
     def _with_hosts(self, hosts):
         """Not by libnss_wrapper, which dies if two threads begin with it."""
-        # try.py has no pytest
-        from harness.faults import skip_unless
-        skip_unless("unshare", "--mount", "true")
         switch = self.dir / "nsswitch.conf"
         switch.write_text("hosts: files\n")
-        script = self.dir / "with-hosts"
-        script.write_text(
-            "mount --bind %s /etc/hosts &&\n"
-            "mount --bind %s /etc/nsswitch.conf || exit\n"
-            "exec \"$@\"\n" % (hosts, switch))
+        return self._with_files({"/etc/hosts": hosts,
+                                 "/etc/nsswitch.conf": switch})
+
+    def _with_files(self, files):
+        """The command that runs another one with these in the place of
+        others."""
+        # try.py has no pytest
+        from harness.faults import skip_unless
+        skip_unless("unshare", "--mount", "sh", "-c",
+                    "mount --bind /etc/hosts /etc/resolv.conf")
+        script = self.dir / "with-files"
+        script.write_text("".join(
+            "mount --bind %s %s || exit\n" % (file, path)
+            for path, file in files.items()) + "exec \"$@\"\n")
         return "unshare --mount sh %s " % script
 
     def start(self, **environment):

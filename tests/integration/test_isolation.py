@@ -4,13 +4,12 @@
 import contextlib
 import os
 import socket
-import tempfile
 
 import pytest
 
 from conftest import driver, running_dovecot
 from harness.dovecot import message, wait_for
-from harness.faults import says_forever, skip_unless
+from harness.faults import says_forever
 
 LONG = 1.5
 MESSAGES = 40
@@ -105,33 +104,21 @@ def silent_resolver():
         yield address
 
 
-@contextlib.contextmanager
-def silent_dns():
-    """Yields the command to run the service with, to which no name server
-    answers."""
-    skip_unless("unshare", "--mount", "sh", "-c",
-                "mount --bind /etc/hosts /etc/resolv.conf")
-    with silent_resolver() as address, \
-            tempfile.TemporaryDirectory(prefix="hn-dns-") as directory:
-        os.chmod(directory, 0o755)
-        resolv = directory + "/resolv.conf"
-        with open(resolv, "w") as file:
-            file.write("nameserver %s\noptions timeout:30\n" % address)
-        script = directory + "/with-resolver"
-        with open(script, "w") as file:
-            file.write("mount --bind %s /etc/resolv.conf || exit 1\n"
-                       "exec \"$@\"\n" % resolv)
-        yield "unshare --mount sh %s" % script
+def ask_only(dovecot, address):
+    """Have the service ask the name server there."""
+    resolv = dovecot.dir / "resolv.conf"
+    resolv.write_text("nameserver %s\noptions timeout:30\n" % address)
+    dovecot.wrap_service(resolv=resolv)
 
 
 def test_a_name_server_that_never_answers(endpoint):
     """It is asked for one endpoint's name. The other goes on meanwhile, and
     the service can be stopped."""
-    with silent_dns() as command:
+    with silent_resolver() as address:
         with running_dovecot(
                 driver("http://node.example.org/"), driver(endpoint),
                 start=False) as dovecot:
-            dovecot.wrap_service(command)
+            ask_only(dovecot, address)
             dovecot.start()
             dovecot.setmetadata("bob", "user=3@1")
             for n in range(1, MESSAGES + 1):
@@ -156,11 +143,11 @@ def test_name_servers_that_do_not_answer_for_many_names(endpoint):
     """The number of threads is limited, and an endpoint that needs no look-up
     goes on."""
     count = 1200
-    with silent_dns() as command, running_dovecot(
+    with silent_resolver() as address, running_dovecot(
             driver(endpoint.url.replace("localhost", "127.0.0.1")),
             *(driver("http://node%d.example.org/" % n) for n in range(count)),
             start=False) as dovecot:
-        dovecot.wrap_service(command)
+        ask_only(dovecot, address)
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
