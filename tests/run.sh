@@ -211,27 +211,41 @@ fuzzing() {
 
 skipped=0
 # Integration tests: files, and assignments for their environment. They wait
-# most of the time, so that some can do so at once.
+# most of the time, so that some can do so at once. What has failed in such
+# company is run again by itself, and has failed if it does so there, too: the
+# output says of which that was.
 integration() {
 	files=$1
 	shift
+	run_pytest "--numprocesses=4 --dist=loadfile $files" "$@"
+	passed=$((passed + ok))
+	test $bad != 0 || return
+	# pytest that ran nothing has failed
+	if test $ok = 0; then
+		failed=$((failed + bad))
+		return
+	fi
+	echo "Those that failed, by themselves"
+	run_pytest "--last-failed -rp $files" "$@"
+	passed=$((passed + ok))
+	failed=$((failed + bad))
+}
+
+# Options and files, and assignments: sets ok and bad, adds to skipped.
+run_pytest() {
+	options=$1
+	shift
 	(cd "$top/tests/integration" &&
 	env PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work" "$@" \
-		/usr/bin/python3 -m pytest -p no:cacheprovider -q -rs \
-		--numprocesses=4 --dist=loadfile \
-		--basetemp="$work/pytest" $files </dev/null 2>&1) |
+		/usr/bin/python3 -m pytest -o cache_dir="$work/pytest-cache" \
+		-q -rs --basetemp="$work/pytest" $options </dev/null 2>&1) |
 		tee "$work/pytest.log"
 	# such as "1 failed, 92 passed, 1 error in 124.55s (0:02:04)"
 	summary=$(tail -1 "$work/pytest.log")
 	ok=$(count passed)
-	bad=$(count failed)
-	errors=$(count error)
-	more=$(count skipped)
-	skipped=$((skipped + ${more:-0}))
-	# pytest that ran nothing has failed
-	test -n "$ok" || errors=$((${errors:-0} + 1))
-	passed=$((passed + ${ok:-0}))
-	failed=$((failed + ${bad:-0} + ${errors:-0}))
+	skipped=$((skipped + $(count skipped)))
+	bad=$(($(count failed) + $(count error)))
+	test $((ok + bad)) != 0 || bad=1
 }
 
 # What makes pytest leave out all files but those of these names, a|b|c. Named
@@ -241,8 +255,10 @@ only() {
 		ls test_*.py | grep -vxE "test_($1).py" | sed 's/^/--ignore=/'
 }
 
+# How many have come to $1, by the summary.
 count() {
-	echo " $summary" | sed -n "s/.* \([0-9][0-9]*\) $1.*/\1/p"
+	number=$(echo " $summary" | sed -n "s/.* \([0-9][0-9]*\) $1.*/\1/p")
+	echo ${number:-0}
 }
 
 # Once more, with the service, and lmtp, imap and dovecot-lda with the plugin,
