@@ -11,6 +11,9 @@ VERSION = tuple(map(int, re.match(r"(\d+)\.(\d+)\.(\d+)", subprocess.run(
     ["dovecot", "--version"], stdout=subprocess.PIPE, check=True,
     encoding="ascii").stdout).groups()))
 
+# For a test of what is stored, not of how soon: in both lines.
+PATIENT = "http_notify_handoff_timeout = 10s"
+
 # what both have in the same words
 COMMON = """
 base_dir = {dir}/run

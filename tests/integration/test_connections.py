@@ -9,7 +9,7 @@ import pytest
 
 from conftest import driver, running_dovecot
 from harness.config import config
-from harness.dovecot import free_port, message
+from harness.dovecot import free_port, message, wait_for
 from harness.endpoint import PATH, Endpoint
 from harness.faults import Deaf, faketime, network_namespace
 from harness.nginx import nginx
@@ -130,17 +130,21 @@ def test_a_dead_connection_that_several_endpoints_share(certificates):
 def test_a_connection_that_answers_others_is_kept(certificates):
     """Another endpoint's attempts on it take too long."""
     with fronted_endpoint(certificates, "HTTP/2 over TLS", {},
-                          {"path": "/silent", "timeout_msecs": 500}) as (
+                          {"path": "/silent", "timeout_msecs": 2000}) as (
                               network, endpoint, dovecot):
         endpoint.delay = 0.2
-        began = time.monotonic()
-        for count in range(1, 50):
-            # some is always under way
-            dovecot.deliver(USERS, message())
-            time.sleep(0.1)
-        requests = endpoint.wait(count * len(USERS))
-        assert time.monotonic() - began > 4
-        dovecot.wait_log("is down")
+
+        deliveries = []
+
+        def deliver():
+            # before the ones before are answered: some is under way
+            deliveries.append(dovecot.deliver(USERS, message()))
+            return dovecot.log_lines("is down")
+
+        wait_for(deliver, 60, "attempts that take too long")
+        for _ in range(20):
+            deliver()
+        requests = endpoint.wait(len(deliveries) * len(USERS))
         assert len(ports(requests)) == 1
         assert len(endpoint.attempts) == len({r.key for r in requests})
 

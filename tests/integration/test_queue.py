@@ -8,6 +8,7 @@ import sqlite3
 import time
 
 from conftest import driver, running_dovecot
+from harness.config import PATIENT
 from harness.dovecot import message, wait_for
 from harness.faults import fill_queue
 
@@ -131,7 +132,7 @@ def test_file_shrinks_while_something_is_queued(other_endpoint):
     meanwhile is stored."""
     endpoint = other_endpoint
     endpoint.status = 503
-    with running_dovecot(driver(endpoint)) as dovecot:
+    with running_dovecot(driver(endpoint), PATIENT) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message("This one stays"))
         dovecot.stop()
@@ -161,7 +162,7 @@ def integrity(dovecot):
 def test_log_that_a_reader_makes_grow_is_cut_when_he_is_gone(other_endpoint):
     """An admin's shell in a transaction, and one that writes a lot."""
     endpoint = other_endpoint
-    with running_dovecot(driver(endpoint)) as dovecot:
+    with running_dovecot(driver(endpoint), PATIENT) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         log = dovecot.queue_path.with_name("queue.sqlite-wal")
         reader, writer = (sqlite3.connect(dovecot.queue_path,
