@@ -5,7 +5,7 @@
 #include "str.h"
 
 #include "dovecot-compat.h"
-#include "curl-ioloop.h"
+#include "curl-thread.h"
 #include "sender.h"
 #include "sender-ca.h"
 #include "tls-settings.h"
@@ -34,7 +34,7 @@
 struct sender_request {
 	struct sender_request *prev, *next;
 	struct sender *sender;
-	CURL *easy;
+	struct curl_transfer transfer;
 	/* the request's own header, followed by the sender's common ones */
 	struct curl_slist headers;
 	string_t *header;
@@ -55,7 +55,7 @@ struct sender_request {
 };
 
 struct sender {
-	struct curl_ioloop *loop;
+	struct curl_thread *thread;
 	const struct tls_settings *tls;
 	long ssl_min_version;
 	struct sender_ca ca;
@@ -113,7 +113,7 @@ sender_header_callback(char *data, size_t size, size_t nmemb, void *context)
 	else if (data[0] == '\r' || data[0] == '\n') {
 		/* Interim answers, such as 100 (Continue), come before the
 		   real one. */
-		(void)curl_easy_getinfo(req->easy, CURLINFO_RESPONSE_CODE,
+		(void)curl_easy_getinfo(req->transfer.easy, CURLINFO_RESPONSE_CODE,
 					&status);
 		if (status >= 200)
 			req->status = status;
@@ -133,7 +133,7 @@ static unsigned int sender_request_stream_status(struct sender_request *req)
 	size_t idx = 0;
 
 	/* the last one is after all interim answers */
-	while (curl_easy_header(req->easy, ":status", idx, CURLH_PSEUDO, -1,
+	while (curl_easy_header(req->transfer.easy, ":status", idx, CURLH_PSEUDO, -1,
 				&header) == CURLHE_OK) {
 		if (str_to_uint(header->value, &status) < 0)
 			status = 0;
@@ -238,11 +238,10 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	req->phrase = str_new(default_pool, 64);
 	req->body = str_new(default_pool, 64);
 	req->headers.next = sender->common_headers;
-	req->easy = easy = curl_easy_init();
+	req->transfer.easy = easy = curl_easy_init();
 	if (easy == NULL)
 		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
 
-	setopt(easy, PRIVATE, req);
 	setopt(easy, ERRORBUFFER, req->error);
 	setopt(easy, NOSIGNAL, 1L);
 	setopt(easy, BUFFERSIZE, (long)ANSWER_KEPT_MAX);
@@ -251,7 +250,7 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	   nsswitch.conf and /etc/hosts apply as for everything else on the
 	   host; c-ares would only ask the DNS. If a name is still being
 	   resolved when the time is up, don't join its thread: that would block
-	   the ioloop until the resolver gives up. */
+	   all transfers until the resolver gives up. */
 	setopt(easy, QUICK_EXIT, 1L);
 #endif
 	/* libcurl 8.16 and later also remember for half of this time that a
@@ -289,7 +288,7 @@ static void sender_request_forget_target(struct sender_request *req)
 
 static void sender_request_free(struct sender_request *req)
 {
-	curl_easy_cleanup(req->easy);
+	curl_easy_cleanup(req->transfer.easy);
 	timeout_remove(&req->to_fail);
 	sender_request_forget_target(req);
 	str_free(&req->header);
@@ -302,7 +301,7 @@ static void
 sender_request_set_target(struct sender_request *req,
 			  const struct sender_target *target)
 {
-	CURL *easy = req->easy;
+	CURL *easy = req->transfer.easy;
 	bool tls = str_begins_with(target->url, "https:");
 
 	req->username = i_strdup(target->username);
@@ -356,7 +355,7 @@ static int sender_request_os_errno(struct sender_request *req)
 {
 	long os_errno = 0;
 
-	(void)curl_easy_getinfo(req->easy, CURLINFO_OS_ERRNO, &os_errno);
+	(void)curl_easy_getinfo(req->transfer.easy, CURLINFO_OS_ERRNO, &os_errno);
 	return os_errno;
 }
 
@@ -398,7 +397,7 @@ sender_request_finish(struct sender_request *req, CURLcode result)
 	i_zero(&answer);
 	answer.status = req->status;
 	if (req->status != 0) {
-		(void)curl_easy_getinfo(req->easy, CURLINFO_RETRY_AFTER,
+		(void)curl_easy_getinfo(req->transfer.easy, CURLINFO_RETRY_AFTER,
 					&retry_after);
 		answer.reason = answer_status_reason(req);
 	} else {
@@ -406,7 +405,6 @@ sender_request_finish(struct sender_request *req, CURLcode result)
 	}
 	answer.retry_after_secs = I_MIN(I_MAX(retry_after, 0), INT_MAX);
 
-	curl_ioloop_remove(sender->loop, req->easy);
 	DLLIST_REMOVE(&sender->requests, req);
 	if (sender_request_os_errno(req) != 0 ||
 	    sender->idle_count >= IDLE_REQUESTS_MAX) {
@@ -480,19 +478,18 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 		req->to_fail = timeout_add_short(0, sender_request_fail, req);
 		return;
 	}
-	setopt(req->easy, HTTPHEADER, &req->headers);
-	setopt(req->easy, POSTFIELDSIZE, (long)strlen(body));
-	setopt(req->easy, COPYPOSTFIELDS, body);
+	setopt(req->transfer.easy, HTTPHEADER, &req->headers);
+	setopt(req->transfer.easy, POSTFIELDSIZE, (long)strlen(body));
+	setopt(req->transfer.easy, COPYPOSTFIELDS, body);
 
-	curl_ioloop_add(sender->loop, req->easy, target->by_name);
+	req->transfer.by_name = target->by_name;
+	curl_thread_add(sender->thread, &req->transfer);
 }
 
-static void sender_request_ended(CURL *easy, CURLcode result)
+static void sender_request_ended(struct curl_transfer *transfer)
 {
-	char *private;
-
-	(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
-	sender_request_finish((struct sender_request *)private, result);
+	sender_request_finish(container_of(transfer, struct sender_request,
+					   transfer), transfer->result);
 }
 
 struct sender *sender_init(const struct tls_settings *tls,
@@ -521,7 +518,7 @@ struct sender *sender_init(const struct tls_settings *tls,
 	}
 	if (sender->common_headers == NULL)
 		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
-	sender->loop = curl_ioloop_init(max_fds, sender_request_ended);
+	sender->thread = curl_thread_init(max_fds, sender_request_ended);
 	return sender;
 }
 
@@ -531,8 +528,8 @@ void sender_deinit(struct sender **_sender)
 	struct sender_request *req;
 
 	*_sender = NULL;
+	curl_thread_deinit(&sender->thread);
 	while ((req = sender->requests) != NULL) {
-		curl_ioloop_remove(sender->loop, req->easy);
 		DLLIST_REMOVE(&sender->requests, req);
 		sender_request_free(req);
 	}
@@ -540,7 +537,6 @@ void sender_deinit(struct sender **_sender)
 		DLLIST_REMOVE(&sender->idle_requests, req);
 		sender_request_free(req);
 	}
-	curl_ioloop_deinit(&sender->loop);
 	curl_slist_free_all(sender->common_headers);
 	i_free(sender->user_agent);
 	sender_ca_deinit(&sender->ca);
@@ -550,5 +546,5 @@ void sender_deinit(struct sender **_sender)
 
 unsigned int sender_max_requests(const struct sender *sender)
 {
-	return curl_ioloop_max_transfers(sender->loop);
+	return curl_thread_max_transfers(sender->thread);
 }

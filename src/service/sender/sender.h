@@ -7,7 +7,7 @@
 
 struct tls_settings;
 
-/* Sends HTTP requests, using libcurl on the ioloop. It knows nothing about the
+/* Sends HTTP requests, using libcurl in a thread. It knows nothing about the
    queue and does not retry. Connections are kept alive and shared by all
    requests to the same server. Over TLS, HTTP/2 is used if the server offers
    it. */
