@@ -1546,7 +1546,7 @@ static void test_log_does_not_grow_in_trouble(void **state ATTR_UNUSED)
 	stop_failing();
 	while (stored_count() > 0)
 		run_ioloop();
-	assert_in_range(log_size(), 1, 3*1024*1024);
+	assert_uint_in_range(log_size(), 1, 3*1024*1024);
 }
 
 static void test_deinit_commits_all_removals(void **state ATTR_UNUSED)
