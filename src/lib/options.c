@@ -7,6 +7,7 @@
 #include "strnum.h"
 
 #include "dovecot-compat.h"
+#include "folders.h"
 #include "options.h"
 
 const char *http_notify_url_mask(const char *url)
@@ -186,6 +187,10 @@ parse_option(const char *name, const char *value, pool_t pool,
 		options->netrc_file = p_strdup(pool, value);
 		return check_path(value, error_r);
 	}
+	if (strcmp(name, "folders") == 0) {
+		options->folders = p_strdup(pool, value);
+		return http_notify_folders_check(value, error_r);
+	}
 	*error_r = "is not an option of this driver";
 	return -1;
 }
@@ -224,6 +229,7 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 	options_r->user_from_metadata = TRUE;
 	options_r->cache_lifetime_secs =
 		HTTP_NOTIFY_DEFAULT_CACHE_LIFETIME_SECS;
+	options_r->folders = HTTP_NOTIFY_DEFAULT_FOLDERS;
 
 	for (; *words != NULL; words++) {
 		value = strchr(*words, '=');
@@ -268,7 +274,9 @@ int http_notify_options_check(const struct http_notify_options *options,
 	    check_string(names->standby_url, options->standby_url, check_url,
 			 error_r) < 0 ||
 	    check_string(names->netrc_file, options->netrc_file, check_path,
-			 error_r) < 0)
+			 error_r) < 0 ||
+	    check_string(names->folders, options->folders,
+			 http_notify_folders_check, error_r) < 0)
 		return -1;
 	if (options->timeout_msecs == 0) {
 		*error_r = t_strdup_printf("%s=0: must be longer than 0",

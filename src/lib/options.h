@@ -4,7 +4,7 @@
 
 struct http_url;
 
-/* Longest url, standby_url and netrc_file, in bytes. */
+/* Longest url, standby_url, netrc_file and folders, in bytes. */
 #define HTTP_NOTIFY_OPTION_MAX 2048
 
 #define HTTP_NOTIFY_NO_MAX_RETRIES UINT_MAX
@@ -15,6 +15,7 @@ struct http_url;
 #define HTTP_NOTIFY_MAX_TIMEOUT_MSECS (10*60*1000)
 #define HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS (60*60)
 #define HTTP_NOTIFY_DEFAULT_CACHE_LIFETIME_SECS 60
+#define HTTP_NOTIFY_DEFAULT_FOLDERS "INBOX"
 
 /* The options of one driver: an endpoint and how to send to it. */
 struct http_notify_options {
@@ -39,11 +40,14 @@ struct http_notify_options {
 	bool user_from_metadata;
 	/* how long a mail user object may reuse a registration */
 	unsigned int cache_lifetime_secs;
+	/* where something has to happen to be announced (folders.h) */
+	const char *folders;
 };
 
 /* The options' names for errors: those by which the admin sets them. */
 struct http_notify_option_names {
 	const char *url, *standby_url, *timeout, *max_age, *netrc_file;
+	const char *folders;
 };
 
 /* Parse options, each "name=value" or "name". The strings are copied to the

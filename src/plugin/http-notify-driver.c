@@ -8,6 +8,8 @@
 #include "setting-names.h"
 #include "driver-settings.h"
 #include "events.h"
+#include "folder.h"
+#include "folders.h"
 #include "handoff.h"
 #include "handoff-client.h"
 #include "http-notify-driver.h"
@@ -151,6 +153,21 @@ http_notify_driver_begin_lookup(struct push_notification_driver_txn *dtxn)
 }
 
 static bool
+http_notify_driver_has_folder(const struct http_notify_driver_user *duser,
+			      const struct mailbox *box)
+{
+	struct http_notify_folder folder;
+	bool ret;
+
+	T_BEGIN {
+		http_notify_folder_get(box, &folder);
+		ret = http_notify_folders_include(duser->set.options.folders,
+						  &folder);
+	} T_END;
+	return ret;
+}
+
+static bool
 http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 {
 	struct http_notify_driver_user *duser = dtxn->duser->context;
@@ -161,6 +178,12 @@ http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 	if (!duser->usable) {
 		e_debug(duser->event,
 			"No notification: "SETTING_DRIVER" is invalid");
+		return FALSE;
+	}
+	if (!http_notify_driver_has_folder(duser, dtxn->ptxn->mbox)) {
+		e_debug(duser->event, "No notification for folder %s: "
+			SETTING_FOLDERS" does not include it",
+			dtxn->ptxn->mbox->vname);
 		return FALSE;
 	}
 	for (event = http_notify_events; *event != NULL; event++) {

@@ -7,14 +7,12 @@
 #include "notification-mail.h"
 #include "push-notification-api.h"
 
-/* MessageNew: a delivery to INBOX. POST_SESSION marks the mailboxes that a
-   delivery opens, as opposed to IMAP. */
+/* MessageNew: a delivery. POST_SESSION marks the mailboxes that this opens, as
+   opposed to IMAP. */
 static const char *message_new_why_not(const struct mailbox *box)
 {
 	if ((box->flags & MAILBOX_FLAG_POST_SESSION) == 0)
 		return "only messages that LMTP or LDA delivers are announced";
-	if (!box->inbox_user)
-		return "only messages in INBOX are announced";
 	return NULL;
 }
 

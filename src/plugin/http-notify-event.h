@@ -20,8 +20,8 @@ struct http_notify_event {
 	   http_notify_event_begin(), or _begin_folder(), and fills in what can
 	   be read while the mail transaction is open. */
 	struct push_notification_event push;
-	/* Returns NULL if it is wanted for this mailbox, else why not, as the
-	   debug line is to say it. */
+	/* Returns NULL if it is wanted for this mailbox, which the option
+	   folders includes, else why not, as the debug line is to say it. */
 	const char *(*why_not)(const struct mailbox *box);
 	/* Fill in what can be read after the commit. The driver itself fills in
 	   user and folder and, for a message, UIDVALIDITY and UID. NULL = there

@@ -12,6 +12,7 @@
 #define SETTING_DRIVER_EXAMPLE \
 	"add push_notification ox { push_notification_ox_url = <endpoint> }"
 #define SETTING_URL "push_notification_ox_url"
+#define SETTING_FOLDERS "http_notify_folders"
 
 #else
 
@@ -20,6 +21,7 @@
 #define SETTING_DRIVER "push_notification_driver"
 #define SETTING_DRIVER_EXAMPLE "set it to ox:url=<endpoint> in plugin { }"
 #define SETTING_URL "url="
+#define SETTING_FOLDERS "folders="
 
 #endif
 

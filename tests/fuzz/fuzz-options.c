@@ -5,6 +5,7 @@
 #include "str.h"
 #include "strescape.h"
 
+#include "folders.h"
 #include "options.h"
 
 #include "fuzz-common.h"
@@ -93,6 +94,18 @@ static void check_export(const struct http_notify_options *options)
 	i_assert(null_strcmp(again.netrc_file, options->netrc_file) == 0);
 }
 
+static void check_folders(const char *folders)
+{
+	static const struct http_notify_folder folder = {
+		.name = "Lists/c", .separator = '/', .special_uses = "\\Sent",
+	};
+	struct http_notify_folder foreign = folder;
+	bool included = http_notify_folders_include(folders, &folder);
+
+	foreign.foreign_prefix = "Lists/";
+	i_assert(included || !http_notify_folders_include(folders, &foreign));
+}
+
 static void check_words(const char *const *words, pool_t pool)
 {
 	const char **secret_words =
@@ -116,6 +129,7 @@ static void check_words(const char *const *words, pool_t pool)
 	i_assert(options.max_age_secs > 0);
 	check_url(options.url);
 	check_url(options.standby_url);
+	check_folders(options.folders);
 	check_export(&options);
 }
 

@@ -51,7 +51,7 @@ protocol lda {{
 class Driver:
     """A push_notification driver "ox" for a URL, which is written as it is.
     Options: standby_url, timeout_msecs, max_age, max_retries, netrc_file,
-    cache_lifetime, user_from_metadata."""
+    cache_lifetime, user_from_metadata, folders."""
 
     def __init__(self, url, **options):
         self.url = url
@@ -186,6 +186,12 @@ auth_mechanisms = plain
     def mail_location(self, driver, path, inbox=None):
         return "mail_location = %s:%s%s\n" % (
             driver, path, ":INBOX=" + inbox if inbox else "")
+
+    def public_folders(self, prefix, path):
+        """A namespace of type public, in Maildir."""
+        return block("namespace public", "type = public", "separator = /",
+                     "prefix = " + prefix, "location = maildir:%s" % path,
+                     "subscriptions = no")
 
     def dictionary_in_file(self, path):
         return "mail_attribute_dict = file:%s\n" % path
@@ -324,6 +330,7 @@ auth_mechanisms {{
         "max_age": "http_notify_max_age",
         "max_retries": "http_notify_max_retries",
         "netrc_file": "http_notify_netrc_file",
+        "folders": "http_notify_folders",
     }
 
     def name(self, number):
@@ -377,6 +384,11 @@ auth_mechanisms {{
     def mail_location(self, driver, path, inbox=None):
         return "mail_driver = %s\nmail_path = %s\n%s" % (
             driver, path, "mail_inbox_path = %s\n" % inbox if inbox else "")
+
+    def public_folders(self, prefix, path):
+        return block("namespace public", "type = public", "separator = /",
+                     "prefix = " + prefix, "mail_driver = maildir",
+                     "mail_path = %s" % path, "subscriptions = no")
 
     def dictionary_in_file(self, path):
         return block("mail_attribute", block("dict file", "path = " + path))

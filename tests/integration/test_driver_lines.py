@@ -26,6 +26,10 @@ from harness.endpoint import PASSWORD
      "max_retrys=3: is not an option of this driver"),
     ("ox:url=http://host/ user_from_metadata=maybe",
      "user_from_metadata=maybe: must be yes or no"),
+    ("ox:url=http://host/ folders=INBOX,,Sent",
+     "folders=INBOX,,Sent: has an empty pattern"),
+    ("ox:url=http://host/ folders=!Trash",
+     "folders=!Trash: includes no folder"),
     ("ox:url=http://host/ netrc_file=relative",
      "netrc_file=relative: must be an absolute path"),
 ])

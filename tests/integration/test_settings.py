@@ -73,6 +73,8 @@ def test_long_timeouts_of_other_http_clients_are_no_error():
      "http_notify_standby_url=x: must begin with http"),
     ("http_notify_netrc_file = relative",
      "http_notify_netrc_file=relative: must be an absolute path"),
+    ("http_notify_folders = INBOX,",
+     "http_notify_folders=INBOX,: has an empty pattern"),
     ("http_notify_max_retrys = 3",
      "Unknown setting: http_notify_max_retrys"),
     ("push_notification_ox_user_from_metadata = maybe",
@@ -208,7 +210,8 @@ def build_module(directory, *edits):
          "-DHTTP_NOTIFY_HAVE_SETTINGS_ROOT",
          "-DHTTP_NOTIFY_HAVE_STR_BEGINS_WITH", "-DHTTP_NOTIFY_HAVE_STR_PARSE",
          "-I", directory / "lib", "-I", directory / "settings",
-         "-I/usr/include/dovecot", *sources, directory / "lib/options.c"],
+         "-I/usr/include/dovecot", *sources, directory / "lib/folders.c",
+         directory / "lib/options.c"],
         check=True)
     return directory / MODULE.name
 

@@ -12,6 +12,8 @@
 #include "str.h"
 
 #include "driver-settings.h"
+#include "folder.h"
+#include "folders.h"
 #include "handoff.h"
 #include "handoff-client.h"
 #include "http-notify-driver.h"
@@ -32,8 +34,9 @@ static int registered, registered_later;
 static unsigned int registration_takes, registration_timeout;
 static unsigned int begun_count, waited_count, ended_count;
 static const char *lost;
-/* what is wrong with the settings */
+/* what is wrong with the settings, and one of them */
 static const char *invalid;
+static const char *folders;
 static string_t *handed_off;
 static unsigned int handoff_timeout;
 /* a message without a UID, and whether one can be found */
@@ -157,8 +160,18 @@ int http_notify_driver_settings_get(
 	}
 	set_r->options.url = "http://x/";
 	set_r->options.user_from_metadata = TRUE;
+	set_r->options.folders = folders;
 	set_r->handoff_timeout_msecs = 500;
 	return 0;
+}
+
+void http_notify_folder_get(const struct mailbox *box,
+			    struct http_notify_folder *folder_r)
+{
+	i_zero(folder_r);
+	folder_r->name = box->inbox_user ? "INBOX" : box->vname;
+	folder_r->separator = '/';
+	folder_r->special_uses = "";
 }
 
 int http_notify_registration_lookup(struct mail_user *user_ ATTR_UNUSED,
@@ -307,6 +320,7 @@ static int setup(void **state ATTR_UNUSED)
 	configs_count = looked_for_count = errors_count = 0;
 	locked = FALSE;
 	invalid = NULL;
+	folders = "*";
 	handed_off = str_new(default_pool, 256);
 	i_zero(&duser);
 	i_zero(&ptxn);
@@ -409,6 +423,23 @@ static void test_event_of_another_mailbox(void **state ATTR_UNUSED)
 
 	set_flags(&box, &msg);
 	assert_string_equal(str_c(handed_off), "");
+}
+
+static void test_folder_that_is_not_included(void **state ATTR_UNUSED)
+{
+	struct push_notification_driver_user other = {};
+	struct mailbox box = { .vname = "Lists/c" }, inbox = { .vname = "Sent" };
+
+	folders = "%,Lists/*,!Sent";
+	init_driver(&other);
+	dtxn.duser = &other;
+	ptxn.mbox = &inbox;
+	assert_false(other.driver->v.begin_txn(&dtxn));
+	ptxn.mbox = &box;
+	assert_true(other.driver->v.begin_txn(&dtxn));
+	other.driver->v.end_txn(&dtxn, TRUE);
+	other.driver->v.deinit(&other);
+	dtxn.duser = &duser;
 }
 
 static void test_nobody_is_registered(void **state ATTR_UNUSED)
@@ -726,6 +757,7 @@ int main(void)
 		TEST(test_event_of_a_message),
 		TEST(test_event_of_a_folder),
 		TEST(test_event_of_another_mailbox),
+		TEST(test_folder_that_is_not_included),
 		TEST(test_nobody_is_registered),
 		TEST(test_registration_is_of_no_use),
 		TEST(test_two_drivers_of_a_user),

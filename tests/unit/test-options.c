@@ -78,6 +78,7 @@ static void test_defaults(void **state ATTR_UNUSED)
 	assert_null(options.netrc_file);
 	assert_true(options.user_from_metadata);
 	assert_int_equal(options.cache_lifetime_secs, 60);
+	assert_string_equal(options.folders, "INBOX");
 }
 
 static void test_all_options(void **state ATTR_UNUSED)
@@ -87,7 +88,8 @@ static void test_all_options(void **state ATTR_UNUSED)
 		"standby_url=https://node2.example.org/notify",
 		"timeout_msecs=500", "max_age=2h", "max_retries=7",
 		"user_from_metadata=no", "cache_lifetime=30s",
-		"netrc_file=/etc/dovecot/http-notify.netrc"));
+		"netrc_file=/etc/dovecot/http-notify.netrc",
+		"folders=INBOX,Lists/*,!Lists/old"));
 
 	assert_string_equal(options.url, "https://node1.example.org/notify");
 	assert_string_equal(options.standby_url,
@@ -99,6 +101,7 @@ static void test_all_options(void **state ATTR_UNUSED)
 	assert_int_equal(options.cache_lifetime_secs, 30);
 	assert_string_equal(options.netrc_file,
 			    "/etc/dovecot/http-notify.netrc");
+	assert_string_equal(options.folders, "INBOX,Lists/*,!Lists/old");
 }
 
 static void test_url_is_kept_verbatim(void **state ATTR_UNUSED)
@@ -264,6 +267,18 @@ static void test_netrc_file_is_an_absolute_path(void **state ATTR_UNUSED)
 			"netrc_file=/etc/netrc")).netrc_file, "/etc/netrc");
 	check_refused(WORDS("netrc_file=netrc", "netrc_file=./netrc",
 			    "netrc_file=~/netrc", "netrc_file=", "netrc_file"));
+}
+
+static void test_folders(void **state ATTR_UNUSED)
+{
+	assert_string_equal(parse(WORDS(URL, "folders=*,!\\Junk")).folders,
+			    "*,!\\Junk");
+	check_refused(WORDS("folders=", "folders", "folders=INBOX,",
+			    "folders=,INBOX", "folders=!", "folders=*,!",
+			    "folders=!Trash", "folders=!\\Junk,!Trash"));
+	assert_contains(parse_error(WORDS(URL, "folders=M\xfcll")), "UTF-8");
+	assert_contains(parse_error(WORDS(URL, word_of_size("folders=x",
+		HTTP_NOTIFY_OPTION_MAX + 1))), "longer than 2048 bytes");
 }
 
 static void test_credentials_are_in_one_place_only(void **state ATTR_UNUSED)
@@ -482,6 +497,7 @@ static void test_export_is_for_the_service_only(void **state ATTR_UNUSED)
 	/* these would make one endpoint look like two */
 	assert_null(strstr(words, "user_from_metadata"));
 	assert_null(strstr(words, "cache_lifetime"));
+	assert_null(strstr(words, "folders"));
 }
 
 /* As settings of Dovecot 2.4, which are not words */
@@ -492,6 +508,7 @@ static const struct http_notify_option_names names = {
 	.timeout = "the_timeout",
 	.max_age = "the_max_age",
 	.netrc_file = "the_netrc_file",
+	.folders = "the_folders",
 };
 
 static const char *check_error(const struct http_notify_options *options)
@@ -543,6 +560,9 @@ static void test_bad_value_is_said_by_its_name(void **state ATTR_UNUSED)
 	options.max_age_secs = 0;
 	assert_contains(check_error(&options), "the_max_age=0: must");
 	options = good;
+	options.folders = "INBOX,";
+	assert_contains(check_error(&options), "the_folders=INBOX,: has");
+	options = good;
 	options.netrc_file = "netrc";
 	assert_contains(check_error(&options), "the_netrc_file=netrc: must");
 	options.netrc_file = "/netrc";
@@ -568,6 +588,7 @@ int main(void)
 		cmocka_unit_test(test_user_from_metadata),
 		cmocka_unit_test(test_cache_lifetime),
 		cmocka_unit_test(test_netrc_file_is_an_absolute_path),
+		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_credentials_are_in_one_place_only),
 		cmocka_unit_test(test_unknown_options_are_refused),
 		cmocka_unit_test(test_bad_option_is_not_made_good_later),

@@ -25,6 +25,7 @@ struct endpoint_settings {
 	/* or SET_UINT_UNLIMITED */
 	unsigned int http_notify_max_retries;
 	const char *http_notify_netrc_file;
+	const char *http_notify_folders;
 };
 
 struct common_settings {
@@ -62,6 +63,7 @@ static const struct setting_define http_notify_endpoint_setting_defines[] = {
 	DEF_SECS(http_notify_max_age),
 	DEF(UINT, http_notify_max_retries),
 	DEF(STR, http_notify_netrc_file),
+	DEF(STR, http_notify_folders),
 	{ .type = SET_FILTER_NAME, .key = HTTP_NOTIFY_SETTINGS_FILTER_NAME },
 
 	SETTING_DEFINE_LIST_END
@@ -80,6 +82,7 @@ http_notify_endpoint_default_settings = {
 	.http_notify_max_age_secs = HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS,
 	.http_notify_max_retries = SET_UINT_UNLIMITED,
 	.http_notify_netrc_file = "",
+	.http_notify_folders = HTTP_NOTIFY_DEFAULT_FOLDERS,
 };
 
 /* ... except inside our own filter, which nobody else reads: there the defaults
@@ -189,6 +192,8 @@ static void endpoint_settings_get_options(const struct endpoint_settings *set,
 	options_r->max_age_secs = set->http_notify_max_age_secs;
 	options_r->max_retries = set->http_notify_max_retries;
 	options_r->netrc_file = value_or_null(set->http_notify_netrc_file);
+	options_r->folders = set->http_notify_folders == set_value_unknown ?
+		NULL : set->http_notify_folders;
 	options_r->user_from_metadata =
 		set->push_notification_ox_user_from_metadata;
 	options_r->cache_lifetime_secs =
@@ -206,6 +211,7 @@ void http_notify_endpoint_settings_get_options(
 	options_r->url = p_strdup(pool, options_r->url);
 	options_r->standby_url = p_strdup(pool, options_r->standby_url);
 	options_r->netrc_file = p_strdup(pool, options_r->netrc_file);
+	options_r->folders = p_strdup(pool, options_r->folders);
 }
 
 const char *http_notify_endpoint_settings_get_driver(
@@ -249,6 +255,7 @@ http_notify_endpoint_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 		.timeout = "http_client_request_timeout",
 		.max_age = "http_notify_max_age",
 		.netrc_file = "http_notify_netrc_file",
+		.folders = "http_notify_folders",
 	};
 	struct http_notify_options options;
 
