@@ -107,8 +107,7 @@ check_line(struct check_cmd_context *ctx, struct mail_user *user,
 	check_row(ctx, t_strconcat(line->setting, protocol, NULL), line->error);
 	if (line->error != NULL || ctx->cmd.client == NULL)
 		return;
-	if (value == NULL ||
-	    doveadm_http_notify_get_user(line, user, value, &registered,
+	if (doveadm_http_notify_get_user(line, user, value, &registered,
 					 &error) < 0) {
 		/* the registration's row says why */
 		registered = "0@0";
@@ -130,6 +129,30 @@ get_lines(struct mail_user *user, const struct protocol_settings *set,
 		return error;
 	return array_not_empty(lines) ? NULL :
 		"not set for this driver: "SETTING_DRIVER_EXAMPLE;
+}
+
+void check_find_needs(struct check_cmd_context *ctx, struct mail_user *user)
+{
+	ARRAY_TYPE(user_line) lines;
+	const struct user_line *line;
+	bool valid = FALSE;
+
+	t_array_init(&lines, 4);
+	ctx->registration_needed = ctx->registration_required = FALSE;
+	if (get_lines(user, &ctx->lmtp, &lines) == NULL) {
+		array_foreach(&lines, line) {
+			if (line->error != NULL)
+				continue;
+			valid = TRUE;
+			if (http_notify_options_need_registration(
+							&line->options))
+				ctx->registration_needed = TRUE;
+			if (!line->options.registration_optional)
+				ctx->registration_required = TRUE;
+		}
+	}
+	if (!valid)
+		ctx->registration_needed = ctx->registration_required = TRUE;
 }
 
 static bool

@@ -32,6 +32,9 @@ struct check_cmd_context {
 	   dovecot-lda does, and whether that needs the user's groups */
 	int lda_result;
 	bool lda_needs_groups;
+	/* likewise: does any line of LMTP's need a registration, and does any
+	   fail without one? */
+	bool registration_needed, registration_required;
 };
 
 /* Print a row. The link is fine; note is "" or a remark. */
@@ -40,6 +43,8 @@ void check_row_ok(const char *link, const char *note);
 void check_row(struct check_cmd_context *ctx, const char *link,
 	       const char *error);
 
+/* Find out what the user's lines need of a registration. */
+void check_find_needs(struct check_cmd_context *ctx, struct mail_user *user);
 /* Check the drivers' lines: LMTP's, and if lda those of dovecot-lda that are not
    among these. value: the user's METADATA value, NULL if there is none. */
 void check_endpoints(struct check_cmd_context *ctx, struct mail_user *user,

@@ -172,6 +172,17 @@ not_registered(struct mail_user *user, const char *unknown)
 			unknown), user->username);
 }
 
+static void
+check_row_not_registered(struct check_cmd_context *ctx, const char *error)
+{
+	if (ctx->registration_required)
+		check_row(ctx, "registration", error);
+	else {
+		check_row_ok("registration", "there is none: the mail user's "
+			     "name is sent");
+	}
+}
+
 /* The dictionary has been read: why is there no registration? */
 static const char *why_not_registered(struct mail_user *user)
 {
@@ -279,10 +290,10 @@ check_metadata(struct check_cmd_context *ctx, struct mail_user *user,
 	if (*lines[METADATA_LINE_READ] != '\0')
 		return NULL;
 	if (*lines[METADATA_LINE_VALUE] == '\0') {
-		check_row(ctx, "registration",
-			  lines[METADATA_LINE_NOT_REGISTERED] != NULL ?
-			  lines[METADATA_LINE_NOT_REGISTERED] :
-			  not_registered(user, error));
+		check_row_not_registered(ctx,
+			lines[METADATA_LINE_NOT_REGISTERED] != NULL ?
+			lines[METADATA_LINE_NOT_REGISTERED] :
+			not_registered(user, error));
 		return NULL;
 	}
 	value = p_strdup(user->pool, lines[METADATA_LINE_VALUE] + 1);
@@ -305,7 +316,7 @@ check_registration(struct check_cmd_context *ctx, struct mail_user *user)
 		check_row_ok("INBOX", "there is none yet, so METADATA is not "
 			     "tried: the user has got no mail and not logged "
 			     "in");
-		check_row(ctx, "registration", not_registered(user, NULL));
+		check_row_not_registered(ctx, not_registered(user, NULL));
 	} else {
 		check_row(ctx, "INBOX",
 			  mailbox_get_last_internal_error(inbox, NULL));
@@ -376,7 +387,7 @@ cmd_check_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 {
 	struct check_cmd_context *ctx =
 		container_of(_ctx, struct check_cmd_context, cmd.ctx);
-	const char *value;
+	const char *value = NULL;
 	bool lda;
 
 	if (ctx->settings_error != NULL) {
@@ -386,9 +397,12 @@ cmd_check_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	check_row(ctx, "configuration", ctx->config_error);
 	(void)check_plugins(ctx, user, "lmtp", &ctx->lmtp);
 	lda = check_lda_plugins(ctx, user);
-	check_dictionary(ctx);
-	check_imap(ctx);
-	value = check_registration(ctx, user);
+	check_find_needs(ctx, user);
+	if (ctx->registration_needed) {
+		check_dictionary(ctx);
+		check_imap(ctx);
+		value = check_registration(ctx, user);
+	}
 	check_row(ctx, "service", ctx->cmd.error);
 	if (lda && ctx->cmd.error == NULL)
 		check_lda_handoff(ctx, user);

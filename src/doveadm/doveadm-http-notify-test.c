@@ -89,22 +89,28 @@ test_wait(struct admin_client *client, const char **error_r)
 static int
 test_send(struct test_cmd_context *ctx, struct mail_user *user,
 	  const struct user_line *line, const char *value,
-	  struct http_notify_notification *notification, const char **error_r)
+	  const struct http_notify_notification *notification,
+	  const char **error_r)
 {
+	struct http_notify_notification for_line = *notification;
 	string_t *body = t_str_new(1024);
 
 	if (line->error != NULL) {
 		*error_r = line->error;
 		return -1;
 	}
-	if (doveadm_http_notify_get_user(line, user, value, &notification->user,
+	if (doveadm_http_notify_get_user(line, user, value, &for_line.user,
 					 error_r) < 0)
 		return -1;
 	if (ctx->cmd.client == NULL) {
 		*error_r = ctx->cmd.error;
 		return -1;
 	}
-	if (http_notify_notification_append_json(notification, body) < 0)
+	if (line->options.omit != NULL) {
+		http_notify_notification_omit(&for_line,
+					      line->options.omit);
+	}
+	if (http_notify_notification_append_json(&for_line, body) < 0)
 		i_fatal_status(FATAL_OUTOFMEM, "JSON: out of memory");
 	const struct http_notify_admin_command command = {
 		.verb = HTTP_NOTIFY_ADMIN_SEND,
@@ -118,6 +124,29 @@ test_send(struct test_cmd_context *ctx, struct mail_user *user,
 	return test_wait(ctx->cmd.client, error_r);
 }
 
+/* ret: of the look-up of the registration. Returns whether the line's
+   notifications need no more than that. */
+static bool
+test_line_can_do(const struct user_line *line, int ret)
+{
+	const struct http_notify_options *options = &line->options;
+
+	if (ret < 0)
+		return !http_notify_options_need_registration(options);
+	return ret > 0 || options->registration_optional;
+}
+
+static bool test_lines_can_do(const ARRAY_TYPE(user_line) *lines, int ret)
+{
+	const struct user_line *line;
+
+	array_foreach(lines, line) {
+		if (test_line_can_do(line, ret))
+			return TRUE;
+	}
+	return FALSE;
+}
+
 static int
 test_run(struct test_cmd_context *ctx, struct mail_user *user,
 	 struct mailbox *inbox)
@@ -125,8 +154,8 @@ test_run(struct test_cmd_context *ctx, struct mail_user *user,
 	struct http_notify_notification notification;
 	ARRAY_TYPE(user_line) lines;
 	const struct user_line *line;
-	const char *value, *error;
-	int ret;
+	const char *value, *why_not, *error;
+	int lookup_ret, ret = 0;
 
 	t_array_init(&lines, 4);
 	if (user_lines_get(user, &ctx->set, user->pool, &lines,
@@ -139,17 +168,24 @@ test_run(struct test_cmd_context *ctx, struct mail_user *user,
 			SETTING_DRIVER_EXAMPLE);
 		return -1;
 	}
-	ret = http_notify_metadata_get(inbox, &value, &error);
-	if (ret == 0)
-		error = "the user is not registered";
-	if (ret <= 0 || test_read_message(inbox, user->pool,
-					  &notification, &error) < 0) {
+	lookup_ret = http_notify_metadata_get(inbox, &value, &error);
+	if (lookup_ret <= 0)
+		value = NULL;
+	why_not = lookup_ret < 0 ? t_strdup(error) :
+		"the user is not registered";
+	if (!test_lines_can_do(&lines, lookup_ret)) {
+		i_error("%s", why_not);
+		return -1;
+	}
+	if (test_read_message(inbox, user->pool, &notification, &error) < 0) {
 		i_error("%s", error);
 		return -1;
 	}
-	ret = 0;
 	array_foreach(&lines, line) {
-		if (test_send(ctx, user, line, value, &notification,
+		if (line->error == NULL && !test_line_can_do(line, lookup_ret)) {
+			i_error("%s: %s", line->setting, why_not);
+			ret = -1;
+		} else if (test_send(ctx, user, line, value, &notification,
 			      &error) < 0) {
 			i_error("%s: %s", line->setting, error);
 			ret = -1;

@@ -24,7 +24,11 @@ int doveadm_http_notify_get_user(const struct user_line *line,
 				 struct mail_user *user, const char *value,
 				 const char **user_r, const char **error_r)
 {
-	if (line->options.user_from_metadata)
+	if (value == NULL && !line->options.registration_optional) {
+		*error_r = "the user is not registered";
+		return -1;
+	}
+	if (value != NULL && line->options.user_from_metadata)
 		return http_notify_registration_parse(value, user_r, error_r);
 	*user_r = user->username;
 	return 0;

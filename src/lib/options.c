@@ -119,6 +119,28 @@ static int check_url(const char *value, const char **error_r)
 	return 0;
 }
 
+/* The fields that nobody needs to find the message. */
+static int check_omit(const char *value, const char **error_r)
+{
+	static const char *const fields[] = {
+		"from", "subject", "snippet", "unseen", NULL
+	};
+	const char *const *names = t_strsplit_spaces(value, ", ");
+
+	if (*names == NULL) {
+		*error_r = "names no field";
+		return -1;
+	}
+	for (; *names != NULL; names++) {
+		if (!str_array_find(fields, *names)) {
+			*error_r = t_strdup_printf("may only have %s",
+				t_strarray_join(fields, ", "));
+			return -1;
+		}
+	}
+	return 0;
+}
+
 static int
 parse_uint(const char *value, unsigned int min, unsigned int max,
 	   unsigned int *num_r, const char **error_r)
@@ -190,6 +212,18 @@ parse_option(const char *name, const char *value, pool_t pool,
 	if (strcmp(name, "folders") == 0) {
 		options->folders = p_strdup(pool, value);
 		return http_notify_folders_check(value, error_r);
+	}
+	if (strcmp(name, "registration") == 0) {
+		options->registration_optional = strcmp(value, "optional") == 0;
+		if (options->registration_optional ||
+		    strcmp(value, "required") == 0)
+			return 0;
+		*error_r = "must be required or optional";
+		return -1;
+	}
+	if (strcmp(name, "omit") == 0) {
+		options->omit = p_strdup(pool, value);
+		return check_omit(value, error_r);
 	}
 	*error_r = "is not an option of this driver";
 	return -1;
@@ -276,7 +310,8 @@ int http_notify_options_check(const struct http_notify_options *options,
 	    check_string(names->netrc_file, options->netrc_file, check_path,
 			 error_r) < 0 ||
 	    check_string(names->folders, options->folders,
-			 http_notify_folders_check, error_r) < 0)
+			 http_notify_folders_check, error_r) < 0 ||
+	    check_string(names->omit, options->omit, check_omit, error_r) < 0)
 		return -1;
 	if (options->timeout_msecs == 0) {
 		*error_r = t_strdup_printf("%s=0: must be longer than 0",
@@ -288,6 +323,12 @@ int http_notify_options_check(const struct http_notify_options *options,
 		return -1;
 	}
 	return check_credentials(options, names->netrc_file, error_r);
+}
+
+bool http_notify_options_need_registration(
+	const struct http_notify_options *options)
+{
+	return options->user_from_metadata || !options->registration_optional;
 }
 
 const char *const *

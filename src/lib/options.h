@@ -4,7 +4,7 @@
 
 struct http_url;
 
-/* Longest url, standby_url, netrc_file and folders, in bytes. */
+/* Longest url, standby_url, netrc_file, folders and omit, in bytes. */
 #define HTTP_NOTIFY_OPTION_MAX 2048
 
 #define HTTP_NOTIFY_NO_MAX_RETRIES UINT_MAX
@@ -42,12 +42,18 @@ struct http_notify_options {
 	unsigned int cache_lifetime_secs;
 	/* where something has to happen to be announced (folders.h) */
 	const char *folders;
+	/* users without a registration are announced as well, by their mail
+	   user names */
+	bool registration_optional;
+	/* fields that are left out of notifications; NULL = none
+	   (http_notify_notification_omit()) */
+	const char *omit;
 };
 
 /* The options' names for errors: those by which the admin sets them. */
 struct http_notify_option_names {
 	const char *url, *standby_url, *timeout, *max_age, *netrc_file;
-	const char *folders;
+	const char *folders, *omit;
 };
 
 /* Parse options, each "name=value" or "name". The strings are copied to the
@@ -64,6 +70,10 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 int http_notify_options_check(const struct http_notify_options *options,
 			      const struct http_notify_option_names *names,
 			      const char **error_r);
+
+/* Does a user's registration make a difference? */
+bool http_notify_options_need_registration(
+	const struct http_notify_options *options);
 
 /* Returns the options that the service needs, as words that _parse() accepts.
    They live on the data stack. */

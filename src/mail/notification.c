@@ -77,6 +77,21 @@ json_add_all(json_t *object, const struct http_notify_notification *n)
 		  json_add(object, "unread", json_integer(n->unseen))));
 }
 
+void http_notify_notification_omit(struct http_notify_notification *n,
+				   const char *fields)
+{
+	const char *const *names = t_strsplit_spaces(fields, ", ");
+
+	if (str_array_find(names, "from"))
+		n->from = NULL;
+	if (str_array_find(names, "subject"))
+		n->subject = NULL;
+	if (str_array_find(names, "snippet"))
+		n->snippet = NULL;
+	if (str_array_find(names, "unseen"))
+		n->have_unseen = FALSE;
+}
+
 int http_notify_notification_append_json(
 	const struct http_notify_notification *n, string_t *dest)
 {

@@ -29,6 +29,11 @@ struct http_notify_notification {
 	bool have_unseen:1;
 };
 
+/* Leave these fields out, names of options.h's omit; "unseen" has "unread" go
+   with it. */
+void http_notify_notification_omit(struct http_notify_notification *notification,
+				   const char *fields);
+
 /* Append the notification as one JSON object (RFC 8259), always valid UTF-8:
    bytes that are not are replaced by U+FFFD. Returns 0, or -1 if there is no
    memory for it: a mail process whose mail is delivered must not end then. */

@@ -141,6 +141,8 @@ http_notify_driver_begin_lookup(struct push_notification_driver_txn *dtxn)
 {
 	struct http_notify_driver_user *duser = dtxn->duser->context;
 
+	if (!http_notify_options_need_registration(&duser->set.options))
+		return;
 	if (dtxn->ptxn->t == NULL) {
 		/* A folder's, which is over at once, such as that of a new
 		   user's INBOX. Its events ask if they happen. */
@@ -201,6 +203,11 @@ http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 			config->txn = dtxn->context;
 			config->registration_lifetime_secs =
 				duser->set.options.cache_lifetime_secs;
+			config->registration_needed =
+				http_notify_options_need_registration(
+					&duser->set.options);
+			config->registration_optional =
+				duser->set.options.registration_optional;
 			config->event = duser->event;
 			http_notify_driver_begin_lookup(dtxn);
 		}
@@ -238,34 +245,56 @@ http_notify_driver_lost(struct http_notify_driver_user *duser,
 		handoff->username, handoff->folder, error);
 }
 
-/* Wait for the registration if it is not known yet. Returns TRUE if there is
-   one. */
-static bool
-http_notify_driver_is_registered(struct push_notification_driver_txn *dtxn,
-				 struct http_notify_event_data *data,
-				 const struct http_notify_handoff *handoff)
+/* Wait for the registration if it is not known yet. */
+static void
+http_notify_driver_wait_registration(struct push_notification_driver_txn *dtxn,
+				     struct http_notify_event_data *data)
 {
 	struct http_notify_driver_user *duser = dtxn->duser->context;
+	int64_t start = http_notify_monotonic_msecs();
+	int ret;
+
+	if (!data->registration_pending)
+		return;
+	data->registration_pending = FALSE;
+	ret = http_notify_registration_wait(
+		dtxn->ptxn->muser, dtxn->ptxn->mbox,
+		http_notify_driver_registration_timeout(duser),
+		duser->event, &data->registered_user, &data->lost);
+	data->registration_failed = ret < 0;
+	if (ret <= 0)
+		data->registered_user = NULL;
+	registration_msecs += http_notify_monotonic_msecs() - start;
+}
+
+/* Returns who it is for, NULL if there is to be no notification. */
+static const char *
+http_notify_driver_get_user(struct push_notification_driver_txn *dtxn,
+			    struct http_notify_event_data *data,
+			    const struct http_notify_handoff *handoff)
+{
+	struct http_notify_driver_user *duser = dtxn->duser->context;
+	const struct http_notify_options *options = &duser->set.options;
 	struct event_passthrough *e;
 
-	if (data->registration_pending) {
-		int64_t start = http_notify_monotonic_msecs();
-
-		data->registration_pending = FALSE;
-		data->not_registered = http_notify_registration_wait(
-			dtxn->ptxn->muser, dtxn->ptxn->mbox,
-			http_notify_driver_registration_timeout(duser),
-			duser->event, &data->registered_user,
-			&data->lost) <= 0;
-		registration_msecs += http_notify_monotonic_msecs() - start;
-	}
+	if (!http_notify_options_need_registration(options))
+		return handoff->username;
+	http_notify_driver_wait_registration(dtxn, data);
 	if (data->lost != NULL) {
 		/* which has been logged once for the spell */
 		e = http_notify_driver_lost_event(duser, handoff, data->lost);
 		e_debug(e->event(), "Notification lost: user=%s folder=%s: %s",
 			handoff->username, handoff->folder, data->lost);
 	}
-	return !data->not_registered;
+	if (data->registration_failed)
+		return NULL;
+	if (data->registered_user == NULL && !options->registration_optional) {
+		e_debug(duser->event,
+			"No notification: the user is not registered");
+		return NULL;
+	}
+	return options->user_from_metadata && data->registered_user != NULL ?
+		data->registered_user : handoff->username;
 }
 
 /* handoff is complete except for the body. */
@@ -349,6 +378,7 @@ http_notify_driver_happened(struct push_notification_driver_txn *dtxn,
 {
 	struct http_notify_driver_user *duser = dtxn->duser->context;
 	struct mail_user *user = dtxn->ptxn->muser;
+	const char *omit = duser->set.options.omit;
 	struct http_notify_notification notification;
 	struct http_notify_handoff handoff = {
 		.username = user->username,
@@ -356,9 +386,10 @@ http_notify_driver_happened(struct push_notification_driver_txn *dtxn,
 		.uid = msg == NULL ? 0 : msg->uid,
 		.options = duser->service_options,
 	};
-	const char *error;
+	const char *for_user, *error;
 
-	if (!http_notify_driver_is_registered(dtxn, data, &handoff))
+	for_user = http_notify_driver_get_user(dtxn, data, &handoff);
+	if (for_user == NULL)
 		return;
 	if (msg != NULL &&
 	    http_notify_driver_get_uid(dtxn, data, msg, &error) < 0) {
@@ -367,12 +398,13 @@ http_notify_driver_happened(struct push_notification_driver_txn *dtxn,
 	}
 	notification = data->notification;
 	handoff.uid = notification.uid;
-	notification.user = duser->set.options.user_from_metadata ?
-		data->registered_user : user->username;
+	notification.user = for_user;
 	notification.folder = folder;
 	if (event->committed != NULL)
 		event->committed(&notification, dtxn->ptxn->mbox);
 	T_BEGIN {
+		if (omit != NULL)
+			http_notify_notification_omit(&notification, omit);
 		http_notify_driver_hand_off(duser, user, &handoff,
 					    &notification);
 	} T_END;

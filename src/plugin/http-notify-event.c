@@ -58,14 +58,21 @@ event_begin(struct push_notification_txn *ptxn,
 		/* another driver of this user came first */
 		return NULL;
 	}
-	ret = http_notify_registration_lookup(
-		ptxn->muser, ptxn->mbox, config->registration_lifetime_secs,
-		config->event, &user);
-	if (ret <= 0)
+	/* if it is not needed, another driver of the user may wait for it */
+	ret = !config->registration_needed ? HTTP_NOTIFY_REGISTRATION_PENDING :
+		http_notify_registration_lookup(ptxn->muser, ptxn->mbox,
+			config->registration_lifetime_secs, config->event,
+			&user);
+	if (ret == 0 && !config->registration_optional) {
+		e_debug(config->event,
+			"No notification: the user is not registered");
+		return NULL;
+	}
+	if (ret < 0)
 		return NULL;
 	data = p_new(ptxn->pool, struct http_notify_event_data, 1);
 	data->event = ec->event;
-	data->registered_user = user;
+	data->registered_user = ret == 1 ? user : NULL;
 	data->registration_pending = ret == HTTP_NOTIFY_REGISTRATION_PENDING;
 	data->next = hash_table_lookup(config->txn->data, subject);
 	hash_table_update(config->txn->data, subject, data);

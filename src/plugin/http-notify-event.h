@@ -48,6 +48,8 @@ struct http_notify_event_config {
 	struct http_notify_event_txn *txn;
 	/* how old a registration that was looked up before may be */
 	unsigned int registration_lifetime_secs;
+	/* does the driver need one, and if so, does it go on without? */
+	bool registration_needed, registration_optional;
 	struct event *event;
 };
 
@@ -58,12 +60,12 @@ struct http_notify_event_data {
 	struct http_notify_event_data *next;
 	const struct push_notification_event *event;
 
-	/* user= of the registration; what is not known yet is known after
-	   http_notify_registration_wait(): there may be none, or it can't be
-	   read, why it is lost then */
+	/* user= of the registration, NULL if there is none; what is not known
+	   yet is known after http_notify_registration_wait(): it may have
+	   failed, why the notification is lost then */
 	const char *registered_user;
 	bool registration_pending;
-	bool not_registered;
+	bool registration_failed;
 	const char *lost;
 	/* of maildir_uid_name() */
 	const char *maildir_name;

@@ -28,7 +28,7 @@ struct registration_user {
 	/* result of the look-up, as _lookup() returns it */
 	int result;
 	const char *user;
-	/* why there is to be no notification; NULL = there is */
+	/* why it is of no use; NULL = there is one, or there is none */
 	const char *why_not;
 	/* the METADATA could not be read: the same; else NULL */
 	const char *lost;
@@ -92,13 +92,9 @@ registration_parse(struct registration_user *muser, struct mail_user *user,
 		return;
 	}
 	log_spell_over(user->username, SPELL_PARSE);
-	if (value == NULL) {
-		muser->result = 0;
-		muser->why_not = "the user is not registered";
-	} else {
-		muser->result = 1;
+	muser->result = value == NULL ? 0 : 1;
+	if (value != NULL)
 		muser->user = p_strdup(user->pool, registered);
-	}
 }
 
 /* ret, value, error: of the look-up */

@@ -51,7 +51,8 @@ protocol lda {{
 class Driver:
     """A push_notification driver "ox" for a URL, which is written as it is.
     Options: standby_url, timeout_msecs, max_age, max_retries, netrc_file,
-    cache_lifetime, user_from_metadata, folders."""
+    cache_lifetime, user_from_metadata, folders, registration,
+    omit."""
 
     def __init__(self, url, **options):
         self.url = url
@@ -331,6 +332,8 @@ auth_mechanisms {{
         "max_retries": "http_notify_max_retries",
         "netrc_file": "http_notify_netrc_file",
         "folders": "http_notify_folders",
+        "registration": "http_notify_registration",
+        "omit": "http_notify_omit",
     }
 
     def name(self, number):

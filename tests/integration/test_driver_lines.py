@@ -30,6 +30,10 @@ from harness.endpoint import PASSWORD
      "folders=INBOX,,Sent: has an empty pattern"),
     ("ox:url=http://host/ folders=!Trash",
      "folders=!Trash: includes no folder"),
+    ("ox:url=http://host/ registration=no",
+     "registration=no: must be required or optional"),
+    ("ox:url=http://host/ omit=subject,uid",
+     "omit=subject,uid: may only have from, subject, snippet, unseen"),
     ("ox:url=http://host/ netrc_file=relative",
      "netrc_file=relative: must be an absolute path"),
 ])

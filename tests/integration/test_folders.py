@@ -80,3 +80,16 @@ def test_each_driver_has_its_folders(endpoint, other_endpoint):
         assert request.body["subject"] == "in Lists"
         request, = other_endpoint.wait(1)
         assert request.body["subject"] == "in INBOX"
+
+
+def test_user_without_an_inbox(endpoint):
+    """Whose first message goes elsewhere."""
+    with running_dovecot(
+            driver(endpoint, folders="*", registration="optional"),
+            extra="recipient_delimiter = +\nlda_mailbox_autocreate = yes\n"
+            "lmtp_save_to_detail_mailbox = yes\n") as dovecot:
+        dovecot.deliver("carol+Lists", message())
+        request, = endpoint.wait(1)
+        assert (request.body["user"], request.body["folder"]) == (
+            "carol", "Lists")
+        assert not dovecot.log_lines("Error:")

@@ -130,6 +130,9 @@ def test_settings_of_2_3():
     service = (compat / "service-settings.c").read_text()
     for name in re.findall(r'strcmp\(name, "(http_notify_\w+)"', service):
         source[name] = None
+    # the other word is looked for
+    assert 'registration_optional = strcmp(value, "optional") == 0' in options
+    source["registration"] = "required"
     source["http_notify_sync"] = "normal"
     source["http_notify_queue_limit"] = re.search(
         r"#define DEFAULT_QUEUE_LIMIT (\d+)", service).group(1)

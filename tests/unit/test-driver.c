@@ -11,6 +11,7 @@
 #include "mail-user.h"
 #include "str.h"
 
+#include "dovecot-compat.h"
 #include "driver-settings.h"
 #include "folder.h"
 #include "folders.h"
@@ -32,11 +33,12 @@ struct mail_user_module_register mail_user_module_register = { 0 };
    returns */
 static int registered, registered_later;
 static unsigned int registration_takes, registration_timeout;
-static unsigned int begun_count, waited_count, ended_count;
+static unsigned int lookup_count, begun_count, waited_count, ended_count;
 static const char *lost;
 /* what is wrong with the settings, and one of them */
 static const char *invalid;
-static const char *folders;
+static const char *folders, *omit;
+static bool optional, own_name;
 static string_t *handed_off;
 static unsigned int handoff_timeout;
 /* a message without a UID, and whether one can be found */
@@ -159,7 +161,9 @@ int http_notify_driver_settings_get(
 		return -1;
 	}
 	set_r->options.url = "http://x/";
-	set_r->options.user_from_metadata = TRUE;
+	set_r->options.user_from_metadata = !own_name;
+	set_r->options.registration_optional = optional;
+	set_r->options.omit = omit;
 	set_r->options.folders = folders;
 	set_r->handoff_timeout_msecs = 500;
 	return 0;
@@ -180,6 +184,7 @@ int http_notify_registration_lookup(struct mail_user *user_ ATTR_UNUSED,
 				    struct event *event ATTR_UNUSED,
 				    const char **user_r)
 {
+	lookup_count++;
 	*user_r = "3@1";
 	return registered;
 }
@@ -314,13 +319,15 @@ static int setup(void **state ATTR_UNUSED)
 {
 	registered = 1;
 	registered_later = 0;
-	registration_takes = begun_count = waited_count = ended_count = 0;
+	registration_takes = lookup_count = begun_count = waited_count = ended_count = 0;
 	failed_count = 0;
 	lost = NULL;
 	configs_count = looked_for_count = errors_count = 0;
 	locked = FALSE;
 	invalid = NULL;
 	folders = "*";
+	omit = NULL;
+	optional = own_name = FALSE;
 	handed_off = str_new(default_pool, 256);
 	i_zero(&duser);
 	i_zero(&ptxn);
@@ -450,6 +457,99 @@ static void test_nobody_is_registered(void **state ATTR_UNUSED)
 	registered = 0;
 	set_flags(&inbox, &msg);
 	assert_string_equal(str_c(handed_off), "");
+}
+
+/* The same message by a user's first driver, which is duser, and by another
+   one. */
+static void
+set_flags_by_two(struct push_notification_driver_user *other,
+		 struct push_notification_txn_msg *msg)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct push_notification_driver_txn second = dtxn;
+	struct push_notification_driver_txn *second_p = &second;
+	unsigned int i;
+
+	second.duser = other;
+	begin(&inbox);
+	assert_true(other->driver->v.begin_txn(&second));
+	array_push_back(&ptxn.drivers, &second_p);
+	for (i = 0; i < configs_count; i++) {
+		if (configs[i].event == &event_flags_set.push)
+			flags_set(&ptxn, &configs[i], msg, NULL, 0);
+	}
+	duser.driver->v.process_msg(&dtxn, msg);
+	str_append(handed_off, "--\n");
+	other->driver->v.process_msg(&second, msg);
+	for (i = 0; i < 2; i++)
+		duser.driver->v.end_txn(i == 0 ? &dtxn : &second, TRUE);
+	array_clear(&ptxn.drivers);
+	other->driver->v.deinit(other);
+}
+
+static void test_registration_is_optional_for_one(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+	struct push_notification_driver_user other = {};
+
+	registered = 0;
+	optional = TRUE;
+	init_driver(&other);
+	set_flags_by_two(&other, &msg);
+	/* the first one needs it */
+	assert_true(str_begins_with(str_c(handed_off),
+				    "--\nbob INBOX 7 {\"user\":\"bob\","));
+}
+
+static void test_registration_wins_where_there_is_one(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+	struct push_notification_driver_user other = {};
+
+	optional = TRUE;
+	init_driver(&other);
+	set_flags_by_two(&other, &msg);
+	assert_non_null(strstr(str_c(handed_off),
+			       "--\nbob INBOX 7 {\"user\":\"3@1\","));
+}
+
+/* It was asked for by the other one, which has come later. */
+static void test_registration_that_is_not_needed(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+	struct push_notification_driver_user other = {};
+
+	ptxn.t = (void *)&ptxn;
+	registration_takes = 0;
+	registered_later = -1;
+	optional = own_name = TRUE;
+	duser.driver->v.deinit(&duser);
+	init_driver(&duser);
+	own_name = optional = FALSE;
+	init_driver(&other);
+	set_flags_by_two(&other, &msg);
+	assert_true(str_begins_with(str_c(handed_off),
+				    "bob INBOX 7 {\"user\":\"bob\","));
+	assert_true(strcmp(strchr(str_c(handed_off), '\n'), "\n--\n") == 0);
+	/* by the other one */
+	assert_int_equal(begun_count, 1);
+	assert_int_equal(lookup_count, 0);
+	assert_int_equal(waited_count, 1);
+}
+
+static void test_fields_are_omitted_by_one_driver(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+	struct push_notification_driver_user other = {};
+	const char *second;
+
+	omit = "unseen";
+	init_driver(&other);
+	set_flags_by_two(&other, &msg);
+	second = strstr(str_c(handed_off), "--\n");
+	assert_non_null(strstr(str_c(handed_off), "\"unseen\":5"));
+	assert_null(strstr(second, "unseen"));
+	assert_null(strstr(second, "unread"));
 }
 
 static void test_registration_is_of_no_use(void **state ATTR_UNUSED)
@@ -759,6 +859,10 @@ int main(void)
 		TEST(test_event_of_another_mailbox),
 		TEST(test_folder_that_is_not_included),
 		TEST(test_nobody_is_registered),
+		TEST(test_registration_is_optional_for_one),
+		TEST(test_registration_wins_where_there_is_one),
+		TEST(test_registration_that_is_not_needed),
+		TEST(test_fields_are_omitted_by_one_driver),
 		TEST(test_registration_is_of_no_use),
 		TEST(test_two_drivers_of_a_user),
 		TEST(test_uid_is_found_after_the_commit),

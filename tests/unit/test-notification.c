@@ -149,6 +149,25 @@ static void test_highest_numbers_stay_integers(void **state ATTR_UNUSED)
 		"\"unseen\":4294967295,\"unread\":4294967295}");
 }
 
+static void test_fields_are_omitted(void **state ATTR_UNUSED)
+{
+	const struct http_notify_notification whole = {
+		.user = "u", .uid = 1, .from = "f", .subject = "s",
+		.snippet = "t", .have_unseen = TRUE
+	};
+	struct http_notify_notification notification = whole;
+
+	http_notify_notification_omit(&notification, "subject, unseen");
+	assert_string_equal(to_text(&notification),
+		"{\"user\":\"u\",\"event\":\"messageNew\","
+		"\"imap-uidvalidity\":0,\"imap-uid\":1,"
+		"\"from\":\"f\",\"snippet\":\"t\"}");
+	http_notify_notification_omit(&notification, "snippet,from");
+	assert_string_equal(to_text(&notification),
+		"{\"user\":\"u\",\"event\":\"messageNew\","
+		"\"imap-uidvalidity\":0,\"imap-uid\":1}");
+}
+
 static void test_json_is_appended(void **state ATTR_UNUSED)
 {
 	const struct http_notify_notification notification = { .uid = 1 };
@@ -447,6 +466,7 @@ int main(void)
 		cmocka_unit_test(test_unknown_unseen_is_left_out),
 		cmocka_unit_test(test_no_unseen_messages_is_a_number),
 		cmocka_unit_test(test_highest_numbers_stay_integers),
+		cmocka_unit_test(test_fields_are_omitted),
 		cmocka_unit_test(test_json_is_appended),
 		cmocka_unit_test(test_ascii_is_kept_in_every_text),
 		cmocka_unit_test(test_control_characters_are_escaped),

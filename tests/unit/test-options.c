@@ -79,6 +79,8 @@ static void test_defaults(void **state ATTR_UNUSED)
 	assert_true(options.user_from_metadata);
 	assert_int_equal(options.cache_lifetime_secs, 60);
 	assert_string_equal(options.folders, "INBOX");
+	assert_false(options.registration_optional);
+	assert_null(options.omit);
 }
 
 static void test_all_options(void **state ATTR_UNUSED)
@@ -89,7 +91,8 @@ static void test_all_options(void **state ATTR_UNUSED)
 		"timeout_msecs=500", "max_age=2h", "max_retries=7",
 		"user_from_metadata=no", "cache_lifetime=30s",
 		"netrc_file=/etc/dovecot/http-notify.netrc",
-		"folders=INBOX,Lists/*,!Lists/old"));
+		"folders=INBOX,Lists/*,!Lists/old",
+		"registration=optional", "omit=subject,snippet"));
 
 	assert_string_equal(options.url, "https://node1.example.org/notify");
 	assert_string_equal(options.standby_url,
@@ -102,6 +105,8 @@ static void test_all_options(void **state ATTR_UNUSED)
 	assert_string_equal(options.netrc_file,
 			    "/etc/dovecot/http-notify.netrc");
 	assert_string_equal(options.folders, "INBOX,Lists/*,!Lists/old");
+	assert_true(options.registration_optional);
+	assert_string_equal(options.omit, "subject,snippet");
 }
 
 static void test_url_is_kept_verbatim(void **state ATTR_UNUSED)
@@ -279,6 +284,33 @@ static void test_folders(void **state ATTR_UNUSED)
 	assert_contains(parse_error(WORDS(URL, "folders=M\xfcll")), "UTF-8");
 	assert_contains(parse_error(WORDS(URL, word_of_size("folders=x",
 		HTTP_NOTIFY_OPTION_MAX + 1))), "longer than 2048 bytes");
+}
+
+static void test_registration(void **state ATTR_UNUSED)
+{
+	struct http_notify_options options = parse(WORDS(URL,
+			"registration=optional", "registration=required"));
+
+	assert_false(options.registration_optional);
+	assert_true(http_notify_options_need_registration(&options));
+	options = parse(WORDS(URL, "registration=optional"));
+	assert_true(http_notify_options_need_registration(&options));
+	options = parse(WORDS(URL, "user_from_metadata=no"));
+	assert_true(http_notify_options_need_registration(&options));
+	options = parse(WORDS(URL, "registration=optional",
+			      "user_from_metadata=no"));
+	assert_false(http_notify_options_need_registration(&options));
+	check_refused(WORDS("registration=", "registration",
+			    "registration=no", "registration=Optional"));
+}
+
+static void test_omit(void **state ATTR_UNUSED)
+{
+	assert_string_equal(parse(WORDS(URL,
+		"omit=from,subject,snippet,unseen")).omit,
+		"from,subject,snippet,unseen");
+	check_refused(WORDS("omit=", "omit", "omit=,", "omit=subject,uid",
+			    "omit=user", "omit=Subject"));
 }
 
 static void test_credentials_are_in_one_place_only(void **state ATTR_UNUSED)
@@ -490,7 +522,8 @@ static void test_exported_options_are_the_same(void **state ATTR_UNUSED)
 static void test_export_is_for_the_service_only(void **state ATTR_UNUSED)
 {
 	struct http_notify_options options = parse(WORDS(URL,
-		"user_from_metadata=no", "cache_lifetime=0"));
+		"user_from_metadata=no", "cache_lifetime=0", "folders=*",
+		"registration=optional", "omit=from"));
 	const char *words = t_strarray_join(
 		http_notify_options_export(&options), " ");
 
@@ -498,6 +531,8 @@ static void test_export_is_for_the_service_only(void **state ATTR_UNUSED)
 	assert_null(strstr(words, "user_from_metadata"));
 	assert_null(strstr(words, "cache_lifetime"));
 	assert_null(strstr(words, "folders"));
+	assert_null(strstr(words, "registration"));
+	assert_null(strstr(words, "omit"));
 }
 
 /* As settings of Dovecot 2.4, which are not words */
@@ -509,6 +544,7 @@ static const struct http_notify_option_names names = {
 	.max_age = "the_max_age",
 	.netrc_file = "the_netrc_file",
 	.folders = "the_folders",
+	.omit = "the_omit",
 };
 
 static const char *check_error(const struct http_notify_options *options)
@@ -563,6 +599,10 @@ static void test_bad_value_is_said_by_its_name(void **state ATTR_UNUSED)
 	options.folders = "INBOX,";
 	assert_contains(check_error(&options), "the_folders=INBOX,: has");
 	options = good;
+	options.omit = "snippet, folder";
+	assert_contains(check_error(&options),
+			"the_omit=snippet, folder: may only have from,");
+	options = good;
 	options.netrc_file = "netrc";
 	assert_contains(check_error(&options), "the_netrc_file=netrc: must");
 	options.netrc_file = "/netrc";
@@ -589,6 +629,8 @@ int main(void)
 		cmocka_unit_test(test_cache_lifetime),
 		cmocka_unit_test(test_netrc_file_is_an_absolute_path),
 		cmocka_unit_test(test_folders),
+		cmocka_unit_test(test_registration),
+		cmocka_unit_test(test_omit),
 		cmocka_unit_test(test_credentials_are_in_one_place_only),
 		cmocka_unit_test(test_unknown_options_are_refused),
 		cmocka_unit_test(test_bad_option_is_not_made_good_later),

@@ -26,6 +26,9 @@ struct endpoint_settings {
 	unsigned int http_notify_max_retries;
 	const char *http_notify_netrc_file;
 	const char *http_notify_folders;
+	/* required or optional */
+	const char *http_notify_registration;
+	const char *http_notify_omit;
 };
 
 struct common_settings {
@@ -64,6 +67,8 @@ static const struct setting_define http_notify_endpoint_setting_defines[] = {
 	DEF(UINT, http_notify_max_retries),
 	DEF(STR, http_notify_netrc_file),
 	DEF(STR, http_notify_folders),
+	DEF(ENUM, http_notify_registration),
+	DEF(STR, http_notify_omit),
 	{ .type = SET_FILTER_NAME, .key = HTTP_NOTIFY_SETTINGS_FILTER_NAME },
 
 	SETTING_DEFINE_LIST_END
@@ -83,6 +88,8 @@ http_notify_endpoint_default_settings = {
 	.http_notify_max_retries = SET_UINT_UNLIMITED,
 	.http_notify_netrc_file = "",
 	.http_notify_folders = HTTP_NOTIFY_DEFAULT_FOLDERS,
+	.http_notify_registration = "required:optional",
+	.http_notify_omit = "",
 };
 
 /* ... except inside our own filter, which nobody else reads: there the defaults
@@ -194,6 +201,9 @@ static void endpoint_settings_get_options(const struct endpoint_settings *set,
 	options_r->netrc_file = value_or_null(set->http_notify_netrc_file);
 	options_r->folders = set->http_notify_folders == set_value_unknown ?
 		NULL : set->http_notify_folders;
+	options_r->registration_optional =
+		strcmp(set->http_notify_registration, "optional") == 0;
+	options_r->omit = value_or_null(set->http_notify_omit);
 	options_r->user_from_metadata =
 		set->push_notification_ox_user_from_metadata;
 	options_r->cache_lifetime_secs =
@@ -212,6 +222,7 @@ void http_notify_endpoint_settings_get_options(
 	options_r->standby_url = p_strdup(pool, options_r->standby_url);
 	options_r->netrc_file = p_strdup(pool, options_r->netrc_file);
 	options_r->folders = p_strdup(pool, options_r->folders);
+	options_r->omit = p_strdup(pool, options_r->omit);
 }
 
 const char *http_notify_endpoint_settings_get_driver(
@@ -256,6 +267,7 @@ http_notify_endpoint_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 		.max_age = "http_notify_max_age",
 		.netrc_file = "http_notify_netrc_file",
 		.folders = "http_notify_folders",
+		.omit = "http_notify_omit",
 	};
 	struct http_notify_options options;
 
