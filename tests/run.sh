@@ -20,7 +20,8 @@
 # The last line says how many passed and failed.
 . "$(dirname "$0")/prepare.sh"
 
-TEST_PACKAGES="libcmocka-dev python3 python3-pytest python3-pytest-xdist
+TEST_PACKAGES="libcmocka-dev python3 python3-jsonschema python3-pytest
+	python3-pytest-xdist
 	dovecot-pgsql dovecot-sieve dovecot-sqlite haproxy nginx-light openssl
 	postgresql redis-server systemd
 	ca-certificates strace libfaketime iproute2 iptables

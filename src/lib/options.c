@@ -92,6 +92,14 @@ static int check_path(const char *path, const char **error_r)
 	return -1;
 }
 
+static int check_method(const char *method, const char **error_r)
+{
+	if (strcmp(method, "PUT") == 0 || strcmp(method, "POST") == 0)
+		return 0;
+	*error_r = "must be PUT or POST";
+	return -1;
+}
+
 static int check_url(const char *value, const char **error_r)
 {
 	struct http_url *url;
@@ -209,6 +217,18 @@ parse_option(const char *name, const char *value, pool_t pool,
 		options->netrc_file = p_strdup(pool, value);
 		return check_path(value, error_r);
 	}
+	if (strcmp(name, "method") == 0) {
+		options->method = p_strdup(pool, value);
+		return check_method(value, error_r);
+	}
+	if (strcmp(name, "token_file") == 0) {
+		options->token_file = p_strdup(pool, value);
+		return check_path(value, error_r);
+	}
+	if (strcmp(name, "sign_file") == 0) {
+		options->sign_file = p_strdup(pool, value);
+		return check_path(value, error_r);
+	}
 	if (strcmp(name, "folders") == 0) {
 		options->folders = p_strdup(pool, value);
 		return http_notify_folders_check(value, error_r);
@@ -237,16 +257,27 @@ static bool url_has_credentials(const char *url)
 }
 
 static int
-check_credentials(const struct http_notify_options *options, const char *name,
+check_credentials(const struct http_notify_options *options,
+		  const struct http_notify_option_names *names,
 		  const char **error_r)
 {
-	if (options->netrc_file == NULL ||
-	    (!url_has_credentials(options->url) &&
-	     !url_has_credentials(options->standby_url)))
+	const char *name = names->netrc_file, *file = options->netrc_file;
+	const char *other = NULL;
+
+	if (url_has_credentials(options->url) ||
+	    url_has_credentials(options->standby_url))
+		other = "the URL";
+	if (options->token_file != NULL) {
+		if (file != NULL)
+			other = names->netrc_file;
+		name = names->token_file;
+		file = options->token_file;
+	}
+	if (file == NULL || other == NULL)
 		return 0;
-	*error_r = t_strdup_printf("%s: the URL has credentials as well, "
+	*error_r = t_strdup_printf("%s: %s has credentials as well, "
 		"give them in one place only", option_for_log(
-		t_strconcat(name, "=", options->netrc_file, NULL)));
+		t_strconcat(name, "=", file, NULL)), other);
 	return -1;
 }
 
@@ -254,6 +285,9 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 			      struct http_notify_options *options_r,
 			      const char **error_r)
 {
+	static const struct http_notify_option_names names = {
+		.netrc_file = "netrc_file", .token_file = "token_file",
+	};
 	const char *name, *value, *error;
 
 	i_zero(options_r);
@@ -264,6 +298,7 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 	options_r->cache_lifetime_secs =
 		HTTP_NOTIFY_DEFAULT_CACHE_LIFETIME_SECS;
 	options_r->folders = HTTP_NOTIFY_DEFAULT_FOLDERS;
+	options_r->method = HTTP_NOTIFY_DEFAULT_METHOD;
 
 	for (; *words != NULL; words++) {
 		value = strchr(*words, '=');
@@ -280,7 +315,7 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 		*error_r = "url= is missing: the endpoint to notify";
 		return -1;
 	}
-	return check_credentials(options_r, "netrc_file", error_r);
+	return check_credentials(options_r, &names, error_r);
 }
 
 static int
@@ -309,6 +344,10 @@ int http_notify_options_check(const struct http_notify_options *options,
 			 error_r) < 0 ||
 	    check_string(names->netrc_file, options->netrc_file, check_path,
 			 error_r) < 0 ||
+	    check_string(names->token_file, options->token_file, check_path,
+			 error_r) < 0 ||
+	    check_string(names->sign_file, options->sign_file, check_path,
+			 error_r) < 0 ||
 	    check_string(names->folders, options->folders,
 			 http_notify_folders_check, error_r) < 0 ||
 	    check_string(names->omit, options->omit, check_omit, error_r) < 0)
@@ -322,7 +361,7 @@ int http_notify_options_check(const struct http_notify_options *options,
 		*error_r = t_strdup_printf("%s=0: %s", names->max_age, error);
 		return -1;
 	}
-	return check_credentials(options, names->netrc_file, error_r);
+	return check_credentials(options, names, error_r);
 }
 
 bool http_notify_options_need_registration(
@@ -351,6 +390,12 @@ http_notify_options_export(const struct http_notify_options *options)
 		EXPORT("max_retries=%u", options->max_retries);
 	if (options->netrc_file != NULL)
 		EXPORT("netrc_file=%s", options->netrc_file);
+	if (strcmp(options->method, HTTP_NOTIFY_DEFAULT_METHOD) != 0)
+		EXPORT("method=%s", options->method);
+	if (options->token_file != NULL)
+		EXPORT("token_file=%s", options->token_file);
+	if (options->sign_file != NULL)
+		EXPORT("sign_file=%s", options->sign_file);
 #undef EXPORT
 	array_append_zero(&words);
 	return array_front(&words);

@@ -4,7 +4,7 @@
 
 struct http_url;
 
-/* Longest url, standby_url, netrc_file, folders and omit, in bytes. */
+/* Longest value of an option, in bytes. */
 #define HTTP_NOTIFY_OPTION_MAX 2048
 
 #define HTTP_NOTIFY_NO_MAX_RETRIES UINT_MAX
@@ -16,6 +16,7 @@ struct http_url;
 #define HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS (60*60)
 #define HTTP_NOTIFY_DEFAULT_CACHE_LIFETIME_SECS 60
 #define HTTP_NOTIFY_DEFAULT_FOLDERS "INBOX"
+#define HTTP_NOTIFY_DEFAULT_METHOD "PUT"
 
 /* The options of one driver: an endpoint and how to send to it. */
 struct http_notify_options {
@@ -31,6 +32,13 @@ struct http_notify_options {
 	unsigned int max_retries;
 	/* netrc(5) file that only the service can read; NULL = none */
 	const char *netrc_file;
+	/* PUT or POST */
+	const char *method;
+	/* a file that only the service can read, with a token to be sent
+	   (RFC 6750), instead of other credentials; NULL = none */
+	const char *token_file;
+	/* likewise, with keys to sign with (Standard Webhooks), one a line */
+	const char *sign_file;
 	/* Set by the service, not by a word: the user ID, if the endpoint is
 	   only for notifications of processes with that one; NULL = of all that
 	   the admin trusts. */
@@ -53,6 +61,7 @@ struct http_notify_options {
 /* The options' names for errors: those by which the admin sets them. */
 struct http_notify_option_names {
 	const char *url, *standby_url, *timeout, *max_age, *netrc_file;
+	const char *token_file, *sign_file;
 	const char *folders, *omit;
 };
 

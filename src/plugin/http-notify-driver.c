@@ -499,3 +499,7 @@ struct push_notification_driver http_notify_drivers[2] = {
 	{ .name = "http-notify-1", .v = VFUNCS },
 	{ .name = "http-notify-2", .v = VFUNCS },
 };
+
+struct push_notification_driver http_notify_webhook_driver = {
+	.name = HTTP_NOTIFY_DRIVER_WEBHOOK, .v = VFUNCS,
+};

@@ -4,13 +4,13 @@
 
 #include "push-notification-drivers.h"
 
-#define HTTP_NOTIFY_DRIVER_NAME "ox"
-
 /* The push_notification driver "ox": hands one notification to the service for
    each event of the table (http-notify-event.h), such as a new message in the
    INBOX of a registered user. There are two drivers, for http-notify-plugin.c,
    which registers them under different names and then renames both to "ox". */
 extern struct push_notification_driver http_notify_drivers[2];
+/* The driver "webhook" does the same. */
+extern struct push_notification_driver http_notify_webhook_driver;
 
 /* Close the process's connection to the service. */
 void http_notify_driver_deinit(void);

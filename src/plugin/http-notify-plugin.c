@@ -4,6 +4,7 @@
 #include "mail-storage-private.h"
 #include "mail-storage-hooks.h"
 
+#include "driver-settings.h"
 #include "export.h"
 #include "http-notify-driver.h"
 #include "http-notify-event.h"
@@ -37,9 +38,10 @@ static int take_place(const char **error_r)
 		push_notification_api.event_register(&(*event)->push);
 	for (i = 0; i < N_ELEMENTS(http_notify_drivers); i++) {
 		push_notification_api.driver_register(&http_notify_drivers[i]);
-		http_notify_drivers[i].name = HTTP_NOTIFY_DRIVER_NAME;
+		http_notify_drivers[i].name = HTTP_NOTIFY_DRIVER_OX;
 	}
 	push_notification_api.driver_unregister(&http_notify_drivers[0]);
+	push_notification_api.driver_register(&http_notify_webhook_driver);
 	in_place = TRUE;
 	return 0;
 }
@@ -55,6 +57,7 @@ static void leave_place(void)
 	if (!in_place)
 		return;
 	push_notification_api.driver_unregister(&http_notify_drivers[0]);
+	push_notification_api.driver_unregister(&http_notify_webhook_driver);
 	for (event = http_notify_events; *event != NULL; event++)
 		push_notification_api.event_unregister(&(*event)->push);
 	in_place = FALSE;

@@ -4,6 +4,11 @@
 
 #include "options.h"
 
+/* The names of our drivers: that of Dovecot's built-in one, which takes its
+   place, and one for endpoints that are not OX. They do the same. */
+#define HTTP_NOTIFY_DRIVER_OX "ox"
+#define HTTP_NOTIFY_DRIVER_WEBHOOK "webhook"
+
 struct mail_user;
 struct push_notification_driver_config;
 

@@ -49,14 +49,20 @@ protocol lda {{
 
 
 class Driver:
-    """A push_notification driver "ox" for a URL, which is written as it is.
+    """A push_notification driver of ours for a URL, which is written as it is.
     Options: standby_url, timeout_msecs, max_age, max_retries, netrc_file,
     cache_lifetime, user_from_metadata, folders, registration,
-    omit."""
+    omit, method, token_file, sign_file."""
+
+    name = "ox"
 
     def __init__(self, url, **options):
         self.url = url
         self.options = options
+
+
+class Webhook(Driver):
+    name = "webhook"
 
 
 class OtherDriver(Driver):
@@ -141,7 +147,7 @@ auth_mechanisms = plain
         if isinstance(driver, OtherDriver):
             return driver.name + (":file=%s" % driver.script
                                   if driver.script else "")
-        return "ox:url=%s %s" % (self._quote(driver.url), " ".join(
+        return "%s:url=%s %s" % (driver.name, self._quote(driver.url), " ".join(
             "%s=%s" % (option, self._quote(yes_or_no(value)))
             for option, value in driver.options.items()))
 
@@ -331,6 +337,9 @@ auth_mechanisms {{
         "max_age": "http_notify_max_age",
         "max_retries": "http_notify_max_retries",
         "netrc_file": "http_notify_netrc_file",
+        "method": "http_notify_method",
+        "token_file": "http_notify_token_file",
+        "sign_file": "http_notify_sign_file",
         "folders": "http_notify_folders",
         "registration": "http_notify_registration",
         "omit": "http_notify_omit",
@@ -343,7 +352,8 @@ auth_mechanisms {{
         return "".join(
             self._other(self.name(number), driver)
             if isinstance(driver, OtherDriver) else
-            block(self.name(number), "push_notification_driver = ox",
+            block(self.name(number),
+                  "push_notification_driver = " + driver.name,
                   *("%s = %s" % (self.OPTIONS[option], yes_or_no(value))
                     for option, value in self._values(driver).items()))
             for number, driver in enumerate(drivers, 1))

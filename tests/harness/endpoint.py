@@ -160,7 +160,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def refuse_method(self):
         self.answer(405, {"error": "only PUT"})
 
-    do_POST = do_DELETE = refuse_method
+    do_DELETE = refuse_method
+
+    def do_POST(self):
+        if "POST" in self.server.endpoint.methods:
+            self.do_PUT()
+        else:
+            self.refuse_method()
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -181,6 +187,8 @@ class Endpoint:
         self.tls = tls
         self.namespace = namespace
         self.credentials = credentials
+        # those that it takes; OX takes no other
+        self.methods = ["PUT"]
         self.address = address
         self.attempts = []
         self.delivered = []
@@ -251,6 +259,11 @@ class Endpoint:
     @property
     def url(self):
         return self.url_with(*self.credentials)
+
+    @property
+    def url_without(self):
+        """Without credentials."""
+        return re.sub("//.*@", "//", self.url)
 
     def url_with(self, login, password):
         """With these credentials."""

@@ -69,6 +69,7 @@ def test_stranger_may_use_what_is_configured_and_nothing_else(
     tries = [
         (other_endpoint, DEFAULTS), (endpoint, []),
         (endpoint, [*DEFAULTS, netrc]), (endpoint, [*DEFAULTS, ""]),
+        (endpoint, [*DEFAULTS, "method=POST"]),
         (endpoint, [*DEFAULTS, "max_retries=0"]),
         (endpoint, ["max_age=3600s", "timeout_msecs=2000"]),
         (endpoint.url + "?", DEFAULTS),

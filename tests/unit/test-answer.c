@@ -74,7 +74,8 @@ static void test_only_the_status_decides(void **state ATTR_UNUSED)
 
 static void check_text(const char *text, bool may_be_logged)
 {
-	if (answer_text_may_be_logged(text, USER, PASSWORD) != may_be_logged) {
+	if (answer_text_may_be_logged(text, USER, PASSWORD, NULL) !=
+	    may_be_logged) {
 		fail_msg("%s: may %sbe logged", text,
 			 may_be_logged ? "not " : "");
 	}
@@ -86,10 +87,10 @@ test_text_without_credentials_may_be_logged(void **state ATTR_UNUSED)
 	check_text("", TRUE);
 	check_text("{\"error\":\"no such user\"}", TRUE);
 	check_text("login is not allowed to do that", TRUE);
-	assert_true(answer_text_may_be_logged("secret", NULL, NULL));
+	assert_true(answer_text_may_be_logged("secret", NULL, NULL, NULL));
 	/* no password to hide */
-	assert_true(answer_text_may_be_logged("secret", USER, NULL));
-	assert_true(answer_text_may_be_logged("secret", USER, ""));
+	assert_true(answer_text_may_be_logged("secret", USER, NULL, NULL));
+	assert_true(answer_text_may_be_logged("secret", USER, "", NULL));
 }
 
 static void
@@ -103,7 +104,7 @@ test_text_with_the_password_may_not_be_logged(void **state ATTR_UNUSED)
 	check_text("<b>pa/ss:secret&quot;&lt;&#246;&gt;</b>", FALSE);
 	check_text("PA/SS:SECRET", FALSE);
 	/* nothing in it that can be recognised in each of these */
-	assert_false(answer_text_may_be_logged("", USER, "\xc3\xb6/?"));
+	assert_false(answer_text_may_be_logged("", USER, "\xc3\xb6/?", NULL));
 }
 
 static void
@@ -111,7 +112,8 @@ test_text_with_the_request_may_not_be_logged(void **state ATTR_UNUSED)
 {
 	check_text("Authorization: whatever", FALSE);
 	check_text("{\"aUTHORIZATIOn\":null}", FALSE);
-	assert_false(answer_text_may_be_logged("authorization", NULL, NULL));
+	assert_false(answer_text_may_be_logged("authorization", NULL, NULL,
+					       NULL));
 	/* login:password in base64, also without its padding, in a URL, or in
 	   lower case */
 	check_text("Basic bG9naW46cGEvc3M6c2VjcmV0IjzDtj4=", FALSE);
@@ -119,7 +121,17 @@ test_text_with_the_request_may_not_be_logged(void **state ATTR_UNUSED)
 	check_text("bG9naW46cGEvc3M6c2VjcmV0IjzDtj4%3D", FALSE);
 	check_text("bg9naw46cgevc3m6c2vjcmv0ijzdtj4=", FALSE);
 	/* "login:" */
-	assert_false(answer_text_may_be_logged("bG9naW46", USER, NULL));
+	assert_false(answer_text_may_be_logged("bG9naW46", USER, NULL, NULL));
+}
+
+static void test_text_with_the_token_may_not_be_logged(void **state ATTR_UNUSED)
+{
+	assert_true(answer_text_may_be_logged("token unknown", NULL, NULL,
+					      "a.b-t0ken"));
+	assert_false(answer_text_may_be_logged("unknown: a.b-t0ken", NULL, NULL,
+					       "a.b-t0ken"));
+	assert_false(answer_text_may_be_logged("A.B-T0KEN", NULL, NULL,
+					       "a.b-t0ken"));
 }
 
 int main(void)
@@ -130,6 +142,7 @@ int main(void)
 		cmocka_unit_test(test_text_without_credentials_may_be_logged),
 		cmocka_unit_test(test_text_with_the_password_may_not_be_logged),
 		cmocka_unit_test(test_text_with_the_request_may_not_be_logged),
+		cmocka_unit_test(test_text_with_the_token_may_not_be_logged),
 	};
 	int ret;
 

@@ -165,6 +165,7 @@ int http_notify_driver_settings_get(
 	set_r->options.registration_optional = optional;
 	set_r->options.omit = omit;
 	set_r->options.folders = folders;
+	set_r->options.method = HTTP_NOTIFY_DEFAULT_METHOD;
 	set_r->handoff_timeout_msecs = 500;
 	return 0;
 }

@@ -81,6 +81,9 @@ static void test_defaults(void **state ATTR_UNUSED)
 	assert_string_equal(options.folders, "INBOX");
 	assert_false(options.registration_optional);
 	assert_null(options.omit);
+	assert_string_equal(options.method, "PUT");
+	assert_null(options.token_file);
+	assert_null(options.sign_file);
 }
 
 static void test_all_options(void **state ATTR_UNUSED)
@@ -92,7 +95,8 @@ static void test_all_options(void **state ATTR_UNUSED)
 		"user_from_metadata=no", "cache_lifetime=30s",
 		"netrc_file=/etc/dovecot/http-notify.netrc",
 		"folders=INBOX,Lists/*,!Lists/old",
-		"registration=optional", "omit=subject,snippet"));
+		"registration=optional", "omit=subject,snippet",
+		"method=POST", "sign_file=/etc/dovecot/keys"));
 
 	assert_string_equal(options.url, "https://node1.example.org/notify");
 	assert_string_equal(options.standby_url,
@@ -107,6 +111,8 @@ static void test_all_options(void **state ATTR_UNUSED)
 	assert_string_equal(options.folders, "INBOX,Lists/*,!Lists/old");
 	assert_true(options.registration_optional);
 	assert_string_equal(options.omit, "subject,snippet");
+	assert_string_equal(options.method, "POST");
+	assert_string_equal(options.sign_file, "/etc/dovecot/keys");
 }
 
 static void test_url_is_kept_verbatim(void **state ATTR_UNUSED)
@@ -313,6 +319,38 @@ static void test_omit(void **state ATTR_UNUSED)
 			    "omit=user", "omit=Subject"));
 }
 
+static void test_method(void **state ATTR_UNUSED)
+{
+	assert_string_equal(parse(WORDS(URL, "method=POST")).method, "POST");
+	assert_string_equal(parse(WORDS(URL, "method=PUT")).method, "PUT");
+	check_refused(WORDS("method=GET", "method=post", "method=", "method"));
+}
+
+static void test_token_file_and_sign_file(void **state ATTR_UNUSED)
+{
+	struct http_notify_options options = parse(WORDS(NO_CREDENTIALS_URL,
+		"token_file=/etc/token", "sign_file=/etc/keys"));
+
+	assert_string_equal(options.token_file, "/etc/token");
+	assert_string_equal(options.sign_file, "/etc/keys");
+	check_refused(WORDS("token_file=token", "token_file=", "sign_file=x",
+			    "sign_file"));
+	/* signatures go with any credentials */
+	(void)parse(WORDS(URL, "sign_file=/etc/keys"));
+	(void)parse(WORDS(NO_CREDENTIALS_URL, "netrc_file=/etc/netrc",
+			  "sign_file=/etc/keys"));
+}
+
+static void test_token_is_instead_of_others(void **state ATTR_UNUSED)
+{
+	assert_contains(parse_error(WORDS("token_file=/etc/token",
+		"url=http://"LOGIN":"SECRET"@node1.example.org/")),
+		"token_file=/etc/token: the URL has credentials as well");
+	assert_contains(parse_error(WORDS("token_file=/etc/token",
+		NO_CREDENTIALS_URL, "netrc_file=/etc/netrc")),
+		"token_file=/etc/token: netrc_file has credentials as well");
+}
+
 static void test_credentials_are_in_one_place_only(void **state ATTR_UNUSED)
 {
 	const char *netrc_file = "netrc_file=/etc/netrc";
@@ -505,6 +543,9 @@ static void check_export(const char *const *words)
 	assert_int_equal(again.max_age_secs, options.max_age_secs);
 	assert_int_equal(again.max_retries, options.max_retries);
 	assert_int_equal(null_strcmp(again.netrc_file, options.netrc_file), 0);
+	assert_string_equal(again.method, options.method);
+	assert_int_equal(null_strcmp(again.token_file, options.token_file), 0);
+	assert_int_equal(null_strcmp(again.sign_file, options.sign_file), 0);
 }
 
 static void test_exported_options_are_the_same(void **state ATTR_UNUSED)
@@ -517,6 +558,8 @@ static void test_exported_options_are_the_same(void **state ATTR_UNUSED)
 	check_export(WORDS(NO_CREDENTIALS_URL,
 			   "standby_url=https://node2.example.org/a=b",
 			   "netrc_file=/etc/my netrc=1"));
+	check_export(WORDS(NO_CREDENTIALS_URL, "method=POST",
+			   "token_file=/etc/my token=1", "sign_file=/keys"));
 }
 
 static void test_export_is_for_the_service_only(void **state ATTR_UNUSED)
@@ -543,6 +586,8 @@ static const struct http_notify_option_names names = {
 	.timeout = "the_timeout",
 	.max_age = "the_max_age",
 	.netrc_file = "the_netrc_file",
+	.token_file = "the_token_file",
+	.sign_file = "the_sign_file",
 	.folders = "the_folders",
 	.omit = "the_omit",
 };
@@ -603,6 +648,12 @@ static void test_bad_value_is_said_by_its_name(void **state ATTR_UNUSED)
 	assert_contains(check_error(&options),
 			"the_omit=snippet, folder: may only have from,");
 	options = good;
+	options.token_file = "token";
+	assert_contains(check_error(&options), "the_token_file=token: must");
+	options = good;
+	options.sign_file = "keys";
+	assert_contains(check_error(&options), "the_sign_file=keys: must");
+	options = good;
 	options.netrc_file = "netrc";
 	assert_contains(check_error(&options), "the_netrc_file=netrc: must");
 	options.netrc_file = "/netrc";
@@ -628,6 +679,9 @@ int main(void)
 		cmocka_unit_test(test_user_from_metadata),
 		cmocka_unit_test(test_cache_lifetime),
 		cmocka_unit_test(test_netrc_file_is_an_absolute_path),
+		cmocka_unit_test(test_method),
+		cmocka_unit_test(test_token_file_and_sign_file),
+		cmocka_unit_test(test_token_is_instead_of_others),
 		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_registration),
 		cmocka_unit_test(test_omit),

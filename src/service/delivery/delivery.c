@@ -125,6 +125,10 @@ static const char *endpoint_key(const struct http_notify_options *options)
 			       "standby_user=");
 	}
 	key_append(key, "netrc_file=", options->netrc_file);
+	if (strcmp(options->method, HTTP_NOTIFY_DEFAULT_METHOD) != 0)
+		key_append(key, "method=", options->method);
+	key_append(key, "token_file=", options->token_file);
+	key_append(key, "sign_file=", options->sign_file);
 	str_printfa(key, "\ttimeout_msecs=%u\tmax_age=%u\tmax_retries=%u",
 		    options->timeout_msecs, options->max_age_secs,
 		    options->max_retries);

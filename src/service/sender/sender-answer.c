@@ -30,12 +30,13 @@ static bool text_may_have(const char *lcase_text, const char *secret)
 }
 
 bool answer_text_may_be_logged(const char *text, const char *username,
-			       const char *password)
+			       const char *password, const char *token)
 {
 	const char *lcase_text = t_str_lcase(text), *pair;
 	buffer_t *base64;
 
-	if (strstr(lcase_text, "authorization") != NULL)
+	if (strstr(lcase_text, "authorization") != NULL ||
+	    (token != NULL && text_may_have(lcase_text, token)))
 		return FALSE;
 	if (username == NULL)
 		return TRUE;

@@ -17,8 +17,8 @@ struct answer {
 
 /* May this text of an answer be logged? Not if it might contain the request's
    credentials, since an endpoint may repeat the request or say which password
-   is wrong. username and password may be NULL. */
+   is wrong. username, password and token may be NULL. */
 bool answer_text_may_be_logged(const char *text, const char *username,
-			       const char *password);
+			       const char *password, const char *token);
 
 #endif

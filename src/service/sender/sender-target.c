@@ -22,5 +22,8 @@ void sender_target_init(struct sender_target *target_r, const char *url,
 	target_r->username = p_strdup(pool, http_url->user);
 	target_r->password = p_strdup(pool, http_url->password);
 	target_r->netrc_file = p_strdup(pool, options->netrc_file);
+	target_r->token_file = p_strdup(pool, options->token_file);
+	target_r->sign_file = p_strdup(pool, options->sign_file);
+	target_r->method = p_strdup(pool, options->method);
 	target_r->timeout_msecs = options->timeout_msecs;
 }

@@ -16,6 +16,10 @@ struct sender_target {
 	const char *username, *password;
 	/* netrc(5) file that has the credentials instead; NULL = none */
 	const char *netrc_file;
+	/* files with a Bearer token and with keys to sign with; NULL = none */
+	const char *token_file, *sign_file;
+	/* PUT or POST */
+	const char *method;
 	/* from connecting to the end of the answer */
 	unsigned int timeout_msecs;
 };

@@ -5,20 +5,20 @@
 #include "str.h"
 
 #include "dovecot-compat.h"
+#include "credential-file.h"
 #include "curl-thread.h"
 #include "sender.h"
 #include "sender-ca.h"
 #include "tls-settings.h"
+#include "webhook.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <time.h>
 
 /* How much of an answer's text may be logged, in bytes. */
 #define ANSWER_TEXT_MAX 200
 /* How much is kept of its reason phrase, and of its body, in bytes: enough to
    recognise a secret that begins within the above, since a URL with credentials
-   has at most 2 kB (options.h). libcurl's buffer has this size, too. */
+   and a token have at most 2 kB (options.h, credential-file.h). libcurl's buffer has this size, too. */
 #define ANSWER_KEPT_MAX 4096
 /* How much of its body is read, in bytes. Only the status counts. */
 #define ANSWER_BODY_READ_MAX (64*1024)
@@ -35,9 +35,7 @@ struct sender_request {
 	struct sender_request *prev, *next;
 	struct sender *sender;
 	struct curl_transfer transfer;
-	/* the request's own header, followed by the sender's common ones */
-	struct curl_slist headers;
-	string_t *header;
+	struct curl_slist *headers;
 	/* the answer's, once its headers are complete; 0 until then */
 	unsigned int status;
 	/* the reason phrase of its status line, and its body */
@@ -47,8 +45,11 @@ struct sender_request {
 
 	/* copied from the target, which may be gone when the answer comes */
 	char *username, *password, *netrc_file;
-	/* set if the request can't even be started */
+	/* what was read for this request; NULL = none */
+	char *token;
+	/* set if the request can't even be started, and why */
 	struct timeout *to_fail;
+	char *failure;
 
 	sender_callback_t *callback;
 	void *context;
@@ -60,7 +61,6 @@ struct sender {
 	long ssl_min_version;
 	struct sender_ca ca;
 	char *user_agent;
-	struct curl_slist *common_headers;
 
 	/* those under way, and those that can be used again */
 	struct sender_request *requests, *idle_requests;
@@ -234,10 +234,8 @@ static struct sender_request *sender_request_create(struct sender *sender)
 
 	req = i_new(struct sender_request, 1);
 	req->sender = sender;
-	req->header = str_new(default_pool, 128);
 	req->phrase = str_new(default_pool, 64);
 	req->body = str_new(default_pool, 64);
-	req->headers.next = sender->common_headers;
 	req->transfer.easy = easy = curl_easy_init();
 	if (easy == NULL)
 		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
@@ -266,9 +264,8 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	/* Don't use the proxy that the environment may name for other
 	   programs. */
 	setopt(easy, PROXY, "");
-	/* The body is in memory, so use libcurl's POST, but call it PUT. */
+	/* The body is in memory, so use libcurl's POST, whatever it is called. */
 	setopt(easy, POST, 1L);
-	setopt(easy, CUSTOMREQUEST, "PUT");
 	setopt(easy, USERAGENT, sender->user_agent);
 	setopt(easy, HTTPAUTH, CURLAUTH_BASIC);
 	setopt(easy, HEADERFUNCTION, sender_header_callback);
@@ -284,6 +281,10 @@ static void sender_request_forget_target(struct sender_request *req)
 	i_free(req->username);
 	i_free(req->password);
 	i_free(req->netrc_file);
+	i_free(req->token);
+	i_free(req->failure);
+	curl_slist_free_all(req->headers);
+	req->headers = NULL;
 }
 
 static void sender_request_free(struct sender_request *req)
@@ -291,7 +292,6 @@ static void sender_request_free(struct sender_request *req)
 	curl_easy_cleanup(req->transfer.easy);
 	timeout_remove(&req->to_fail);
 	sender_request_forget_target(req);
-	str_free(&req->header);
 	str_free(&req->phrase);
 	str_free(&req->body);
 	i_free(req);
@@ -308,6 +308,7 @@ sender_request_set_target(struct sender_request *req,
 	req->password = i_strdup(target->password);
 	req->netrc_file = i_strdup(target->netrc_file);
 	setopt(easy, URL, target->url);
+	setopt(easy, CUSTOMREQUEST, target->method);
 	setopt(easy, HTTP_VERSION, tls ? CURL_HTTP_VERSION_2TLS :
 	       CURL_HTTP_VERSION_1_1);
 	/* HTTP/2: prefer another stream to another connection */
@@ -342,7 +343,8 @@ static const char *answer_status_reason(struct sender_request *req)
 	}
 	if (*text == '\0')
 		return t_strdup_printf("%u", req->status);
-	if (!answer_text_may_be_logged(text, req->username, req->password)) {
+	if (!answer_text_may_be_logged(text, req->username, req->password,
+				       req->token)) {
 		return t_strdup_printf("%u (the answer's text may hold "
 				       "credentials)", req->status);
 	}
@@ -365,6 +367,8 @@ no_answer_reason(struct sender_request *req, CURLcode result)
 	const char *reason;
 	int os_errno;
 
+	if (req->failure != NULL)
+		return t_strdup(req->failure);
 	if (result == CURLE_OK)
 		return "The answer broke off in its headers";
 	reason = req->error[0] != '\0' ? req->error :
@@ -420,23 +424,88 @@ sender_request_finish(struct sender_request *req, CURLcode result)
 	callback(&answer, context);
 }
 
-/* libcurl treats a netrc file that it can't open as an empty one, and blocks if
-   it is a pipe. So check it first. Returns 0, or -1 and error_r. */
-static int check_netrc_file(const char *path, const char **error_r)
+static void sender_request_add_header(struct sender_request *req,
+				      const char *header)
 {
-	struct stat st;
-	int fd, ret = -1;
+	struct curl_slist *headers = curl_slist_append(req->headers, header);
 
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (fd == -1 || fstat(fd, &st) < 0) {
-		*error_r = t_strdup_printf(
-			"can't be read by the service's user: %m");
-	} else if (!S_ISREG(st.st_mode))
-		*error_r = "is not a regular file";
-	else
-		ret = 0;
-	i_close_fd(&fd);
-	return ret;
+	if (headers == NULL)
+		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
+	req->headers = headers;
+}
+
+static int
+sender_request_add_signature(struct sender_request *req, const char *path,
+			     const char *id, const char *body,
+			     const char **error_r)
+{
+	string_t *signature = t_str_new(128);
+	time_t now = time(NULL);
+	const char *keys;
+
+	if (credential_file_read(path, &keys, error_r) < 0 ||
+	    webhook_sign(signature, keys, id, now, body, error_r) < 0)
+		return -1;
+	sender_request_add_header(req, t_strconcat("webhook-id: ", id, NULL));
+	sender_request_add_header(req, t_strconcat("webhook-timestamp: ",
+						   dec2str(now), NULL));
+	sender_request_add_header(req, t_strconcat("webhook-signature: ",
+						   str_c(signature), NULL));
+	return 0;
+}
+
+/* Returns 0, or -1 and error_r. */
+static int
+sender_request_read_files(struct sender_request *req,
+			  const struct sender_target *target, const char *id,
+			  const char *body, const char **error_r)
+{
+	const char *token, *error;
+
+	/* libcurl treats a netrc file that it can't open as an empty one, and
+	   blocks if it is a pipe */
+	if (target->netrc_file != NULL &&
+	    credential_file_check(target->netrc_file, &error) < 0) {
+		*error_r = t_strdup_printf("netrc_file=%s: %s",
+					   target->netrc_file, error);
+		return -1;
+	}
+	if (target->token_file != NULL) {
+		if (credential_file_read_token(target->token_file, &token,
+					       &error) < 0) {
+			*error_r = t_strdup_printf("token_file=%s: %s",
+						   target->token_file, error);
+			return -1;
+		}
+		req->token = i_strdup(token);
+		sender_request_add_header(req, t_strconcat(
+			"Authorization: Bearer ", token, NULL));
+	}
+	if (target->sign_file != NULL &&
+	    sender_request_add_signature(req, target->sign_file, id, body,
+					 &error) < 0) {
+		*error_r = t_strdup_printf("sign_file=%s: %s",
+					   target->sign_file, error);
+		return -1;
+	}
+	return 0;
+}
+
+static void
+sender_request_set_headers(struct sender_request *req, const char *key)
+{
+	/* No Expect header: it would delay each request by a round trip or a
+	   second. */
+	static const char *const headers[] = {
+		"Content-Type: application/json", "Accept: */*", "Expect:"
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(headers); i++)
+		sender_request_add_header(req, headers[i]);
+	/* a quoted string, as in draft-ietf-httpapi-idempotency-key-header */
+	sender_request_add_header(req, t_strdup_printf(
+		"Idempotency-Key: \"%s\"", key));
 }
 
 static void sender_request_fail(struct sender_request *req)
@@ -466,19 +535,16 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 	str_truncate(req->phrase, 0);
 	str_truncate(req->body, 0);
 	req->body_size = 0;
-	/* a quoted string, as in draft-ietf-httpapi-idempotency-key-header */
-	str_truncate(req->header, 0);
-	str_printfa(req->header, "Idempotency-Key: \"%s\"", idempotency_key);
-	req->headers.data = str_c_modifiable(req->header);
 
 	sender_request_set_target(req, target);
-	if (target->netrc_file != NULL &&
-	    check_netrc_file(target->netrc_file, &error) < 0) {
-		(void)i_strocpy(req->error, error, sizeof(req->error));
+	sender_request_set_headers(req, idempotency_key);
+	if (sender_request_read_files(req, target, idempotency_key, body,
+				      &error) < 0) {
+		req->failure = i_strdup(error);
 		req->to_fail = timeout_add_short(0, sender_request_fail, req);
 		return;
 	}
-	setopt(req->transfer.easy, HTTPHEADER, &req->headers);
+	setopt(req->transfer.easy, HTTPHEADER, req->headers);
 	setopt(req->transfer.easy, POSTFIELDSIZE, (long)strlen(body));
 	setopt(req->transfer.easy, COPYPOSTFIELDS, body);
 
@@ -495,13 +561,7 @@ static void sender_request_ended(struct curl_transfer *transfer)
 struct sender *sender_init(const struct tls_settings *tls,
 			   const char *user_agent, unsigned int max_fds)
 {
-	/* No Expect header: it would delay each request by a round trip or a
-	   second. */
-	static const char *const common_headers[] = {
-		"Content-Type: application/json", "Accept: */*", "Expect:"
-	};
 	struct sender *sender;
-	unsigned int i;
 
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		i_fatal("libcurl: initialisation failed");
@@ -511,13 +571,6 @@ struct sender *sender_init(const struct tls_settings *tls,
 	sender->ssl_min_version = ssl_min_version(tls->min_protocol);
 	sender_ca_init(&sender->ca, sender->tls);
 	sender->user_agent = i_strdup(user_agent);
-	for (i = 0; i < N_ELEMENTS(common_headers); i++) {
-		sender->common_headers =
-			curl_slist_append(sender->common_headers,
-					  common_headers[i]);
-	}
-	if (sender->common_headers == NULL)
-		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
 	sender->thread = curl_thread_init(max_fds, sender_request_ended);
 	return sender;
 }
@@ -537,7 +590,6 @@ void sender_deinit(struct sender **_sender)
 		DLLIST_REMOVE(&sender->idle_requests, req);
 		sender_request_free(req);
 	}
-	curl_slist_free_all(sender->common_headers);
 	i_free(sender->user_agent);
 	sender_ca_deinit(&sender->ca);
 	i_free(sender);

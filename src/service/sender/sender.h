@@ -27,7 +27,8 @@ void sender_deinit(struct sender **sender);
    starts no more. */
 unsigned int sender_max_requests(const struct sender *sender);
 
-/* PUT a JSON body. All arguments are copied. The callback is called once,
+/* Send a JSON body, and idempotency_key as Idempotency-Key and, if it is signed,
+   as webhook-id. All arguments are copied. The callback is called once,
    unless the sender is deinitialised before, but never from inside this
    function. */
 void sender_put(struct sender *sender, const struct sender_target *target,

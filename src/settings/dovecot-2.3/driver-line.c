@@ -2,9 +2,7 @@
 #include "lib.h"
 
 #include "driver-line.h"
-#include "options.h"
-
-#define DRIVER_NAME "ox"
+#include "driver-settings.h"
 
 bool driver_line_has_name(const char *name, const char *setting)
 {
@@ -18,7 +16,10 @@ bool driver_line_has_name(const char *name, const char *setting)
 
 bool driver_line_is_ours(const char *value)
 {
-	return strcasecmp(t_strcut(value, ':'), DRIVER_NAME) == 0;
+	const char *name = t_strcut(value, ':');
+
+	return strcasecmp(name, HTTP_NOTIFY_DRIVER_OX) == 0 ||
+		strcasecmp(name, HTTP_NOTIFY_DRIVER_WEBHOOK) == 0;
 }
 
 int driver_line_parse(const char *value, pool_t pool,

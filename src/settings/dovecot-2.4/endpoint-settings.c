@@ -3,11 +3,10 @@
 #include "settings.h"
 #include "push-notification-settings.h"
 
+#include "driver-settings.h"
 #include "endpoint-settings.h"
 #include "http-notify-settings.h"
-#include "options.h"
 
-#define DRIVER_NAME "ox"
 /* the filter of the driver that is built into later versions of Dovecot */
 #define OX_FILTER_NAME "push_notification_ox"
 
@@ -71,8 +70,10 @@ bool http_notify_endpoint_is_ours(struct event *event, const char *name)
 	if (endpoint_settings_get(event, name, &set, &error) < 0)
 		return TRUE;
 	driver = http_notify_endpoint_settings_get_driver(set);
-	ours = strcasecmp(driver[0] == '\0' ? name : driver,
-			  DRIVER_NAME) == 0;
+	if (driver[0] == '\0')
+		driver = name;
+	ours = strcasecmp(driver, HTTP_NOTIFY_DRIVER_OX) == 0 ||
+		strcasecmp(driver, HTTP_NOTIFY_DRIVER_WEBHOOK) == 0;
 	settings_free(set);
 	return ours;
 }

@@ -25,6 +25,10 @@ struct endpoint_settings {
 	/* or SET_UINT_UNLIMITED */
 	unsigned int http_notify_max_retries;
 	const char *http_notify_netrc_file;
+	/* PUT or POST */
+	const char *http_notify_method;
+	const char *http_notify_token_file;
+	const char *http_notify_sign_file;
 	const char *http_notify_folders;
 	/* required or optional */
 	const char *http_notify_registration;
@@ -66,6 +70,9 @@ static const struct setting_define http_notify_endpoint_setting_defines[] = {
 	DEF_SECS(http_notify_max_age),
 	DEF(UINT, http_notify_max_retries),
 	DEF(STR, http_notify_netrc_file),
+	DEF(ENUM, http_notify_method),
+	DEF(STR, http_notify_token_file),
+	DEF(STR, http_notify_sign_file),
 	DEF(STR, http_notify_folders),
 	DEF(ENUM, http_notify_registration),
 	DEF(STR, http_notify_omit),
@@ -87,6 +94,9 @@ http_notify_endpoint_default_settings = {
 	.http_notify_max_age_secs = HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS,
 	.http_notify_max_retries = SET_UINT_UNLIMITED,
 	.http_notify_netrc_file = "",
+	.http_notify_method = "PUT:POST",
+	.http_notify_token_file = "",
+	.http_notify_sign_file = "",
 	.http_notify_folders = HTTP_NOTIFY_DEFAULT_FOLDERS,
 	.http_notify_registration = "required:optional",
 	.http_notify_omit = "",
@@ -199,6 +209,9 @@ static void endpoint_settings_get_options(const struct endpoint_settings *set,
 	options_r->max_age_secs = set->http_notify_max_age_secs;
 	options_r->max_retries = set->http_notify_max_retries;
 	options_r->netrc_file = value_or_null(set->http_notify_netrc_file);
+	options_r->method = set->http_notify_method;
+	options_r->token_file = value_or_null(set->http_notify_token_file);
+	options_r->sign_file = value_or_null(set->http_notify_sign_file);
 	options_r->folders = set->http_notify_folders == set_value_unknown ?
 		NULL : set->http_notify_folders;
 	options_r->registration_optional =
@@ -221,6 +234,9 @@ void http_notify_endpoint_settings_get_options(
 	options_r->url = p_strdup(pool, options_r->url);
 	options_r->standby_url = p_strdup(pool, options_r->standby_url);
 	options_r->netrc_file = p_strdup(pool, options_r->netrc_file);
+	options_r->method = p_strdup(pool, options_r->method);
+	options_r->token_file = p_strdup(pool, options_r->token_file);
+	options_r->sign_file = p_strdup(pool, options_r->sign_file);
 	options_r->folders = p_strdup(pool, options_r->folders);
 	options_r->omit = p_strdup(pool, options_r->omit);
 }
@@ -266,6 +282,8 @@ http_notify_endpoint_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 		.timeout = "http_client_request_timeout",
 		.max_age = "http_notify_max_age",
 		.netrc_file = "http_notify_netrc_file",
+		.token_file = "http_notify_token_file",
+		.sign_file = "http_notify_sign_file",
 		.folders = "http_notify_folders",
 		.omit = "http_notify_omit",
 	};
