@@ -217,6 +217,10 @@ parse_option(const char *name, const char *value, pool_t pool,
 		options->netrc_file = p_strdup(pool, value);
 		return check_path(value, error_r);
 	}
+	if (strcmp(name, "max_per_second") == 0) {
+		return parse_uint(value, 1, HTTP_NOTIFY_NO_MAX_PER_SECOND - 1,
+				  &options->max_per_second, error_r);
+	}
 	if (strcmp(name, "method") == 0) {
 		options->method = p_strdup(pool, value);
 		return check_method(value, error_r);
@@ -294,6 +298,7 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 	options_r->timeout_msecs = HTTP_NOTIFY_DEFAULT_TIMEOUT_MSECS;
 	options_r->max_age_secs = HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS;
 	options_r->max_retries = HTTP_NOTIFY_NO_MAX_RETRIES;
+	options_r->max_per_second = HTTP_NOTIFY_NO_MAX_PER_SECOND;
 	options_r->user_from_metadata = TRUE;
 	options_r->cache_lifetime_secs =
 		HTTP_NOTIFY_DEFAULT_CACHE_LIFETIME_SECS;
@@ -361,6 +366,11 @@ int http_notify_options_check(const struct http_notify_options *options,
 		*error_r = t_strdup_printf("%s=0: %s", names->max_age, error);
 		return -1;
 	}
+	if (options->max_per_second == 0) {
+		*error_r = t_strdup_printf("%s=0: must be at least 1",
+					   names->max_per_second);
+		return -1;
+	}
 	return check_credentials(options, names, error_r);
 }
 
@@ -388,6 +398,8 @@ http_notify_options_export(const struct http_notify_options *options)
 	EXPORT("max_age=%us", options->max_age_secs);
 	if (options->max_retries != HTTP_NOTIFY_NO_MAX_RETRIES)
 		EXPORT("max_retries=%u", options->max_retries);
+	if (options->max_per_second != HTTP_NOTIFY_NO_MAX_PER_SECOND)
+		EXPORT("max_per_second=%u", options->max_per_second);
 	if (options->netrc_file != NULL)
 		EXPORT("netrc_file=%s", options->netrc_file);
 	if (strcmp(options->method, HTTP_NOTIFY_DEFAULT_METHOD) != 0)

@@ -8,6 +8,7 @@ struct http_url;
 #define HTTP_NOTIFY_OPTION_MAX 2048
 
 #define HTTP_NOTIFY_NO_MAX_RETRIES UINT_MAX
+#define HTTP_NOTIFY_NO_MAX_PER_SECOND UINT_MAX
 
 #define HTTP_NOTIFY_DEFAULT_TIMEOUT_MSECS 2000
 /* Longest timeout of an attempt. On 2.3 a longer one is an error, on 2.4 it
@@ -30,6 +31,9 @@ struct http_notify_options {
 	unsigned int max_age_secs;
 	/* HTTP_NOTIFY_NO_MAX_RETRIES = unlimited */
 	unsigned int max_retries;
+	/* how many attempts begin in a second;
+	   HTTP_NOTIFY_NO_MAX_PER_SECOND = unlimited */
+	unsigned int max_per_second;
 	/* netrc(5) file that only the service can read; NULL = none */
 	const char *netrc_file;
 	/* PUT or POST */
@@ -61,7 +65,7 @@ struct http_notify_options {
 /* The options' names for errors: those by which the admin sets them. */
 struct http_notify_option_names {
 	const char *url, *standby_url, *timeout, *max_age, *netrc_file;
-	const char *token_file, *sign_file;
+	const char *token_file, *sign_file, *max_per_second;
 	const char *folders, *omit;
 };
 
@@ -73,8 +77,8 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 			      const char **error_r);
 
 /* Check options that Dovecot's settings parser has read. Any string may be
-   NULL, url as well: it may not be known yet. Of the numbers, only timeout and
-   max_age are checked: they must not be 0. Returns 0, or -1 and error_r as
+   NULL, url as well: it may not be known yet. Of the numbers, only timeout,
+   max_age and max_per_second are checked: they must not be 0. Returns 0, or -1 and error_r as
    above. */
 int http_notify_options_check(const struct http_notify_options *options,
 			      const struct http_notify_option_names *names,

@@ -91,6 +91,7 @@ static void check_export(const struct http_notify_options *options)
 	i_assert(again.timeout_msecs == options->timeout_msecs);
 	i_assert(again.max_age_secs == options->max_age_secs);
 	i_assert(again.max_retries == options->max_retries);
+	i_assert(again.max_per_second == options->max_per_second);
 	i_assert(null_strcmp(again.netrc_file, options->netrc_file) == 0);
 	i_assert(strcmp(again.method, options->method) == 0);
 	i_assert(null_strcmp(again.token_file, options->token_file) == 0);

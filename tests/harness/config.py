@@ -52,7 +52,7 @@ class Driver:
     """A push_notification driver of ours for a URL, which is written as it is.
     Options: standby_url, timeout_msecs, max_age, max_retries, netrc_file,
     cache_lifetime, user_from_metadata, folders, registration,
-    omit, method, token_file, sign_file."""
+    omit, max_per_second, method, token_file, sign_file."""
 
     name = "ox"
 
@@ -337,6 +337,7 @@ auth_mechanisms {{
         "max_age": "http_notify_max_age",
         "max_retries": "http_notify_max_retries",
         "netrc_file": "http_notify_netrc_file",
+        "max_per_second": "http_notify_max_per_second",
         "method": "http_notify_method",
         "token_file": "http_notify_token_file",
         "sign_file": "http_notify_sign_file",

@@ -34,6 +34,8 @@ from harness.endpoint import PASSWORD
     ("webhook:url=http://login:s3cret@host/ token_file=/t",
      "token_file=/t: the URL has credentials as well"),
     ("webhook:method=POST", "url= is missing"),
+    ("ox:url=http://host/ max_per_second=0",
+     "max_per_second=0: must be a number from 1"),
     ("ox:url=http://host/ registration=no",
      "registration=no: must be required or optional"),
     ("ox:url=http://host/ omit=subject,uid",

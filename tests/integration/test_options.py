@@ -17,6 +17,21 @@ def test_all_options_are_taken(endpoint):
         assert not dovecot.log_lines("Error:")
 
 
+def test_endpoint_gets_no_more_than_it_can_stand(endpoint, other_endpoint):
+    """And no delivery and no other endpoint waits for it."""
+    users = ["user%d" % number for number in range(16)]
+    with running_dovecot(
+            driver(endpoint, max_per_second=4, registration="optional"),
+            driver(other_endpoint, registration="optional")) as dovecot:
+        assert dovecot.deliver(users, message()) < 10
+        other_endpoint.wait(len(users))
+        requests = endpoint.wait(len(users), timeout=30)
+        # 3.75 s from the first to the last, if none was held up on its way
+        assert requests[-1].time - requests[0].time > 2
+        assert {r.body["user"] for r in requests} == set(users)
+        assert not dovecot.log_lines("Error:")
+
+
 def test_nothing_configured_changes_nothing(endpoint):
     """Installed, but the endpoint line not added yet."""
     with running_dovecot() as dovecot:

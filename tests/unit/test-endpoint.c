@@ -36,6 +36,9 @@ struct request {
 static const char *const one_url[] = {
 	"url="FIRST_URL, NULL
 };
+static const char *const with_rate[] = {
+	"url="FIRST_URL, "max_per_second=5", NULL
+};
 static const char *const with_standby[] = {
 	"url="FIRST_URL, "standby_url="STANDBY_URL, NULL
 };
@@ -1073,6 +1076,60 @@ static void test_waiting_costs_nothing(void **state ATTR_UNUSED)
 	}
 }
 
+static void test_rate_is_kept(void **state ATTR_UNUSED)
+{
+	unsigned int i, before, calls;
+
+	configure(with_rate);
+	for (i = 0; i < 100; i++) T_BEGIN {
+		add(user(i), 0);
+	} T_END;
+	store();
+	calls = test_clock_get_calls();
+	for (i = 0; i < 2000; i++) {
+		before = array_count(&taken);
+		while (under_way() > 0)
+			answer(0, 200);
+		assert_true(array_count(&taken) <= before + 1);
+		assert_true(array_count(&taken) <= 5 * (i / 100 + 1));
+		test_clock_pass(10);
+	}
+	assert_int_equal(array_count(&taken), 100);
+	/* the clock is not asked again and again */
+	assert_uint_in_range(test_clock_get_calls() - calls, 0, 100 * 6);
+	assert_int_equal(common.requests.users, 0);
+}
+
+/* Neither probes nor a budget that waits change anything. */
+static void test_rate_of_one_that_is_down(void **state ATTR_UNUSED)
+{
+	unsigned int i, calls, attempts = 0;
+
+	configure(with_rate);
+	common.requests.max = 2;
+	for (i = 0; i < 100; i++) T_BEGIN {
+		add(user(i), 0);
+	} T_END;
+	store();
+	calls = test_clock_get_calls();
+	for (i = 0; i < 1000; i++) {
+		while (under_way() > 0) {
+			answer(0, 0);
+			attempts++;
+		}
+		test_clock_pass(10);
+	}
+	assert_uint_in_range(attempts, 3, 15);
+	assert_uint_in_range(test_clock_get_calls() - calls, 0, 200);
+	/* up again */
+	for (i = 0; i < 10000 && common.queued > 0; i++) {
+		while (under_way() > 0)
+			answer(0, 200);
+		test_clock_pass(10);
+	}
+	assert_int_equal(array_count(&taken), 100);
+}
+
 /* An endpoint that takes a few at a time gets a few at a time: it is not for
    the notifications to be given up. */
 static void test_overloaded_endpoint_gets_fewer(void **state ATTR_UNUSED)
@@ -1483,6 +1540,8 @@ int main(void)
 		endpoint_test(test_probe_is_found_behind_many_that_fail),
 		endpoint_test(test_probes_of_an_outage_stay_within_budget),
 		endpoint_test(test_waiting_costs_nothing),
+		endpoint_test(test_rate_is_kept),
+		endpoint_test(test_rate_of_one_that_is_down),
 		endpoint_test(test_overloaded_endpoint_gets_fewer),
 		endpoint_test(test_dead_endpoint_is_not_hammered),
 		endpoint_test(test_random_walk),

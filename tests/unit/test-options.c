@@ -75,6 +75,8 @@ static void test_defaults(void **state ATTR_UNUSED)
 	assert_int_equal(options.timeout_msecs, 2000);
 	assert_int_equal(options.max_age_secs, 60*60);
 	assert_int_equal(options.max_retries, HTTP_NOTIFY_NO_MAX_RETRIES);
+	assert_int_equal(options.max_per_second,
+			 HTTP_NOTIFY_NO_MAX_PER_SECOND);
 	assert_null(options.netrc_file);
 	assert_true(options.user_from_metadata);
 	assert_int_equal(options.cache_lifetime_secs, 60);
@@ -247,6 +249,18 @@ static void test_max_retries(void **state ATTR_UNUSED)
 	check_refused(WORDS("max_retries=4294967295", "max_retries=-1",
 			    "max_retries=1.5", "max_retries=x",
 			    "max_retries=", "max_retries"));
+}
+
+static void test_max_per_second(void **state ATTR_UNUSED)
+{
+	assert_int_equal(parse(WORDS(URL,
+			"max_per_second=1")).max_per_second, 1);
+	assert_int_equal(parse(WORDS(URL,
+			"max_per_second=4294967294")).max_per_second,
+			4294967294);
+	check_refused(WORDS("max_per_second=0", "max_per_second=4294967295",
+			    "max_per_second=0.5", "max_per_second=",
+			    "max_per_second"));
 }
 
 static void test_user_from_metadata(void **state ATTR_UNUSED)
@@ -542,6 +556,7 @@ static void check_export(const char *const *words)
 	assert_int_equal(again.timeout_msecs, options.timeout_msecs);
 	assert_int_equal(again.max_age_secs, options.max_age_secs);
 	assert_int_equal(again.max_retries, options.max_retries);
+	assert_int_equal(again.max_per_second, options.max_per_second);
 	assert_int_equal(null_strcmp(again.netrc_file, options.netrc_file), 0);
 	assert_string_equal(again.method, options.method);
 	assert_int_equal(null_strcmp(again.token_file, options.token_file), 0);
@@ -552,7 +567,7 @@ static void test_exported_options_are_the_same(void **state ATTR_UNUSED)
 {
 	check_export(WORDS(URL));
 	check_export(WORDS(URL, "max_retries=0", "max_age=1s",
-			   "timeout_msecs=1"));
+			   "timeout_msecs=1", "max_per_second=1"));
 	check_export(WORDS(URL, "max_retries=4294967294",
 			   "max_age=4294967295s", "timeout_msecs=600000"));
 	check_export(WORDS(NO_CREDENTIALS_URL,
@@ -586,6 +601,7 @@ static const struct http_notify_option_names names = {
 	.timeout = "the_timeout",
 	.max_age = "the_max_age",
 	.netrc_file = "the_netrc_file",
+	.max_per_second = "the_max_per_second",
 	.token_file = "the_token_file",
 	.sign_file = "the_sign_file",
 	.folders = "the_folders",
@@ -648,6 +664,9 @@ static void test_bad_value_is_said_by_its_name(void **state ATTR_UNUSED)
 	assert_contains(check_error(&options),
 			"the_omit=snippet, folder: may only have from,");
 	options = good;
+	options.max_per_second = 0;
+	assert_contains(check_error(&options), "the_max_per_second=0: must");
+	options = good;
 	options.token_file = "token";
 	assert_contains(check_error(&options), "the_token_file=token: must");
 	options = good;
@@ -676,6 +695,7 @@ int main(void)
 		cmocka_unit_test(test_timeout_msecs),
 		cmocka_unit_test(test_max_age),
 		cmocka_unit_test(test_max_retries),
+		cmocka_unit_test(test_max_per_second),
 		cmocka_unit_test(test_user_from_metadata),
 		cmocka_unit_test(test_cache_lifetime),
 		cmocka_unit_test(test_netrc_file_is_an_absolute_path),

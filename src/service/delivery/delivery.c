@@ -132,6 +132,10 @@ static const char *endpoint_key(const struct http_notify_options *options)
 	str_printfa(key, "\ttimeout_msecs=%u\tmax_age=%u\tmax_retries=%u",
 		    options->timeout_msecs, options->max_age_secs,
 		    options->max_retries);
+	if (options->max_per_second != HTTP_NOTIFY_NO_MAX_PER_SECOND) {
+		str_printfa(key, "\tmax_per_second=%u",
+			    options->max_per_second);
+	}
 	return str_c(key);
 }
 

@@ -673,6 +673,7 @@ endpoint_init(struct endpoint_common *common, struct queue_endpoint *queue_ep,
 	ep->supply.lanes = ep->lanes;
 	ep->supply.reader = ep->reader;
 	ep->requests.budget = &common->requests;
+	rate_limit_init(&ep->requests.rate, options->max_per_second);
 	ep->requests.granted_callback = endpoint_request_granted;
 	ep->requests.context = ep;
 	return ep;

@@ -2,9 +2,11 @@
 /* Shares that wait have their turns in the order in which they came, but for
    those that have their fair share already: nobody waits behind these. */
 #include "lib.h"
+#include "ioloop.h"
 #include "llist.h"
 
 #include "fair-share.h"
+#include "monotonic.h"
 #include "request-budget.h"
 
 static bool request_share_is_user(const struct request_share *share)
@@ -69,11 +71,32 @@ static void request_budget_grant(struct request_budget *budget)
 	}
 }
 
+static void request_share_rate_waited(struct request_share *share)
+{
+	timeout_remove(&share->to_rate);
+	share->granted_callback(share->context);
+}
+
+static bool request_share_rate_allows(struct request_share *share)
+{
+	unsigned int msecs =
+		rate_limit_wait(&share->rate, http_notify_monotonic_msecs());
+
+	if (msecs > 0 && share->to_rate == NULL) {
+		share->to_rate = timeout_add_short(
+			msecs, request_share_rate_waited, share);
+	}
+	return msecs == 0;
+}
+
 bool request_share_take(struct request_share *share)
 {
+	if (!request_share_rate_allows(share))
+		return FALSE;
 	if (share->granted) {
 		/* it is counted already */
 		share->granted = FALSE;
+		rate_limit_take(&share->rate);
 		return TRUE;
 	}
 	if (!request_share_is_allowed(share)) {
@@ -82,6 +105,7 @@ bool request_share_take(struct request_share *share)
 	}
 	request_share_add(share);
 	request_share_wait_no_more(share);
+	rate_limit_take(&share->rate);
 	return TRUE;
 }
 
@@ -108,6 +132,7 @@ void request_share_return(struct request_share *share)
 
 void request_share_deinit(struct request_share *share)
 {
+	timeout_remove(&share->to_rate);
 	request_share_wait_no_more(share);
 	share->granted = FALSE;
 	while (share->used > 0)

@@ -25,6 +25,8 @@ struct endpoint_settings {
 	/* or SET_UINT_UNLIMITED */
 	unsigned int http_notify_max_retries;
 	const char *http_notify_netrc_file;
+	/* or SET_UINT_UNLIMITED */
+	unsigned int http_notify_max_per_second;
 	/* PUT or POST */
 	const char *http_notify_method;
 	const char *http_notify_token_file;
@@ -70,6 +72,7 @@ static const struct setting_define http_notify_endpoint_setting_defines[] = {
 	DEF_SECS(http_notify_max_age),
 	DEF(UINT, http_notify_max_retries),
 	DEF(STR, http_notify_netrc_file),
+	DEF(UINT, http_notify_max_per_second),
 	DEF(ENUM, http_notify_method),
 	DEF(STR, http_notify_token_file),
 	DEF(STR, http_notify_sign_file),
@@ -94,6 +97,7 @@ http_notify_endpoint_default_settings = {
 	.http_notify_max_age_secs = HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS,
 	.http_notify_max_retries = SET_UINT_UNLIMITED,
 	.http_notify_netrc_file = "",
+	.http_notify_max_per_second = SET_UINT_UNLIMITED,
 	.http_notify_method = "PUT:POST",
 	.http_notify_token_file = "",
 	.http_notify_sign_file = "",
@@ -209,6 +213,7 @@ static void endpoint_settings_get_options(const struct endpoint_settings *set,
 	options_r->max_age_secs = set->http_notify_max_age_secs;
 	options_r->max_retries = set->http_notify_max_retries;
 	options_r->netrc_file = value_or_null(set->http_notify_netrc_file);
+	options_r->max_per_second = set->http_notify_max_per_second;
 	options_r->method = set->http_notify_method;
 	options_r->token_file = value_or_null(set->http_notify_token_file);
 	options_r->sign_file = value_or_null(set->http_notify_sign_file);
@@ -282,6 +287,7 @@ http_notify_endpoint_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 		.timeout = "http_client_request_timeout",
 		.max_age = "http_notify_max_age",
 		.netrc_file = "http_notify_netrc_file",
+		.max_per_second = "http_notify_max_per_second",
 		.token_file = "http_notify_token_file",
 		.sign_file = "http_notify_sign_file",
 		.folders = "http_notify_folders",
