@@ -21,7 +21,7 @@
 . "$(dirname "$0")/prepare.sh"
 
 TEST_PACKAGES="libcmocka-dev python3 python3-jsonschema python3-pytest
-	python3-pytest-xdist
+	python3-pytest-xdist tinyproxy
 	dovecot-pgsql dovecot-sieve dovecot-sqlite haproxy nginx-light openssl
 	postgresql redis-server systemd
 	ca-certificates strace libfaketime iproute2 iptables
@@ -198,7 +198,8 @@ fuzzing() {
 	echo "Fuzzing"
 	fuzz_build
 	# two at a time
-	for targets in "handoff notification" "options registration" admin; do
+	for targets in "handoff notification" "options registration" \
+			"admin credentials"; do
 		set -- $targets
 		fuzz "$1" & first=$!
 		children=$first

@@ -127,6 +127,30 @@ static int check_url(const char *value, const char **error_r)
 	return 0;
 }
 
+static int check_proxy(const char *value, const char **error_r)
+{
+	struct http_url *url;
+	const char *error;
+
+	if (strncasecmp(value, "http://", 7) != 0) {
+		*error_r = "must begin with http://";
+		return -1;
+	}
+	if (strchr(value, '@') != NULL) {
+		*error_r = "must have no credentials (put them in a netrc "
+			"file)";
+		return -1;
+	}
+	if (http_url_parse(value, NULL, 0, pool_datastack_create(), &url,
+			   &error) < 0 ||
+	    (url->path != NULL && strcmp(url->path, "/") != 0) ||
+	    url->enc_query != NULL) {
+		*error_r = "must be http://, a host and a port";
+		return -1;
+	}
+	return 0;
+}
+
 /* The fields that nobody needs to find the message. */
 static int check_omit(const char *value, const char **error_r)
 {
@@ -231,6 +255,14 @@ parse_option(const char *name, const char *value, pool_t pool,
 	}
 	if (strcmp(name, "sign_file") == 0) {
 		options->sign_file = p_strdup(pool, value);
+		return check_path(value, error_r);
+	}
+	if (strcmp(name, "proxy") == 0) {
+		options->proxy = p_strdup(pool, value);
+		return check_proxy(value, error_r);
+	}
+	if (strcmp(name, "proxy_netrc_file") == 0) {
+		options->proxy_netrc_file = p_strdup(pool, value);
 		return check_path(value, error_r);
 	}
 	if (strcmp(name, "folders") == 0) {
@@ -353,6 +385,10 @@ int http_notify_options_check(const struct http_notify_options *options,
 			 error_r) < 0 ||
 	    check_string(names->sign_file, options->sign_file, check_path,
 			 error_r) < 0 ||
+	    check_string(names->proxy, options->proxy, check_proxy,
+			 error_r) < 0 ||
+	    check_string(names->proxy_netrc_file, options->proxy_netrc_file,
+			 check_path, error_r) < 0 ||
 	    check_string(names->folders, options->folders,
 			 http_notify_folders_check, error_r) < 0 ||
 	    check_string(names->omit, options->omit, check_omit, error_r) < 0)
@@ -408,6 +444,10 @@ http_notify_options_export(const struct http_notify_options *options)
 		EXPORT("token_file=%s", options->token_file);
 	if (options->sign_file != NULL)
 		EXPORT("sign_file=%s", options->sign_file);
+	if (options->proxy != NULL)
+		EXPORT("proxy=%s", options->proxy);
+	if (options->proxy_netrc_file != NULL)
+		EXPORT("proxy_netrc_file=%s", options->proxy_netrc_file);
 #undef EXPORT
 	array_append_zero(&words);
 	return array_front(&words);

@@ -43,6 +43,9 @@ struct http_notify_options {
 	const char *token_file;
 	/* likewise, with keys to sign with (Standard Webhooks), one a line */
 	const char *sign_file;
+	/* URL of an HTTP proxy, without credentials, and a netrc(5) file for
+	   these that only the service can read; NULL = none */
+	const char *proxy, *proxy_netrc_file;
 	/* Set by the service, not by a word: the user ID, if the endpoint is
 	   only for notifications of processes with that one; NULL = of all that
 	   the admin trusts. */
@@ -66,6 +69,7 @@ struct http_notify_options {
 struct http_notify_option_names {
 	const char *url, *standby_url, *timeout, *max_age, *netrc_file;
 	const char *token_file, *sign_file, *max_per_second;
+	const char *proxy, *proxy_netrc_file;
 	const char *folders, *omit;
 };
 

@@ -96,6 +96,7 @@ static void check_export(const struct http_notify_options *options)
 	i_assert(strcmp(again.method, options->method) == 0);
 	i_assert(null_strcmp(again.token_file, options->token_file) == 0);
 	i_assert(null_strcmp(again.sign_file, options->sign_file) == 0);
+	i_assert(null_strcmp(again.proxy, options->proxy) == 0);
 }
 
 static void check_folders(const char *folders)
@@ -133,6 +134,7 @@ static void check_words(const char *const *words, pool_t pool)
 	i_assert(options.max_age_secs > 0);
 	check_url(options.url);
 	check_url(options.standby_url);
+	check_url(options.proxy);
 	check_folders(options.folders);
 	check_export(&options);
 }

@@ -52,7 +52,8 @@ class Driver:
     """A push_notification driver of ours for a URL, which is written as it is.
     Options: standby_url, timeout_msecs, max_age, max_retries, netrc_file,
     cache_lifetime, user_from_metadata, folders, registration,
-    omit, max_per_second, method, token_file, sign_file."""
+    omit, max_per_second, method, token_file, sign_file, proxy,
+    proxy_netrc_file."""
 
     name = "ox"
 
@@ -338,6 +339,8 @@ auth_mechanisms {{
         "max_retries": "http_notify_max_retries",
         "netrc_file": "http_notify_netrc_file",
         "max_per_second": "http_notify_max_per_second",
+        "proxy": "http_notify_proxy",
+        "proxy_netrc_file": "http_notify_proxy_netrc_file",
         "method": "http_notify_method",
         "token_file": "http_notify_token_file",
         "sign_file": "http_notify_sign_file",

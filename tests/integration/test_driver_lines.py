@@ -36,6 +36,8 @@ from harness.endpoint import PASSWORD
     ("webhook:method=POST", "url= is missing"),
     ("ox:url=http://host/ max_per_second=0",
      "max_per_second=0: must be a number from 1"),
+    ("ox:url=http://host/ proxy=http://login:s3cret@proxy:3128",
+     "proxy=http://***@proxy:3128: must have no credentials"),
     ("ox:url=http://host/ registration=no",
      "registration=no: must be required or optional"),
     ("ox:url=http://host/ omit=subject,uid",

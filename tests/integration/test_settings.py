@@ -80,6 +80,8 @@ def test_long_timeouts_of_other_http_clients_are_no_error():
      "http_notify_sign_file=keys: must be an absolute path"),
     ("http_notify_max_per_second = 0",
      "http_notify_max_per_second=0: must be at least 1"),
+    ("http_notify_proxy = proxy:3128",
+     "http_notify_proxy=proxy:3128: must begin with http://"),
     ("http_notify_registration = no",
      "http_notify_registration: Invalid value"),
     ("http_notify_omit = folder",

@@ -70,6 +70,7 @@ def test_stranger_may_use_what_is_configured_and_nothing_else(
         (other_endpoint, DEFAULTS), (endpoint, []),
         (endpoint, [*DEFAULTS, netrc]), (endpoint, [*DEFAULTS, ""]),
         (endpoint, [*DEFAULTS, "method=POST"]),
+        (endpoint, [*DEFAULTS, "proxy=http://127.0.0.1:1"]),
         (endpoint, [*DEFAULTS, "max_retries=0"]),
         (endpoint, ["max_age=3600s", "timeout_msecs=2000"]),
         (endpoint.url + "?", DEFAULTS),

@@ -451,6 +451,8 @@ static void test_what_makes_another_endpoint(void **state ATTR_UNUSED)
 		"url=http://a/x max_age=2h",
 		"url=http://a/x max_retries=1",
 		"url=http://a/x max_per_second=1",
+		"url=http://a/x proxy=http://b",
+		"url=http://a/x proxy=http://b proxy_netrc_file=/n",
 		"url=http://a/x method=POST",
 		"url=http://a/x token_file=/n",
 		"url=http://a/x sign_file=/n",

@@ -86,6 +86,8 @@ static void test_defaults(void **state ATTR_UNUSED)
 	assert_string_equal(options.method, "PUT");
 	assert_null(options.token_file);
 	assert_null(options.sign_file);
+	assert_null(options.proxy);
+	assert_null(options.proxy_netrc_file);
 }
 
 static void test_all_options(void **state ATTR_UNUSED)
@@ -98,7 +100,8 @@ static void test_all_options(void **state ATTR_UNUSED)
 		"netrc_file=/etc/dovecot/http-notify.netrc",
 		"folders=INBOX,Lists/*,!Lists/old",
 		"registration=optional", "omit=subject,snippet",
-		"method=POST", "sign_file=/etc/dovecot/keys"));
+		"method=POST", "sign_file=/etc/dovecot/keys",
+		"proxy=http://proxy:3128", "proxy_netrc_file=/etc/proxy"));
 
 	assert_string_equal(options.url, "https://node1.example.org/notify");
 	assert_string_equal(options.standby_url,
@@ -115,6 +118,8 @@ static void test_all_options(void **state ATTR_UNUSED)
 	assert_string_equal(options.omit, "subject,snippet");
 	assert_string_equal(options.method, "POST");
 	assert_string_equal(options.sign_file, "/etc/dovecot/keys");
+	assert_string_equal(options.proxy, "http://proxy:3128");
+	assert_string_equal(options.proxy_netrc_file, "/etc/proxy");
 }
 
 static void test_url_is_kept_verbatim(void **state ATTR_UNUSED)
@@ -355,6 +360,28 @@ static void test_token_file_and_sign_file(void **state ATTR_UNUSED)
 			  "sign_file=/etc/keys"));
 }
 
+static void test_proxy(void **state ATTR_UNUSED)
+{
+	static const char *const good[] = {
+		"http://proxy", "http://proxy/", "HTTP://proxy:3128/",
+		"http://192.0.2.1:8080", "http://[2001:db8::1]:8080",
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(good); i++) {
+		assert_string_equal(parse(WORDS(URL,
+			t_strconcat("proxy=", good[i], NULL))).proxy, good[i]);
+	}
+	check_refused(WORDS("proxy=", "proxy", "proxy=proxy:3128",
+			    "proxy=https://proxy/", "proxy=socks5://proxy",
+			    "proxy=http://", "proxy=http://proxy/path",
+			    "proxy=http://proxy/?a", "proxy=http://proxy:99999",
+			    "proxy_netrc_file=netrc"));
+	assert_contains(parse_error(WORDS(URL,
+		"proxy=http://"LOGIN":"SECRET"@proxy:3128")),
+		"proxy=http://***@proxy:3128: must have no credentials");
+}
+
 static void test_token_is_instead_of_others(void **state ATTR_UNUSED)
 {
 	assert_contains(parse_error(WORDS("token_file=/etc/token",
@@ -424,7 +451,7 @@ static void test_no_credentials_of_a_bad_url(void **state ATTR_UNUSED)
 
 static void test_no_credentials_of_a_misnamed_url(void **state ATTR_UNUSED)
 {
-	check_no_credentials(WORDS("urll=", "standby=", "netrc_file=",
+	check_no_credentials(WORDS("urll=", "standby=", "netrc_file=", "proxy=",
 				   "timeout_msecs=", "max_age=", "max_retries=",
 				   "user_from_metadata=", "cache_lifetime="));
 }
@@ -561,6 +588,9 @@ static void check_export(const char *const *words)
 	assert_string_equal(again.method, options.method);
 	assert_int_equal(null_strcmp(again.token_file, options.token_file), 0);
 	assert_int_equal(null_strcmp(again.sign_file, options.sign_file), 0);
+	assert_int_equal(null_strcmp(again.proxy, options.proxy), 0);
+	assert_int_equal(null_strcmp(again.proxy_netrc_file,
+				     options.proxy_netrc_file), 0);
 }
 
 static void test_exported_options_are_the_same(void **state ATTR_UNUSED)
@@ -573,6 +603,8 @@ static void test_exported_options_are_the_same(void **state ATTR_UNUSED)
 	check_export(WORDS(NO_CREDENTIALS_URL,
 			   "standby_url=https://node2.example.org/a=b",
 			   "netrc_file=/etc/my netrc=1"));
+	check_export(WORDS(URL, "proxy=http://proxy:3128/",
+			   "proxy_netrc_file=/etc/my netrc=1"));
 	check_export(WORDS(NO_CREDENTIALS_URL, "method=POST",
 			   "token_file=/etc/my token=1", "sign_file=/keys"));
 }
@@ -604,6 +636,8 @@ static const struct http_notify_option_names names = {
 	.max_per_second = "the_max_per_second",
 	.token_file = "the_token_file",
 	.sign_file = "the_sign_file",
+	.proxy = "the_proxy",
+	.proxy_netrc_file = "the_proxy_netrc_file",
 	.folders = "the_folders",
 	.omit = "the_omit",
 };
@@ -670,6 +704,13 @@ static void test_bad_value_is_said_by_its_name(void **state ATTR_UNUSED)
 	options.token_file = "token";
 	assert_contains(check_error(&options), "the_token_file=token: must");
 	options = good;
+	options.proxy = "http://"LOGIN":"SECRET"@proxy";
+	assert_contains(check_error(&options), "the_proxy=http://***@proxy: ");
+	options = good;
+	options.proxy_netrc_file = "netrc";
+	assert_contains(check_error(&options),
+			"the_proxy_netrc_file=netrc: must");
+	options = good;
 	options.sign_file = "keys";
 	assert_contains(check_error(&options), "the_sign_file=keys: must");
 	options = good;
@@ -701,6 +742,7 @@ int main(void)
 		cmocka_unit_test(test_netrc_file_is_an_absolute_path),
 		cmocka_unit_test(test_method),
 		cmocka_unit_test(test_token_file_and_sign_file),
+		cmocka_unit_test(test_proxy),
 		cmocka_unit_test(test_token_is_instead_of_others),
 		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_registration),

@@ -129,6 +129,8 @@ static const char *endpoint_key(const struct http_notify_options *options)
 		key_append(key, "method=", options->method);
 	key_append(key, "token_file=", options->token_file);
 	key_append(key, "sign_file=", options->sign_file);
+	key_append(key, "proxy=", options->proxy);
+	key_append(key, "proxy_netrc_file=", options->proxy_netrc_file);
 	str_printfa(key, "\ttimeout_msecs=%u\tmax_age=%u\tmax_retries=%u",
 		    options->timeout_msecs, options->max_age_secs,
 		    options->max_retries);

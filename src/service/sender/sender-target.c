@@ -5,6 +5,22 @@
 #include "options.h"
 #include "sender-target.h"
 
+static void
+sender_target_set_proxy(struct sender_target *target,
+			const struct http_notify_options *options, pool_t pool)
+{
+	const struct http_url *url =
+		http_notify_url_parse(options->proxy, pool_datastack_create());
+
+	/* without a port, libcurl would take 1080 */
+	target->proxy = p_strconcat(pool, "http://",
+		http_url_create_authority(url), url->port == 0 ? ":80" : "",
+		NULL);
+	target->proxy_host = p_strdup(pool, url->host.name);
+	target->proxy_netrc_file = p_strdup(pool, options->proxy_netrc_file);
+	target->by_name = url->host.ip.family == 0;
+}
+
 void sender_target_init(struct sender_target *target_r, const char *url,
 			const struct http_notify_options *options, pool_t pool)
 {
@@ -26,4 +42,6 @@ void sender_target_init(struct sender_target *target_r, const char *url,
 	target_r->sign_file = p_strdup(pool, options->sign_file);
 	target_r->method = p_strdup(pool, options->method);
 	target_r->timeout_msecs = options->timeout_msecs;
+	if (options->proxy != NULL)
+		sender_target_set_proxy(target_r, options, pool);
 }

@@ -10,7 +10,9 @@ struct sender_target {
 	const char *label;
 	/* without credentials */
 	const char *url;
-	/* its host is a name, no address */
+	/* of an HTTP proxy, with its port; NULL = none */
+	const char *proxy;
+	/* the host to connect to, endpoint or proxy, is a name, no address */
 	bool by_name;
 	/* Basic credentials, decoded; NULL = none */
 	const char *username, *password;
@@ -18,6 +20,9 @@ struct sender_target {
 	const char *netrc_file;
 	/* files with a Bearer token and with keys to sign with; NULL = none */
 	const char *token_file, *sign_file;
+	/* netrc(5) file with the proxy's credentials, and the host to look for
+	   there; NULL = none */
+	const char *proxy_netrc_file, *proxy_host;
 	/* PUT or POST */
 	const char *method;
 	/* from connecting to the end of the answer */

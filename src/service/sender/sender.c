@@ -7,6 +7,7 @@
 #include "dovecot-compat.h"
 #include "credential-file.h"
 #include "curl-thread.h"
+#include "netrc.h"
 #include "sender.h"
 #include "sender-ca.h"
 #include "tls-settings.h"
@@ -46,7 +47,7 @@ struct sender_request {
 	/* copied from the target, which may be gone when the answer comes */
 	char *username, *password, *netrc_file;
 	/* what was read for this request; NULL = none */
-	char *token;
+	char *token, *proxy_username, *proxy_password;
 	/* set if the request can't even be started, and why */
 	struct timeout *to_fail;
 	char *failure;
@@ -261,9 +262,12 @@ static struct sender_request *sender_request_create(struct sender *sender)
 #if LIBCURL_VERSION_NUM >= 0x075000
 	setopt(easy, MAXLIFETIME_CONN, CONNECTION_LIFETIME_SECS);
 #endif
-	/* Don't use the proxy that the environment may name for other
-	   programs. */
-	setopt(easy, PROXY, "");
+	/* Don't use the proxies and exceptions that the environment may name
+	   for other programs. */
+	setopt(easy, NOPROXY, "");
+	setopt(easy, PROXYAUTH, CURLAUTH_BASIC);
+	/* A proxy's answer to CONNECT is not the endpoint's. */
+	setopt(easy, SUPPRESS_CONNECT_HEADERS, 1L);
 	/* The body is in memory, so use libcurl's POST, whatever it is called. */
 	setopt(easy, POST, 1L);
 	setopt(easy, USERAGENT, sender->user_agent);
@@ -282,6 +286,8 @@ static void sender_request_forget_target(struct sender_request *req)
 	i_free(req->password);
 	i_free(req->netrc_file);
 	i_free(req->token);
+	i_free(req->proxy_username);
+	i_free(req->proxy_password);
 	i_free(req->failure);
 	curl_slist_free_all(req->headers);
 	req->headers = NULL;
@@ -309,6 +315,7 @@ sender_request_set_target(struct sender_request *req,
 	req->netrc_file = i_strdup(target->netrc_file);
 	setopt(easy, URL, target->url);
 	setopt(easy, CUSTOMREQUEST, target->method);
+	setopt(easy, PROXY, target->proxy == NULL ? "" : target->proxy);
 	setopt(easy, HTTP_VERSION, tls ? CURL_HTTP_VERSION_2TLS :
 	       CURL_HTTP_VERSION_1_1);
 	/* HTTP/2: prefer another stream to another connection */
@@ -344,7 +351,9 @@ static const char *answer_status_reason(struct sender_request *req)
 	if (*text == '\0')
 		return t_strdup_printf("%u", req->status);
 	if (!answer_text_may_be_logged(text, req->username, req->password,
-				       req->token)) {
+				       req->token) ||
+	    !answer_text_may_be_logged(text, req->proxy_username,
+				       req->proxy_password, NULL)) {
 		return t_strdup_printf("%u (the answer's text may hold "
 				       "credentials)", req->status);
 	}
@@ -454,6 +463,29 @@ sender_request_add_signature(struct sender_request *req, const char *path,
 	return 0;
 }
 
+static int
+sender_request_read_proxy_netrc(struct sender_request *req,
+				const struct sender_target *target,
+				const char **error_r)
+{
+	const char *text, *username, *password;
+	int ret;
+
+	if (credential_file_read(target->proxy_netrc_file, &text, error_r) < 0)
+		return -1;
+	ret = netrc_find(text, target->proxy_host, &username, &password);
+	if (ret < 0)
+		*error_r = "is not a netrc file";
+	else if (ret == 0) {
+		*error_r = t_strdup_printf("has no login and password for "
+					   "machine %s", target->proxy_host);
+	} else {
+		req->proxy_username = i_strdup(username);
+		req->proxy_password = i_strdup(password);
+	}
+	return ret > 0 ? 0 : -1;
+}
+
 /* Returns 0, or -1 and error_r. */
 static int
 sender_request_read_files(struct sender_request *req,
@@ -480,6 +512,12 @@ sender_request_read_files(struct sender_request *req,
 		req->token = i_strdup(token);
 		sender_request_add_header(req, t_strconcat(
 			"Authorization: Bearer ", token, NULL));
+	}
+	if (target->proxy_netrc_file != NULL &&
+	    sender_request_read_proxy_netrc(req, target, &error) < 0) {
+		*error_r = t_strdup_printf("proxy_netrc_file=%s: %s",
+					   target->proxy_netrc_file, error);
+		return -1;
 	}
 	if (target->sign_file != NULL &&
 	    sender_request_add_signature(req, target->sign_file, id, body,
@@ -545,6 +583,8 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 		return;
 	}
 	setopt(req->transfer.easy, HTTPHEADER, req->headers);
+	setopt(req->transfer.easy, PROXYUSERNAME, req->proxy_username);
+	setopt(req->transfer.easy, PROXYPASSWORD, req->proxy_password);
 	setopt(req->transfer.easy, POSTFIELDSIZE, (long)strlen(body));
 	setopt(req->transfer.easy, COPYPOSTFIELDS, body);
 

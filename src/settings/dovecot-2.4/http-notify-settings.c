@@ -31,6 +31,8 @@ struct endpoint_settings {
 	const char *http_notify_method;
 	const char *http_notify_token_file;
 	const char *http_notify_sign_file;
+	const char *http_notify_proxy;
+	const char *http_notify_proxy_netrc_file;
 	const char *http_notify_folders;
 	/* required or optional */
 	const char *http_notify_registration;
@@ -76,6 +78,8 @@ static const struct setting_define http_notify_endpoint_setting_defines[] = {
 	DEF(ENUM, http_notify_method),
 	DEF(STR, http_notify_token_file),
 	DEF(STR, http_notify_sign_file),
+	DEF(STR, http_notify_proxy),
+	DEF(STR, http_notify_proxy_netrc_file),
 	DEF(STR, http_notify_folders),
 	DEF(ENUM, http_notify_registration),
 	DEF(STR, http_notify_omit),
@@ -101,6 +105,8 @@ http_notify_endpoint_default_settings = {
 	.http_notify_method = "PUT:POST",
 	.http_notify_token_file = "",
 	.http_notify_sign_file = "",
+	.http_notify_proxy = "",
+	.http_notify_proxy_netrc_file = "",
 	.http_notify_folders = HTTP_NOTIFY_DEFAULT_FOLDERS,
 	.http_notify_registration = "required:optional",
 	.http_notify_omit = "",
@@ -217,6 +223,9 @@ static void endpoint_settings_get_options(const struct endpoint_settings *set,
 	options_r->method = set->http_notify_method;
 	options_r->token_file = value_or_null(set->http_notify_token_file);
 	options_r->sign_file = value_or_null(set->http_notify_sign_file);
+	options_r->proxy = value_or_null(set->http_notify_proxy);
+	options_r->proxy_netrc_file =
+		value_or_null(set->http_notify_proxy_netrc_file);
 	options_r->folders = set->http_notify_folders == set_value_unknown ?
 		NULL : set->http_notify_folders;
 	options_r->registration_optional =
@@ -242,6 +251,9 @@ void http_notify_endpoint_settings_get_options(
 	options_r->method = p_strdup(pool, options_r->method);
 	options_r->token_file = p_strdup(pool, options_r->token_file);
 	options_r->sign_file = p_strdup(pool, options_r->sign_file);
+	options_r->proxy = p_strdup(pool, options_r->proxy);
+	options_r->proxy_netrc_file =
+		p_strdup(pool, options_r->proxy_netrc_file);
 	options_r->folders = p_strdup(pool, options_r->folders);
 	options_r->omit = p_strdup(pool, options_r->omit);
 }
@@ -290,6 +302,8 @@ http_notify_endpoint_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 		.max_per_second = "http_notify_max_per_second",
 		.token_file = "http_notify_token_file",
 		.sign_file = "http_notify_sign_file",
+		.proxy = "http_notify_proxy",
+		.proxy_netrc_file = "http_notify_proxy_netrc_file",
 		.folders = "http_notify_folders",
 		.omit = "http_notify_omit",
 	};
