@@ -265,6 +265,18 @@ parse_option(const char *name, const char *value, pool_t pool,
 		options->proxy_netrc_file = p_strdup(pool, value);
 		return check_path(value, error_r);
 	}
+	if (strcmp(name, "ca_file") == 0) {
+		options->ca_file = p_strdup(pool, value);
+		return check_path(value, error_r);
+	}
+	if (strcmp(name, "cert_file") == 0) {
+		options->cert_file = p_strdup(pool, value);
+		return check_path(value, error_r);
+	}
+	if (strcmp(name, "key_file") == 0) {
+		options->key_file = p_strdup(pool, value);
+		return check_path(value, error_r);
+	}
 	if (strcmp(name, "folders") == 0) {
 		options->folders = p_strdup(pool, value);
 		return http_notify_folders_check(value, error_r);
@@ -389,6 +401,12 @@ int http_notify_options_check(const struct http_notify_options *options,
 			 error_r) < 0 ||
 	    check_string(names->proxy_netrc_file, options->proxy_netrc_file,
 			 check_path, error_r) < 0 ||
+	    check_string(names->ca_file, options->ca_file, check_path,
+			 error_r) < 0 ||
+	    check_string(names->cert_file, options->cert_file, check_path,
+			 error_r) < 0 ||
+	    check_string(names->key_file, options->key_file, check_path,
+			 error_r) < 0 ||
 	    check_string(names->folders, options->folders,
 			 http_notify_folders_check, error_r) < 0 ||
 	    check_string(names->omit, options->omit, check_omit, error_r) < 0)
@@ -448,6 +466,12 @@ http_notify_options_export(const struct http_notify_options *options)
 		EXPORT("proxy=%s", options->proxy);
 	if (options->proxy_netrc_file != NULL)
 		EXPORT("proxy_netrc_file=%s", options->proxy_netrc_file);
+	if (options->ca_file != NULL)
+		EXPORT("ca_file=%s", options->ca_file);
+	if (options->cert_file != NULL)
+		EXPORT("cert_file=%s", options->cert_file);
+	if (options->key_file != NULL)
+		EXPORT("key_file=%s", options->key_file);
 #undef EXPORT
 	array_append_zero(&words);
 	return array_front(&words);

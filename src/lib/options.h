@@ -46,6 +46,10 @@ struct http_notify_options {
 	/* URL of an HTTP proxy, without credentials, and a netrc(5) file for
 	   these that only the service can read; NULL = none */
 	const char *proxy, *proxy_netrc_file;
+	/* PEM files that the service can read, instead of Dovecot's settings:
+	   the CAs by which the endpoint is verified, and the certificate to show
+	   with its key, which may be in the certificate's file; NULL = none */
+	const char *ca_file, *cert_file, *key_file;
 	/* Set by the service, not by a word: the user ID, if the endpoint is
 	   only for notifications of processes with that one; NULL = of all that
 	   the admin trusts. */
@@ -70,6 +74,7 @@ struct http_notify_option_names {
 	const char *url, *standby_url, *timeout, *max_age, *netrc_file;
 	const char *token_file, *sign_file, *max_per_second;
 	const char *proxy, *proxy_netrc_file;
+	const char *ca_file, *cert_file, *key_file;
 	const char *folders, *omit;
 };
 

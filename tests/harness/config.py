@@ -53,7 +53,7 @@ class Driver:
     Options: standby_url, timeout_msecs, max_age, max_retries, netrc_file,
     cache_lifetime, user_from_metadata, folders, registration,
     omit, max_per_second, method, token_file, sign_file, proxy,
-    proxy_netrc_file."""
+    proxy_netrc_file, ca_file, cert_file, key_file."""
 
     name = "ox"
 
@@ -341,6 +341,9 @@ auth_mechanisms {{
         "max_per_second": "http_notify_max_per_second",
         "proxy": "http_notify_proxy",
         "proxy_netrc_file": "http_notify_proxy_netrc_file",
+        "ca_file": "http_notify_ca_file",
+        "cert_file": "http_notify_cert_file",
+        "key_file": "http_notify_key_file",
         "method": "http_notify_method",
         "token_file": "http_notify_token_file",
         "sign_file": "http_notify_sign_file",

@@ -88,6 +88,9 @@ static void test_defaults(void **state ATTR_UNUSED)
 	assert_null(options.sign_file);
 	assert_null(options.proxy);
 	assert_null(options.proxy_netrc_file);
+	assert_null(options.ca_file);
+	assert_null(options.cert_file);
+	assert_null(options.key_file);
 }
 
 static void test_all_options(void **state ATTR_UNUSED)
@@ -101,7 +104,9 @@ static void test_all_options(void **state ATTR_UNUSED)
 		"folders=INBOX,Lists/*,!Lists/old",
 		"registration=optional", "omit=subject,snippet",
 		"method=POST", "sign_file=/etc/dovecot/keys",
-		"proxy=http://proxy:3128", "proxy_netrc_file=/etc/proxy"));
+		"proxy=http://proxy:3128", "proxy_netrc_file=/etc/proxy",
+		"ca_file=/ca.pem", "cert_file=/cert.pem",
+		"key_file=/key.pem"));
 
 	assert_string_equal(options.url, "https://node1.example.org/notify");
 	assert_string_equal(options.standby_url,
@@ -120,6 +125,9 @@ static void test_all_options(void **state ATTR_UNUSED)
 	assert_string_equal(options.sign_file, "/etc/dovecot/keys");
 	assert_string_equal(options.proxy, "http://proxy:3128");
 	assert_string_equal(options.proxy_netrc_file, "/etc/proxy");
+	assert_string_equal(options.ca_file, "/ca.pem");
+	assert_string_equal(options.cert_file, "/cert.pem");
+	assert_string_equal(options.key_file, "/key.pem");
 }
 
 static void test_url_is_kept_verbatim(void **state ATTR_UNUSED)
@@ -382,6 +390,11 @@ static void test_proxy(void **state ATTR_UNUSED)
 		"proxy=http://***@proxy:3128: must have no credentials");
 }
 
+static void test_tls_files(void **state ATTR_UNUSED)
+{
+	check_refused(WORDS("ca_file=ca.pem", "cert_file=", "key_file"));
+}
+
 static void test_token_is_instead_of_others(void **state ATTR_UNUSED)
 {
 	assert_contains(parse_error(WORDS("token_file=/etc/token",
@@ -591,6 +604,9 @@ static void check_export(const char *const *words)
 	assert_int_equal(null_strcmp(again.proxy, options.proxy), 0);
 	assert_int_equal(null_strcmp(again.proxy_netrc_file,
 				     options.proxy_netrc_file), 0);
+	assert_int_equal(null_strcmp(again.ca_file, options.ca_file), 0);
+	assert_int_equal(null_strcmp(again.cert_file, options.cert_file), 0);
+	assert_int_equal(null_strcmp(again.key_file, options.key_file), 0);
 }
 
 static void test_exported_options_are_the_same(void **state ATTR_UNUSED)
@@ -605,6 +621,8 @@ static void test_exported_options_are_the_same(void **state ATTR_UNUSED)
 			   "netrc_file=/etc/my netrc=1"));
 	check_export(WORDS(URL, "proxy=http://proxy:3128/",
 			   "proxy_netrc_file=/etc/my netrc=1"));
+	check_export(WORDS(URL, "ca_file=/c a", "cert_file=/c",
+			   "key_file=/k"));
 	check_export(WORDS(NO_CREDENTIALS_URL, "method=POST",
 			   "token_file=/etc/my token=1", "sign_file=/keys"));
 }
@@ -636,6 +654,9 @@ static const struct http_notify_option_names names = {
 	.max_per_second = "the_max_per_second",
 	.token_file = "the_token_file",
 	.sign_file = "the_sign_file",
+	.ca_file = "the_ca_file",
+	.cert_file = "the_cert_file",
+	.key_file = "the_key_file",
 	.proxy = "the_proxy",
 	.proxy_netrc_file = "the_proxy_netrc_file",
 	.folders = "the_folders",
@@ -711,6 +732,15 @@ static void test_bad_value_is_said_by_its_name(void **state ATTR_UNUSED)
 	assert_contains(check_error(&options),
 			"the_proxy_netrc_file=netrc: must");
 	options = good;
+	options.ca_file = "ca";
+	assert_contains(check_error(&options), "the_ca_file=ca: must");
+	options = good;
+	options.cert_file = "cert";
+	assert_contains(check_error(&options), "the_cert_file=cert: must");
+	options = good;
+	options.key_file = "key";
+	assert_contains(check_error(&options), "the_key_file=key: must");
+	options = good;
 	options.sign_file = "keys";
 	assert_contains(check_error(&options), "the_sign_file=keys: must");
 	options = good;
@@ -743,6 +773,7 @@ int main(void)
 		cmocka_unit_test(test_method),
 		cmocka_unit_test(test_token_file_and_sign_file),
 		cmocka_unit_test(test_proxy),
+		cmocka_unit_test(test_tls_files),
 		cmocka_unit_test(test_token_is_instead_of_others),
 		cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_registration),

@@ -131,6 +131,9 @@ static const char *endpoint_key(const struct http_notify_options *options)
 	key_append(key, "sign_file=", options->sign_file);
 	key_append(key, "proxy=", options->proxy);
 	key_append(key, "proxy_netrc_file=", options->proxy_netrc_file);
+	key_append(key, "ca_file=", options->ca_file);
+	key_append(key, "cert_file=", options->cert_file);
+	key_append(key, "key_file=", options->key_file);
 	str_printfa(key, "\ttimeout_msecs=%u\tmax_age=%u\tmax_retries=%u",
 		    options->timeout_msecs, options->max_age_secs,
 		    options->max_retries);

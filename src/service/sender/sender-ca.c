@@ -109,6 +109,15 @@ void sender_ca_init(struct sender_ca *ca, const struct tls_settings *tls)
 		sender_ca_exclude_defaults(ca);
 }
 
+void sender_ca_init_file(struct sender_ca *ca, const char *path)
+{
+	i_zero(ca);
+	ca->fd = -1;
+	ca->file = i_strdup(path);
+	if (curl_adds_defaults(curl_version_info(CURLVERSION_NOW)))
+		sender_ca_exclude_defaults(ca);
+}
+
 void sender_ca_deinit(struct sender_ca *ca)
 {
 	if (ca->fd != -1)

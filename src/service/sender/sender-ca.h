@@ -14,6 +14,8 @@ struct sender_ca {
 };
 
 void sender_ca_init(struct sender_ca *ca, const struct tls_settings *tls);
+/* Those of a file alone. */
+void sender_ca_init_file(struct sender_ca *ca, const char *path);
 void sender_ca_deinit(struct sender_ca *ca);
 
 #endif

@@ -40,6 +40,9 @@ void sender_target_init(struct sender_target *target_r, const char *url,
 	target_r->netrc_file = p_strdup(pool, options->netrc_file);
 	target_r->token_file = p_strdup(pool, options->token_file);
 	target_r->sign_file = p_strdup(pool, options->sign_file);
+	target_r->ca_file = p_strdup(pool, options->ca_file);
+	target_r->cert_file = p_strdup(pool, options->cert_file);
+	target_r->key_file = p_strdup(pool, options->key_file);
 	target_r->method = p_strdup(pool, options->method);
 	target_r->timeout_msecs = options->timeout_msecs;
 	if (options->proxy != NULL)

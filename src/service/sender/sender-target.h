@@ -23,6 +23,9 @@ struct sender_target {
 	/* netrc(5) file with the proxy's credentials, and the host to look for
 	   there; NULL = none */
 	const char *proxy_netrc_file, *proxy_host;
+	/* PEM files instead of those of the TLS settings; NULL = none. The key
+	   may be in cert_file. */
+	const char *ca_file, *cert_file, *key_file;
 	/* PUT or POST */
 	const char *method;
 	/* from connecting to the end of the answer */

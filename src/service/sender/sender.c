@@ -48,6 +48,9 @@ struct sender_request {
 	char *username, *password, *netrc_file;
 	/* what was read for this request; NULL = none */
 	char *token, *proxy_username, *proxy_password;
+	/* the handle has TLS options of this target, and is of no use for
+	   others */
+	bool own_tls;
 	/* set if the request can't even be started, and why */
 	struct timeout *to_fail;
 	char *failure;
@@ -304,6 +307,29 @@ static void sender_request_free(struct sender_request *req)
 }
 
 static void
+sender_request_set_own_tls(struct sender_request *req,
+			   const struct sender_target *target)
+{
+	CURL *easy = req->transfer.easy;
+	struct sender_ca ca;
+
+	req->own_tls = target->ca_file != NULL || target->cert_file != NULL;
+	if (target->ca_file != NULL) {
+		sender_ca_init_file(&ca, target->ca_file);
+		setopt(easy, CAINFO, ca.file);
+		setopt(easy, CAPATH, ca.dir);
+		sender_ca_deinit(&ca);
+	}
+	if (target->cert_file != NULL) {
+		setopt(easy, SSLCERT_BLOB, NULL);
+		setopt(easy, SSLKEY_BLOB, NULL);
+		setopt(easy, KEYPASSWD, NULL);
+		setopt(easy, SSLCERT, target->cert_file);
+		setopt(easy, SSLKEY, target->key_file);
+	}
+}
+
+static void
 sender_request_set_target(struct sender_request *req,
 			  const struct sender_target *target)
 {
@@ -420,7 +446,7 @@ sender_request_finish(struct sender_request *req, CURLcode result)
 
 	DLLIST_REMOVE(&sender->requests, req);
 	if (sender_request_os_errno(req) != 0 ||
-	    sender->idle_count >= IDLE_REQUESTS_MAX) {
+	    req->own_tls || sender->idle_count >= IDLE_REQUESTS_MAX) {
 		/* older versions of libcurl would report this errno again with
 		   the handle's next error */
 		sender_request_free(req);
@@ -486,6 +512,18 @@ sender_request_read_proxy_netrc(struct sender_request *req,
 	return ret > 0 ? 0 : -1;
 }
 
+/* A file that libcurl reads; NULL = none. */
+static int
+sender_check_file(const char *option, const char *path, const char **error_r)
+{
+	const char *error;
+
+	if (path == NULL || credential_file_check(path, &error) == 0)
+		return 0;
+	*error_r = t_strdup_printf("%s=%s: %s", option, path, error);
+	return -1;
+}
+
 /* Returns 0, or -1 and error_r. */
 static int
 sender_request_read_files(struct sender_request *req,
@@ -495,11 +533,15 @@ sender_request_read_files(struct sender_request *req,
 	const char *token, *error;
 
 	/* libcurl treats a netrc file that it can't open as an empty one, and
-	   blocks if it is a pipe */
-	if (target->netrc_file != NULL &&
-	    credential_file_check(target->netrc_file, &error) < 0) {
-		*error_r = t_strdup_printf("netrc_file=%s: %s",
-					   target->netrc_file, error);
+	   blocks if a file is a pipe */
+	if (sender_check_file("netrc_file", target->netrc_file, error_r) < 0 ||
+	    sender_check_file("ca_file", target->ca_file, error_r) < 0 ||
+	    sender_check_file("cert_file", target->cert_file, error_r) < 0 ||
+	    sender_check_file("key_file", target->key_file, error_r) < 0)
+		return -1;
+	if (target->key_file != NULL && target->cert_file == NULL) {
+		*error_r = t_strdup_printf("key_file=%s: cert_file is not set",
+					   target->key_file);
 		return -1;
 	}
 	if (target->token_file != NULL) {
@@ -575,6 +617,7 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 	req->body_size = 0;
 
 	sender_request_set_target(req, target);
+	sender_request_set_own_tls(req, target);
 	sender_request_set_headers(req, idempotency_key);
 	if (sender_request_read_files(req, target, idempotency_key, body,
 				      &error) < 0) {

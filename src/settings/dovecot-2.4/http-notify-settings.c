@@ -33,6 +33,9 @@ struct endpoint_settings {
 	const char *http_notify_sign_file;
 	const char *http_notify_proxy;
 	const char *http_notify_proxy_netrc_file;
+	const char *http_notify_ca_file;
+	const char *http_notify_cert_file;
+	const char *http_notify_key_file;
 	const char *http_notify_folders;
 	/* required or optional */
 	const char *http_notify_registration;
@@ -80,6 +83,9 @@ static const struct setting_define http_notify_endpoint_setting_defines[] = {
 	DEF(STR, http_notify_sign_file),
 	DEF(STR, http_notify_proxy),
 	DEF(STR, http_notify_proxy_netrc_file),
+	DEF(STR, http_notify_ca_file),
+	DEF(STR, http_notify_cert_file),
+	DEF(STR, http_notify_key_file),
 	DEF(STR, http_notify_folders),
 	DEF(ENUM, http_notify_registration),
 	DEF(STR, http_notify_omit),
@@ -107,6 +113,9 @@ http_notify_endpoint_default_settings = {
 	.http_notify_sign_file = "",
 	.http_notify_proxy = "",
 	.http_notify_proxy_netrc_file = "",
+	.http_notify_ca_file = "",
+	.http_notify_cert_file = "",
+	.http_notify_key_file = "",
 	.http_notify_folders = HTTP_NOTIFY_DEFAULT_FOLDERS,
 	.http_notify_registration = "required:optional",
 	.http_notify_omit = "",
@@ -226,6 +235,9 @@ static void endpoint_settings_get_options(const struct endpoint_settings *set,
 	options_r->proxy = value_or_null(set->http_notify_proxy);
 	options_r->proxy_netrc_file =
 		value_or_null(set->http_notify_proxy_netrc_file);
+	options_r->ca_file = value_or_null(set->http_notify_ca_file);
+	options_r->cert_file = value_or_null(set->http_notify_cert_file);
+	options_r->key_file = value_or_null(set->http_notify_key_file);
 	options_r->folders = set->http_notify_folders == set_value_unknown ?
 		NULL : set->http_notify_folders;
 	options_r->registration_optional =
@@ -254,6 +266,9 @@ void http_notify_endpoint_settings_get_options(
 	options_r->proxy = p_strdup(pool, options_r->proxy);
 	options_r->proxy_netrc_file =
 		p_strdup(pool, options_r->proxy_netrc_file);
+	options_r->ca_file = p_strdup(pool, options_r->ca_file);
+	options_r->cert_file = p_strdup(pool, options_r->cert_file);
+	options_r->key_file = p_strdup(pool, options_r->key_file);
 	options_r->folders = p_strdup(pool, options_r->folders);
 	options_r->omit = p_strdup(pool, options_r->omit);
 }
@@ -304,6 +319,9 @@ http_notify_endpoint_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 		.sign_file = "http_notify_sign_file",
 		.proxy = "http_notify_proxy",
 		.proxy_netrc_file = "http_notify_proxy_netrc_file",
+		.ca_file = "http_notify_ca_file",
+		.cert_file = "http_notify_cert_file",
+		.key_file = "http_notify_key_file",
 		.folders = "http_notify_folders",
 		.omit = "http_notify_omit",
 	};

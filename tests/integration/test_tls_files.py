@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""CAs and client certificates of an endpoint's own."""
+
+import contextlib
+import os
+import pathlib
+import pwd
+import ssl
+import tempfile
+
+import pytest
+
+from conftest import driver, running_dovecot
+from harness.dovecot import message
+from harness.endpoint import Endpoint
+
+SERVICE = pwd.getpwnam("dovecot")
+
+
+@contextlib.contextmanager
+def tls_endpoint(tls):
+    endpoint = Endpoint(tls=tls)
+    try:
+        yield endpoint
+    finally:
+        endpoint.stop()
+
+
+@pytest.fixture
+def ours(certificates):
+    with tls_endpoint(certificates["good"]) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def theirs(certificates):
+    with tls_endpoint(certificates["foreign"]) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def asks(certificates):
+    """An endpoint that wants a certificate, by our CA."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificates["good"])
+    context.load_verify_locations(certificates["ca"])
+    context.verify_mode = ssl.CERT_REQUIRED
+    with tls_endpoint(context) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def client(certificates):
+    """Certificates and keys that the service's user can read: a certificate by
+    our CA, its key, both in one file; and a certificate by another CA."""
+    with tempfile.TemporaryDirectory(prefix="hn-client-") as directory:
+        os.chmod(directory, 0o755)
+        good, foreign = ([pathlib.Path(path).read_text() for path in
+                          certificates[name]] for name in ("good", "foreign"))
+        files = {}
+        for name, text in (("cert", good[0]), ("key", good[1]),
+                           ("both", "".join(good)),
+                           ("foreign", "".join(foreign))):
+            files[name] = pathlib.Path(directory, name + ".pem")
+            files[name].write_text(text)
+            files[name].chmod(0o600)
+            os.chown(files[name], SERVICE.pw_uid, SERVICE.pw_gid)
+        yield files
+
+
+def ca_files(certificates):
+    ca = pathlib.Path(certificates["ca"])
+    return ca, ca.with_name("stranger.pem")
+
+
+def test_each_endpoint_has_its_ca(certificates, ours, theirs, other_endpoint):
+    our_ca, their_ca = ca_files(certificates)
+    with running_dovecot(driver(ours, ca_file=our_ca),
+                         driver(theirs, ca_file=their_ca),
+                         driver(other_endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for count in (1, 2, 3):
+            dovecot.deliver("bob", message())
+            for endpoint in ours, theirs, other_endpoint:
+                endpoint.wait(count)
+        assert not dovecot.log_lines("Error:")
+
+
+def test_a_ca_of_its_own_replaces_the_others(certificates, ours, theirs):
+    our_ca, their_ca = ca_files(certificates)
+    with running_dovecot(driver(ours), driver(theirs),
+                         driver(ours, ca_file=their_ca, max_age="2h"),
+                         extra="ssl_client_ca_file = %s\n" % our_ca
+                         ) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        ours.wait(1)
+        dovecot.wait_log("Error: Endpoint localhost:%d is down" % ours.port)
+        dovecot.wait_log("Error: Endpoint localhost:%d is down" % theirs.port)
+        assert dovecot.queued() == 2
+        # its requests change nothing for others
+        dovecot.deliver("bob", message())
+        ours.wait(2)
+        assert not theirs.attempts
+
+
+def test_client_certificate(certificates, asks, ours, client):
+    ca, _ = ca_files(certificates)
+    with running_dovecot(
+            driver(asks, cert_file=client["cert"], key_file=client["key"]),
+            driver(asks, cert_file=client["both"]), driver(ours),
+            extra="ssl_client_ca_file = %s\n" % ca) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for count in (1, 2):
+            dovecot.deliver("bob", message())
+            asks.wait(2 * count)
+            ours.wait(count)
+        assert not dovecot.log_lines("Error:")
+
+
+@pytest.mark.parametrize("name", [None, "foreign"])
+def test_without_the_right_certificate(certificates, asks, client, name):
+    ca, _ = ca_files(certificates)
+    options = {"cert_file": client[name]} if name else {}
+    with running_dovecot(driver(asks, **options),
+                         extra="ssl_client_ca_file = %s\n" % ca) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("Error: Endpoint localhost:%d is down" % asks.port)
+        assert not asks.attempts and dovecot.queued() == 1
+
+
+@pytest.mark.parametrize("option", ["ca_file", "cert_file", "key_file"])
+def test_a_file_that_is_missing_is_named(asks, client, option):
+    path = client["cert"].with_name("missing.pem")
+    with running_dovecot(driver(asks, **{
+            "cert_file": client["cert"], option: path})) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("Error: Endpoint", "%s=%s: can't be read by the "
+                         "service's user: No such file" % (option, path))
+        assert not asks.attempts
+
+
+def test_a_key_without_a_certificate(asks, client):
+    with running_dovecot(driver(asks, key_file=client["key"])) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("Error: Endpoint",
+                         "key_file=%s: cert_file is not set" % client["key"])
