@@ -54,7 +54,10 @@ static void main_open_queue(struct http_notify_service_settings *set)
 {
 	const struct queue_settings queue_set = {
 		.directory = t_strconcat(set->state_dir, "/"QUEUE_DIR, NULL),
-		.sync_full = set->sync_full
+		.sync_full = set->sync_full,
+		.lost_keep_secs = set->lost_keep_secs,
+		.lost_max_rows = set->lost_max_rows,
+		.lost_max_bytes = set->lost_max_bytes
 	};
 	static bool in_trouble = FALSE;
 	const char *error;

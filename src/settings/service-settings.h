@@ -28,6 +28,11 @@ struct http_notify_service_settings {
 	/* http_notify_queue_limit: when this many notifications are queued,
 	   new ones are refused */
 	unsigned int queue_limit;
+	/* http_notify_lost_keep and http_notify_lost_limit: for how long, and
+	   up to which number and size, what is given up is kept */
+	unsigned int lost_keep_secs;
+	unsigned int lost_max_rows;
+	uint64_t lost_max_bytes;
 	struct tls_settings tls;
 };
 

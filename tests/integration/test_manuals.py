@@ -80,7 +80,8 @@ def c_value(expression, name=""):
         # the first word of an enumeration is its default
         return expression.strip('"').split(":")[0]
     defines = dict(re.findall(r"#define (\w+) (.+)", (
-        TOP / "src/lib/options.h").read_text()))
+        TOP / "src/lib/options.h").read_text() + (
+            TOP / "src/lib/lost-limit.h").read_text()))
     if expression in defines:
         return c_value(defines[expression], name)
     value = 1
@@ -92,8 +93,9 @@ def c_value(expression, name=""):
 
 def milliseconds(value):
     """... of a time, so that 1h is 3600s."""
-    found = re.fullmatch(r"(\d+) ?(ms|s|min|h)", value)
-    units = {"ms": 1, "s": 1000, "min": 60000, "h": 3600000}
+    found = re.fullmatch(r"(\d+) ?(ms|s|min|h|days|weeks)", value)
+    units = {"ms": 1, "s": 1000, "min": 60000, "h": 3600000,
+             "days": 86400000, "weeks": 7 * 86400000}
     return int(found.group(1)) * units[found.group(2)] if found else value
 
 
@@ -136,6 +138,10 @@ def test_settings_of_2_3():
     source["http_notify_sync"] = "normal"
     source["http_notify_queue_limit"] = re.search(
         r"#define DEFAULT_QUEUE_LIMIT (\d+)", service).group(1)
+    source["http_notify_lost_keep"] = milliseconds(
+        c_value("HTTP_NOTIFY_DEFAULT_LOST_KEEP_SECS", "secs"))
+    source["http_notify_lost_limit"] = c_value(
+        "HTTP_NOTIFY_DEFAULT_LOST_LIMIT")
     source["http_notify_handoff_timeout"] = int(re.search(
         r"#define DEFAULT_HANDOFF_TIMEOUT_MSECS (\d+)",
         (compat / "driver-settings.c").read_text()).group(1))

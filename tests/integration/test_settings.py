@@ -103,6 +103,12 @@ def test_bad_setting_of_an_endpoint_is_named(settings, said):
     ("http_notify_queue_limit = many",
      "http_notify_queue_limit: Invalid number many"),
     ("http_notify_queue_limit = 0", "http_notify_queue_limit must be"),
+    ("http_notify_lost_keep = soon",
+     "http_notify_lost_keep: Invalid time"),
+    ("http_notify_lost_limit = 1000",
+     "http_notify_lost_limit must be a number and a size"),
+    ("http_notify_lost_limit = 1000 much",
+     "http_notify_lost_limit must be a number and a size"),
     ("http_notify_handoff_timeout = soon",
      "http_notify_handoff_timeout: Invalid time"),
 ])

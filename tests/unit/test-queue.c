@@ -1977,7 +1977,7 @@ static void child_damage_queue(void)
 	memset(garbage, 'x', sizeof(garbage));
 	fd = open(queue_path(), O_WRONLY);
 	/* those behind the schema's */
-	for (page = 7; page < 9; page++) {
+	for (page = 9; page < 11; page++) {
 		if (pwrite(fd, garbage, sizeof(garbage),
 			   page * sizeof(garbage)) != sizeof(garbage))
 			i_fatal("child: pwrite() failed: %m");

@@ -19,6 +19,7 @@
 #include "monotonic.h"
 #include "options.h"
 #include "queue.h"
+#include "queue-lost.h"
 
 /* How often to look for notifications that are too old and for endpoints that
    are not in use any more. */
@@ -455,7 +456,7 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 		dep->refused = 0;
 	}
 	if (unused && dep->adding == 0 && !dep->stored &&
-	    endpoint_is_idle(dep->ep)) {
+	    endpoint_is_idle(dep->ep) && !queue_lost_has(dep->queue_ep)) {
 		struct queue_endpoint *queue_ep = dep->queue_ep;
 
 		delivery_endpoint_free(delivery, idx);

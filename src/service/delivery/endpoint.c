@@ -12,6 +12,7 @@
 #include "expiry.h"
 #include "lane.h"
 #include "lane-read.h"
+#include "loss.h"
 #include "monotonic.h"
 #include "options.h"
 #include "queue.h"
@@ -132,16 +133,15 @@ endpoint_tell_finished(struct endpoint *ep, int64_t id, const char *error)
 	endpoint_watches_finished(&ep->common->watches, id, error);
 }
 
-/* Remove a notification from the queue and from wherever else it is. If it is
-   its lane's turn, the caller calls endpoint_lane_done() as well. */
+/* A notification was removed from the queue: forget it wherever else it is. If
+   it is its lane's turn, the caller calls endpoint_lane_done() as well. */
 static void
-endpoint_remove(struct endpoint *ep, const struct queue_item *item)
+endpoint_removed(struct endpoint *ep, const struct queue_item *item)
 {
 	struct lane *lane = lanes_find(ep->lanes, item->username);
 
 	i_assert(ep->queued > 0);
 
-	queue_remove(ep->common->queue, item->id);
 	reader_removed(ep->reader, item->id);
 	if (lane != NULL && lane_id(lane) != item->id)
 		lane_remove(lane, item->id);
@@ -151,53 +151,57 @@ endpoint_remove(struct endpoint *ep, const struct queue_item *item)
 }
 
 static void
-endpoint_lost(struct endpoint *ep, const struct queue_item *item,
-	      const char *event_name, const char *reason)
+endpoint_remove(struct endpoint *ep, const struct queue_item *item)
 {
-	struct event_passthrough *e;
+	queue_remove(ep->common->queue, item->id);
+	endpoint_removed(ep, item);
+}
 
-	reason = str_sanitize(reason, 256);
-	e = event_create_passthrough(ep->common->event)->
-		set_name(event_name)->
-		add_str("user", item->username)->
-		add_str("endpoint", endpoint_get_label(ep))->
-		add_str("folder", item->folder)->
-		add_int("uid", item->uid)->
-		add_int("age", queue_now(ep->common->queue) - item->created)->
-		add_str("error", reason);
-	e_error(e->event(), "Notification lost: "
-		"user=%s folder=%s uid=%u endpoint=%s: %s",
-		str_sanitize(item->username, 128),
-		str_sanitize(item->folder, 128), item->uid,
-		endpoint_get_label(ep), reason);
+static void
+endpoint_lost(struct endpoint *ep, const struct queue_item *item,
+	      unsigned int attempts, enum queue_loss_reason reason,
+	      const char *answer)
+{
+	answer = str_sanitize(answer, 256);
+	loss_give_up(ep->common, endpoint_get_label(ep), item, attempts,
+		     reason, answer);
 	ep->given_up++;
-	endpoint_remove(ep, item);
-	endpoint_tell_finished(ep, item->id, reason);
+	endpoint_removed(ep, item);
+	endpoint_tell_finished(ep, item->id, answer);
 }
 
 /* It is too old. error: why it was not delivered before; NULL = unknown. */
 static void
 endpoint_lost_by_age(struct endpoint *ep, const struct queue_item *item,
-		     const char *error)
+		     unsigned int attempts, const char *error)
 {
 	ENDPOINT_COUNT(ep, expired);
-	endpoint_lost(ep, item, "http_notify_expired",
+	endpoint_lost(ep, item, attempts, QUEUE_LOSS_EXPIRED,
 		error == NULL ? "max_age reached" :
 		t_strconcat("max_age reached: ", error, NULL));
+}
+
+static void endpoint_lane_expired(struct endpoint *ep, struct lane *lane,
+				  const struct queue_item *item)
+{
+	endpoint_lost_by_age(ep, item, lane_attempts(lane), lane_error(lane));
+	endpoint_lane_done(ep, lane);
 }
 
 static void endpoint_lane_dropped(struct endpoint *ep, struct lane *lane,
 				  const char *reason)
 {
 	ENDPOINT_COUNT(ep, dropped);
-	endpoint_lost(ep, lane_item(lane), "http_notify_dropped", reason);
+	endpoint_lost(ep, lane_item(lane), lane_attempts(lane),
+		      QUEUE_LOSS_DROPPED, reason);
 	endpoint_lane_done(ep, lane);
 }
 
 static void endpoint_lane_refused(struct endpoint *ep, struct lane *lane)
 {
 	ENDPOINT_COUNT(ep, refused);
-	endpoint_lost(ep, lane_item(lane), "http_notify_refused",
+	endpoint_lost(ep, lane_item(lane), lane_attempts(lane),
+		      QUEUE_LOSS_REFUSED,
 		      t_strconcat("refused: ", lane_error(lane), NULL));
 	endpoint_lane_done(ep, lane);
 }
@@ -396,8 +400,7 @@ endpoint_send_or_expire(struct endpoint *ep, struct lane *lane,
 		return;
 	}
 	request_share_done(&ep->requests);
-	endpoint_lost_by_age(ep, item, lane_error(lane));
-	endpoint_lane_done(ep, lane);
+	endpoint_lane_expired(ep, lane, item);
 }
 
 static void endpoint_probe(struct endpoint *ep)
@@ -521,12 +524,11 @@ static void endpoint_expired(const struct queue_item *item, void *context)
 	struct lane *lane = lanes_find(ep->lanes, item->username);
 
 	if (lane == NULL || lane_id(lane) != item->id) {
-		endpoint_lost_by_age(ep, item,
+		endpoint_lost_by_age(ep, item, item->attempts,
 			targets_are_up(&ep->targets) ? NULL :
 			ep->targets.targets[0].error);
 	} else if (lane_state(lane) != LANE_SENDING) {
-		endpoint_lost_by_age(ep, item, lane_error(lane));
-		endpoint_lane_done(ep, lane);
+		endpoint_lane_expired(ep, lane, item);
 	}
 	/* else its last attempt is under way */
 }

@@ -32,6 +32,10 @@ struct queue_endpoint {
 	/* the highest id known to have been stored; 0 = none */
 	int64_t last_id;
 
+	/* for queue-lost.c: what is kept for it, by reason, and what will be
+	   when its removal is committed */
+	unsigned int lost[QUEUE_LOSS_REASON_COUNT], losing;
+
 	/* for queue.c: it is stored; the next commit is to store it; it is not
 	   needed any more; the next commit is to check that */
 	bool stored, changed, forgotten, listed;
@@ -42,9 +46,45 @@ struct queue_attempts {
 	unsigned int attempts;
 };
 
+/* A notification that is given up, and to be kept. */
+struct queue_given_up {
+	/* of the notification, and of its endpoint */
+	int64_t id;
+	struct queue_endpoint *endpoint;
+	unsigned int attempts;
+	struct queue_loss loss;
+	/* how many bytes it counts for */
+	unsigned int size;
+	/* for commit(): it is kept now */
+	bool kept;
+};
+
+/* One that was kept, and is not any more. */
+struct queue_lost_gone {
+	int64_t endpoint_number;
+	enum queue_loss_reason reason;
+	unsigned int size;
+};
+
 /* The changes of one transaction, to be made in this order. */
 struct queue_changes {
+	/* To be kept; all of them are in removed as well. Those that there is
+	   no space for, or that are not queued any more, are left out. */
+	ARRAY(struct queue_given_up *) given_up;
 	ARRAY(int64_t) removed;
+	/* of what is kept: lost_ids to be forgotten; and so many of the oldest
+	   ones that were given up before this time */
+	ARRAY(int64_t) dropped;
+	unsigned int forget_lost_max;
+	int64_t forget_lost_before;
+	/* To be put back into the queue, with the ids that they have, unless
+	   others have them: then the engine sets id. It sets id to 0 if they
+	   are not kept any more. */
+	ARRAY(struct queue_item *) resent;
+	/* for commit(): what it has taken from what was kept, and how many of
+	   these were the oldest ones */
+	ARRAY(struct queue_lost_gone) lost_gone;
+	unsigned int lost_forgotten;
 	ARRAY(struct queue_attempts) attempts;
 	/* to be stored, or given new options; the engine sets number */
 	ARRAY(struct queue_endpoint *) endpoints;
@@ -62,8 +102,9 @@ struct queue_engine_vfuncs {
 	const char *name;
 
 	/* Open or create the database, and report what is there by
-	   queue_engine_have_endpoint() and queue_engine_have_session(). Returns
-	   0, or -1 and error_r. */
+	   queue_engine_have_endpoint(), queue_engine_have_session(),
+	   queue_engine_have_lost() and queue_engine_lost_oldest(). Returns 0, or
+	   -1 and error_r. */
 	int (*init)(struct queue *queue, const struct queue_settings *set,
 		    struct queue_engine **engine_r, const char **error_r);
 	/* Finishes a commit that is under way, and frees the engine. */
@@ -71,8 +112,10 @@ struct queue_engine_vfuncs {
 
 	/* Make all of the changes or none; only one such call is under way at a
 	   time. If none are made, each number is as it was before, and each id
-	   0. The engine calls queue_engine_committed() at the end, from inside
-	   this function or later; changes lives until then. */
+	   0. If something was kept or is not any more, the engine calls
+	   queue_engine_lost_oldest(); if there is no space, it calls
+	   queue_engine_full(). It calls queue_engine_committed() at the end,
+	   from inside this function or later; changes lives until then. */
 	void (*commit)(struct queue_engine *engine,
 		       struct queue_changes *changes);
 	/* A commit has succeeded. If space is scarce, or commits have taken
@@ -89,7 +132,8 @@ struct queue_engine_vfuncs {
 	int64_t (*now)(struct queue_engine *engine);
 };
 
-/* A read for the engine to do: which rows, as for queue_read(). */
+/* A read for the engine to do: which rows, as for queue_read(); or of
+   QUEUE_READ_LOST, for which there is no endpoint. */
 struct queue_read {
 	struct queue_read *prev, *next;
 	struct queue *queue;
@@ -115,11 +159,25 @@ void queue_engine_have_endpoint(struct queue *queue, int64_t number,
 				int64_t last_id);
 void queue_engine_have_session(struct queue *queue,
 			       const struct queue_session *session);
+/* For init(), after all endpoints: so many rows, of so many bytes together, are
+   kept for this endpoint and reason. */
+void queue_engine_have_lost(struct queue *queue, int64_t endpoint_number,
+			    enum queue_loss_reason reason, unsigned int rows,
+			    uint64_t bytes);
+/* For init() and commit(): when the oldest one that is kept was given up; 0 =
+   none is. */
+void queue_engine_lost_oldest(struct queue *queue, int64_t oldest);
+/* For commit(): there was no space, even without what is given up. If something
+   was to be added, the oldest of what is kept makes room. */
+void queue_engine_full(struct queue *queue);
 /* For commit(): error is NULL, or why none of the changes were made. */
 void queue_engine_committed(struct queue *queue, const char *error);
 /* For reclaim(). */
 void queue_engine_reclaimed(struct queue *queue);
 
+/* For read(): returns the endpoint that a row is of; NULL = there is none. */
+struct queue_endpoint *
+queue_engine_get_endpoint(struct queue *queue, int64_t number);
 /* For read(). item's strings need to live during the call only. */
 void queue_engine_read_row(struct queue_read *read,
 			   const struct queue_item *item);

@@ -33,7 +33,8 @@ struct queue_item *queue_item_dup(const struct queue_item *item)
 {
 	struct queue_item_memory *mem;
 	size_t size = sizeof(*mem) + size_of(item->username) +
-		size_of(item->folder) + size_of(item->body);
+		size_of(item->folder) + size_of(item->body) +
+		size_of(item->loss.answer);
 	char *dest;
 
 	mem = i_malloc(size);
@@ -44,6 +45,7 @@ struct queue_item *queue_item_dup(const struct queue_item *item)
 	mem->item.username = append(&dest, item->username);
 	mem->item.folder = append(&dest, item->folder);
 	mem->item.body = append(&dest, item->body);
+	mem->item.loss.answer = append(&dest, item->loss.answer);
 	return &mem->item;
 }
 

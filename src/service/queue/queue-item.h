@@ -6,6 +6,24 @@
 
 struct queue_endpoint;
 
+/* Why a notification was given up: the endpoint refused it, it failed too
+   often, it was too old. The numbers are stored. */
+enum queue_loss_reason {
+	QUEUE_LOSS_REFUSED,
+	QUEUE_LOSS_DROPPED,
+	QUEUE_LOSS_EXPIRED,
+
+	QUEUE_LOSS_REASON_COUNT
+};
+
+struct queue_loss {
+	enum queue_loss_reason reason;
+	/* what an admin is told, such as the endpoint's last answer */
+	const char *answer;
+	/* when it was given up, by queue_now() */
+	int64_t time;
+};
+
 /* One notification. */
 struct queue_item {
 	/* unique in the queue, and ascending within an endpoint in the order of
@@ -25,6 +43,11 @@ struct queue_item {
 	int64_t created, expires;
 	/* attempts that have failed so far */
 	unsigned int attempts;
+
+	/* of one that was given up (queue-lost.h): its id among these, which
+	   ascend in the order of giving up; 0 = it is no such one */
+	int64_t lost_id;
+	struct queue_loss loss;
 };
 
 /* Copy an item and its strings. The copy has one reference. The functions below

@@ -15,14 +15,12 @@
 
 #include "queue-engine.h"
 #include "sqlite-db.h"
+#include "sqlite-lost.h"
 #include "sqlite-tidy.h"
 
-/* An id: the endpoint's number, and in the lower bits a number that ascends
-   over all endpoints. 2^40 notifications take years at any rate. */
-#define ID_ENDPOINT_SHIFT 40
-#define ID_ENDPOINT_SHIFT_STR "40"
-#define ID_FIRST(endpoint) ((endpoint) << ID_ENDPOINT_SHIFT)
-#define ID_NUMBER(id) ((id) & ((INT64_C(1) << ID_ENDPOINT_SHIFT) - 1))
+#define SHIFT SQLITE_DB_ENDPOINT_SHIFT_STR
+#define ID_FIRST(endpoint) ((endpoint) << SQLITE_DB_ENDPOINT_SHIFT)
+#define ID_NUMBER(id) ((id) & ((INT64_C(1) << SQLITE_DB_ENDPOINT_SHIFT) - 1))
 
 enum statement {
 	STATEMENT_BEGIN,
@@ -32,6 +30,7 @@ enum statement {
 	STATEMENT_ENDPOINT_GET,
 	STATEMENT_ENDPOINT_FORGET,
 	STATEMENT_ADD,
+	STATEMENT_ADD_AGAIN,
 	STATEMENT_REMOVE,
 	STATEMENT_SET_ATTEMPTS,
 	STATEMENT_READ_WHOLE,
@@ -46,6 +45,10 @@ enum statement {
 	"id, session, seq, created, expires, attempts, " \
 	"username, folder, uid, body"
 
+#define ITEM_VALUES \
+	"notification ("ITEM_COLUMNS") VALUES " \
+	"(?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)"
+
 static const char *const statements[STATEMENT_COUNT] = {
 	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
 	[STATEMENT_COMMIT] = "COMMIT",
@@ -58,11 +61,12 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[STATEMENT_ENDPOINT_FORGET] =
 		"DELETE FROM endpoint WHERE id = ?1 AND NOT EXISTS ("
 		"SELECT 1 FROM notification "
-		"WHERE notification.id >= ?1 << "ID_ENDPOINT_SHIFT_STR" AND "
-		"notification.id < (?1 + 1) << "ID_ENDPOINT_SHIFT_STR")",
+		"WHERE notification.id >= ?1 << "SHIFT" AND "
+		"notification.id < (?1 + 1) << "SHIFT")",
 	[STATEMENT_ADD] =
-		"INSERT INTO notification ("ITEM_COLUMNS") VALUES "
-		"(?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)",
+		"INSERT INTO "ITEM_VALUES,
+	[STATEMENT_ADD_AGAIN] =
+		"INSERT OR IGNORE INTO "ITEM_VALUES,
 	[STATEMENT_REMOVE] =
 		"DELETE FROM notification WHERE id = ?1",
 	[STATEMENT_SET_ATTEMPTS] =
@@ -84,6 +88,7 @@ struct sqlite_queue {
 	struct queue_engine engine;
 	struct sqlite_db db;
 	struct sqlite_tidy *tidy;
+	struct sqlite_lost *lost;
 	sqlite3_stmt *statements[STATEMENT_COUNT];
 
 	/* the highest ID_NUMBER() so far */
@@ -177,12 +182,13 @@ set_session(struct sqlite_queue *queue, const struct queue_session *session,
 	return run(queue, STATEMENT_SESSION_SET, error_r);
 }
 
+/* Add an item with the id that it has. */
 static bool
-add(struct sqlite_queue *queue, struct queue_item *item, const char **error_r)
+insert(struct sqlite_queue *queue, enum statement idx,
+       const struct queue_item *item, const char **error_r)
 {
-	sqlite3_stmt *stmt = queue->statements[STATEMENT_ADD];
+	sqlite3_stmt *stmt = queue->statements[idx];
 
-	item->id = ID_FIRST(item->endpoint->number) + ++queue->last_number;
 	sqlite3_bind_int64(stmt, 1, item->id);
 	sqlite3_bind_blob(stmt, 2, item->session, sizeof(item->session),
 			  SQLITE_STATIC);
@@ -193,11 +199,39 @@ add(struct sqlite_queue *queue, struct queue_item *item, const char **error_r)
 	sqlite3_bind_text(stmt, 7, item->folder, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(stmt, 8, item->uid);
 	sqlite3_bind_text(stmt, 9, item->body, -1, SQLITE_STATIC);
-	return run(queue, STATEMENT_ADD, error_r);
+	return run(queue, idx, error_r);
 }
 
 static bool
-change(struct sqlite_queue *queue, struct queue_changes *changes,
+add(struct sqlite_queue *queue, struct queue_item *item, const char **error_r)
+{
+	item->id = ID_FIRST(item->endpoint->number) + ++queue->last_number;
+	return insert(queue, STATEMENT_ADD, item, error_r);
+}
+
+/* Put one back that was given up. A former version may have used its id for
+   another one. */
+static bool
+resend(struct sqlite_queue *queue, struct queue_changes *changes,
+       struct queue_item *item, const char **error_r)
+{
+	bool taken;
+
+	if (!sqlite_lost_take(queue->lost, changes, item->lost_id, &taken,
+			      error_r))
+		return FALSE;
+	if (!taken) {
+		item->id = 0;
+		return TRUE;
+	}
+	if (!insert(queue, STATEMENT_ADD_AGAIN, item, error_r))
+		return FALSE;
+	return sqlite3_changes(queue->db.sqlite) > 0 ||
+		add(queue, item, error_r);
+}
+
+static bool
+change(struct sqlite_queue *queue, struct queue_changes *changes, bool keep,
        const char **error_r)
 {
 	const struct queue_attempts *attempts;
@@ -207,6 +241,8 @@ change(struct sqlite_queue *queue, struct queue_changes *changes,
 	sqlite3_stmt *stmt;
 	int64_t id;
 
+	if (!sqlite_lost_change(queue->lost, changes, keep, error_r))
+		return FALSE;
 	stmt = queue->statements[STATEMENT_REMOVE];
 	array_foreach_elem(&changes->removed, id) {
 		sqlite3_bind_int64(stmt, 1, id);
@@ -230,6 +266,10 @@ change(struct sqlite_queue *queue, struct queue_changes *changes,
 	}
 	array_foreach(&changes->sessions, session) {
 		if (!set_session(queue, session, error_r))
+			return FALSE;
+	}
+	array_foreach_elem(&changes->resent, item) {
+		if (!resend(queue, changes, item, error_r))
 			return FALSE;
 	}
 	array_foreach_elem(&changes->added, item) {
@@ -266,19 +306,22 @@ set_numbers(struct sqlite_queue *queue, struct queue_changes *changes,
 	array_clear(&queue->deleted);
 }
 
-/* Returns FALSE and error_r if nothing of it was done; then errcode_r is
-   SQLite's. */
+/* keep: keep what is given up. Returns FALSE and error_r if nothing of it was
+   done; then errcode_r is SQLite's. */
 static bool
-transact(struct sqlite_queue *queue, struct queue_changes *changes,
+transact(struct sqlite_queue *queue, struct queue_changes *changes, bool keep,
 	 int *errcode_r, const char **error_r)
 {
 	const char *rollback_error;
 	bool committed;
 
 	committed = run(queue, STATEMENT_BEGIN, error_r) &&
-		change(queue, changes, error_r) &&
+		change(queue, changes, keep, error_r) &&
+		sqlite_lost_changed(queue->lost, error_r) &&
 		run(queue, STATEMENT_COMMIT, error_r);
 	if (!committed) {
+		if (sqlite_db_is_corrupt(&queue->db))
+			sqlite_queue_die_corrupt(queue);
 		*errcode_r = sqlite3_errcode(queue->db.sqlite);
 		/* after some errors SQLite has rolled back by itself */
 		if (sqlite3_get_autocommit(queue->db.sqlite) == 0)
@@ -296,10 +339,16 @@ sqlite_queue_commit(struct queue_engine *engine, struct queue_changes *changes)
 	const char *error;
 	int errcode;
 
-	if (transact(queue, changes, &errcode, &error) ||
+	/* what is given up needs more space than its removal alone */
+	if (transact(queue, changes, TRUE, &errcode, &error) ||
 	    (errcode == SQLITE_FULL && sqlite_tidy_make_room(queue->tidy) &&
-	     transact(queue, changes, &errcode, &error)))
+	     transact(queue, changes, TRUE, &errcode, &error)) ||
+	    (errcode == SQLITE_FULL && !array_is_empty(&changes->given_up) &&
+	     transact(queue, changes, FALSE, &errcode, &error))) {
+		sqlite_lost_committed(queue->lost);
 		error = NULL;
+	} else if (errcode == SQLITE_FULL)
+		queue_engine_full(engine->queue);
 	queue_engine_committed(engine->queue, error);
 }
 
@@ -351,15 +400,11 @@ static void read_row(sqlite3_stmt *stmt, struct queue_read *read)
 	queue_engine_read_row(read, &item);
 }
 
-static void
-sqlite_queue_read(struct queue_engine *engine, struct queue_read *read)
+static int read_rows(struct sqlite_queue *queue, struct queue_read *read)
 {
-	struct sqlite_queue *queue =
-		container_of(engine, struct sqlite_queue, engine);
 	sqlite3_stmt *stmt =
 		queue->statements[read->what == QUEUE_READ_WHOLE ?
 				  STATEMENT_READ_WHOLE : STATEMENT_READ_USERS];
-	const char *error = NULL;
 	int ret;
 
 	sqlite3_bind_int64(stmt, 1, I_MAX(read->after_id,
@@ -368,12 +413,25 @@ sqlite_queue_read(struct queue_engine *engine, struct queue_read *read)
 	sqlite3_bind_int64(stmt, 3, read->limit);
 	while ((ret = sqlite3_step(stmt)) == SQLITE_ROW)
 		read_row(stmt, read);
+	(void)sqlite3_reset(stmt);
+	return ret;
+}
+
+static void
+sqlite_queue_read(struct queue_engine *engine, struct queue_read *read)
+{
+	struct sqlite_queue *queue =
+		container_of(engine, struct sqlite_queue, engine);
+	const char *error = NULL;
+	int ret;
+
+	ret = read->what == QUEUE_READ_LOST ?
+		sqlite_lost_read(queue->lost, read) : read_rows(queue, read);
 	if (ret != SQLITE_DONE) {
 		if (sqlite_db_is_corrupt(&queue->db))
 			sqlite_queue_die_corrupt(queue);
 		error = sqlite_db_error(&queue->db, "SELECT");
 	}
-	(void)sqlite3_reset(stmt);
 	queue_engine_read_done(read, error);
 }
 
@@ -395,8 +453,8 @@ static int load_endpoints(struct sqlite_queue *queue, const char **error_r)
 	static const char *sql = "SELECT id, key, options, coalesce("
 		"(SELECT max(notification.id) FROM notification "
 		"WHERE notification.id >= endpoint.id << "
-		ID_ENDPOINT_SHIFT_STR" AND notification.id < "
-		"(endpoint.id + 1) << "ID_ENDPOINT_SHIFT_STR"), 0) "
+		SHIFT" AND notification.id < "
+		"(endpoint.id + 1) << "SHIFT"), 0) "
 		"FROM endpoint ORDER BY id";
 	sqlite3_stmt *stmt;
 	int64_t last_id;
@@ -471,6 +529,7 @@ static void sqlite_queue_deinit(struct queue_engine *engine)
 	enum statement i;
 
 	sqlite_tidy_deinit(&queue->tidy);
+	sqlite_lost_deinit(&queue->lost);
 	for (i = 0; i < STATEMENT_COUNT; i++)
 		(void)sqlite3_finalize(queue->statements[i]);
 	sqlite_db_close(&queue->db);
@@ -498,6 +557,8 @@ sqlite_queue_init(struct queue *q, const struct queue_settings *set,
 	if (prepare(queue, error_r) < 0 ||
 	    load_endpoints(queue, error_r) < 0 ||
 	    load_sessions(queue, error_r) < 0 ||
+	    sqlite_lost_init(&queue->db, q, &queue->last_number, &queue->lost,
+			     error_r) < 0 ||
 	    sqlite_tidy_init(&queue->db, sqlite_queue_reclaimed, queue,
 			     &queue->tidy, error_r) < 0) {
 		if (sqlite_db_is_corrupt(&queue->db))

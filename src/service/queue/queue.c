@@ -8,73 +8,28 @@
 #include "ioloop.h"
 #include "llist.h"
 
-#include "id-set.h"
 #include "queue.h"
-#include "queue-engine.h"
+#include "queue-private.h"
 #include "queue-sessions.h"
 
 /* How long to wait after a commit that failed; doubled each time. */
 #define RETRY_MIN_MSECS 250
 #define RETRY_MAX_MSECS (16*1000)
-/* How many removals go into one commit, so that it needs little space. After a
-   commit that failed there are fewer: there may be less than little. */
-#define REMOVALS_MAX 256
+/* After a commit that failed, there are fewer removals in the next one: there
+   may be less than little space. */
 #define REMOVALS_FEWER 4
 /* A session is forgotten when it has not been used for this long, which is far
    more than a mail process ever waits before it sends again. */
 #define SESSION_LIFETIME_SECS 60
-/* How many reads to make in one turn of the ioloop. */
-#define READS_PER_TURN 16
-
-struct pending {
-	/* NULL = it had been added before */
-	struct queue_item *item;
-	queue_stored_callback_t *callback;
-	void *context;
-};
-ARRAY_DEFINE_TYPE(pending, struct pending);
-
-struct queue {
-	struct queue_engine *engine;
-	queue_committed_callback_t *callback;
-	void *context;
-
-	HASH_TABLE(const char *, struct queue_endpoint *) endpoints;
-	struct queue_endpoint *endpoints_head, *endpoints_tail;
-	struct queue_sessions *sessions;
-
-	/* Gathered for the next commit: additions, and whom to tell; endpoints
-	   that have changed; removals. The rest is in next and sessions. */
-	ARRAY_TYPE(pending) pending;
-	ARRAY(struct queue_endpoint *) changed_endpoints;
-	struct id_set removed;
-	struct queue_changes next;
-
-	/* What is being committed, if committing is set, and whom to tell. */
-	struct queue_changes changes;
-	bool committing;
-	ARRAY_TYPE(pending) committing_pending;
-	struct id_set removing;
-	/* how many go into one commit for now */
-	unsigned int removals_max;
-
-	/* a commit has failed, and not all that waits has been done since */
-	bool in_trouble;
-	/* the last commit has failed; it left removals out */
-	bool failed, left_out;
-	/* the engine is at it */
-	bool reclaiming;
-	unsigned int retry_msecs;
-	struct timeout *to_commit, *to_retry, *to_forget, *to_read;
-	/* those that have not begun yet */
-	struct queue_read *reads_head, *reads_tail;
-};
-
 static void queue_commit(struct queue *queue);
 
 static void changes_init(struct queue_changes *changes)
 {
+	i_array_init(&changes->given_up, 4);
 	i_array_init(&changes->removed, 64);
+	i_array_init(&changes->dropped, 4);
+	i_array_init(&changes->resent, 4);
+	i_array_init(&changes->lost_gone, 4);
 	i_array_init(&changes->attempts, 16);
 	i_array_init(&changes->endpoints, 4);
 	i_array_init(&changes->forgotten, 4);
@@ -84,7 +39,12 @@ static void changes_init(struct queue_changes *changes)
 
 static void changes_clear(struct queue_changes *changes)
 {
+	array_clear(&changes->given_up);
 	array_clear(&changes->removed);
+	array_clear(&changes->dropped);
+	changes->forget_lost_max = 0;
+	array_clear(&changes->resent);
+	array_clear(&changes->lost_gone);
 	array_clear(&changes->attempts);
 	array_clear(&changes->endpoints);
 	array_clear(&changes->forgotten);
@@ -95,7 +55,11 @@ static void changes_clear(struct queue_changes *changes)
 
 static void changes_deinit(struct queue_changes *changes)
 {
+	array_free(&changes->given_up);
 	array_free(&changes->removed);
+	array_free(&changes->dropped);
+	array_free(&changes->resent);
+	array_free(&changes->lost_gone);
 	array_free(&changes->attempts);
 	array_free(&changes->endpoints);
 	array_free(&changes->forgotten);
@@ -112,20 +76,20 @@ static bool queue_has_changes(struct queue *queue)
 		!array_is_empty(&queue->removed.ids) ||
 		!array_is_empty(&queue->next.attempts) ||
 		!array_is_empty(&queue->next.forgotten) ||
+		queue_lost_has_changes(queue->lost) ||
 		queue->next.forget_sessions_before != 0;
 }
 
-/* Commit in the next turn of the ioloop, since a caller is waiting. */
-static void queue_commit_soon(struct queue *queue)
+void queue_commit_soon(struct queue *queue)
 {
 	if (queue->to_commit == NULL && !queue->committing)
 		queue->to_commit = timeout_add_short(0, queue_commit, queue);
 }
 
-/* The same for a change that no caller waits for. While the queue can't be
-   written, it waits for the next retry: each may take a while. While the space
-   of earlier ones is reclaimed, it waits rather than take what others need. */
-static void queue_commit_some_time(struct queue *queue)
+/* While the queue can't be written, the change waits for the next retry: each
+   may take a while. While the space of earlier ones is reclaimed, it waits
+   rather than take what others need. */
+void queue_commit_some_time(struct queue *queue)
 {
 	if (queue->to_retry == NULL && !queue->reclaiming)
 		queue_commit_soon(queue);
@@ -149,8 +113,13 @@ static void queue_prepare_endpoints(struct queue *queue)
 	}
 	array_foreach_elem(&queue->next.forgotten, ep) {
 		ep->listed = FALSE;
-		if (ep->forgotten)
-			array_push_back(&changes->forgotten, &ep);
+		if (!ep->forgotten)
+			continue;
+		array_push_back(&changes->forgotten, &ep);
+		if (ep->stored) {
+			hash_table_remove(queue->endpoints_by_number,
+					  POINTER_CAST(ep->number));
+		}
 	}
 	array_clear(&queue->next.forgotten);
 }
@@ -158,19 +127,23 @@ static void queue_prepare_endpoints(struct queue *queue)
 static void queue_prepare(struct queue *queue)
 {
 	struct queue_changes *changes = &queue->changes;
-	const struct pending *pending;
+	const struct queue_pending *pending;
 
 	changes_clear(changes);
-	if (!queue->left_out)
+	if (!queue->left_out) {
 		id_set_take(&queue->removing, &queue->removed,
 			    queue->removals_max);
-	array_append_array(&changes->removed, &queue->removing.ids);
+		array_append_array(&changes->removed, &queue->removing.ids);
+		queue_lost_begin(queue);
+	}
 	array_append_array(&changes->attempts, &queue->next.attempts);
 	array_clear(&queue->next.attempts);
 	queue_prepare_endpoints(queue);
 	queue_sessions_begin(queue->sessions, &changes->sessions);
 	array_foreach(&queue->pending, pending) {
-		if (pending->item != NULL)
+		if (pending->item != NULL && pending->item->lost_id != 0)
+			array_push_back(&changes->resent, &pending->item);
+		else if (pending->item != NULL)
 			array_push_back(&changes->added, &pending->item);
 	}
 	changes->forget_sessions_before = queue->next.forget_sessions_before;
@@ -190,7 +163,8 @@ static void queue_commit(struct queue *queue)
 	   is not refused because of removals. */
 	queue->left_out = queue->in_trouble &&
 		!array_is_empty(&queue->pending) &&
-		!array_is_empty(&queue->removed.ids);
+		(!array_is_empty(&queue->removed.ids) ||
+		 queue_lost_has_changes(queue->lost));
 	if (!queue->left_out)
 		timeout_remove(&queue->to_retry);
 	queue_prepare(queue);
@@ -226,6 +200,21 @@ static void queue_endpoint_deinit(struct queue *queue,
 	i_free(ep);
 }
 
+struct queue_endpoint *
+queue_find_endpoint(struct queue *queue, int64_t number)
+{
+	return hash_table_lookup(queue->endpoints_by_number,
+				 POINTER_CAST(number));
+}
+
+static void queue_endpoint_stored(struct queue *queue,
+				  struct queue_endpoint *ep)
+{
+	ep->stored = TRUE;
+	hash_table_update(queue->endpoints_by_number,
+			  POINTER_CAST(ep->number), ep);
+}
+
 static void queue_change_endpoint(struct queue *queue,
 				  struct queue_endpoint *ep)
 {
@@ -250,18 +239,26 @@ static void queue_succeeded(struct queue *queue)
 
 	if (!array_is_empty(&changes->removed)) {
 		queue->removals_max = I_MIN(queue->removals_max * 2,
-					    REMOVALS_MAX);
+					    QUEUE_REMOVALS_MAX);
 	}
 	array_clear(&queue->removing.ids);
 	queue->removing.sorted = 0;
 	array_foreach_elem(&changes->endpoints, ep)
-		ep->stored = TRUE;
+		queue_endpoint_stored(queue, ep);
+	array_foreach_elem(&changes->resent, item)
+		item->endpoint->last_id = I_MAX(item->endpoint->last_id,
+						item->id);
 	array_foreach_elem(&changes->added, item)
 		item->endpoint->last_id = I_MAX(item->endpoint->last_id,
 						item->id);
 	queue_sessions_succeeded(queue->sessions, &changes->sessions);
 	array_foreach_elem(&changes->forgotten, ep) {
 		ep->stored = ep->number != 0;
+		if (ep->stored)
+			queue_endpoint_stored(queue, ep);
+	}
+	queue_lost_succeeded(queue);
+	array_foreach_elem(&changes->forgotten, ep) {
 		if (ep->stored)
 			continue;
 		if (!ep->forgotten) {
@@ -288,15 +285,20 @@ static void queue_failed(struct queue *queue)
 	struct queue_changes *changes = &queue->changes;
 	struct queue_endpoint *ep;
 
-	if (!array_is_empty(&changes->removed)) {
+	if (!array_is_empty(&changes->removed) ||
+	    changes->forget_lost_max > 0) {
 		queue->removals_max = I_MAX(queue->removals_max /
 					    REMOVALS_FEWER, 1);
 	}
+	queue_lost_failed(queue);
 	id_set_merge(&queue->removed, &queue->removing);
 	array_foreach_elem(&changes->endpoints, ep)
 		queue_change_endpoint(queue, ep);
-	array_foreach_elem(&changes->forgotten, ep)
+	array_foreach_elem(&changes->forgotten, ep) {
+		if (ep->stored)
+			queue_endpoint_stored(queue, ep);
 		queue_list_forgotten(queue, ep);
+	}
 	queue->next.forget_sessions_before =
 		I_MAX(queue->next.forget_sessions_before,
 		      changes->forget_sessions_before);
@@ -313,8 +315,8 @@ static void queue_failed(struct queue *queue)
 static void
 queue_tell_pending(struct queue *queue, const char *error)
 {
-	ARRAY_TYPE(pending) told = queue->committing_pending;
-	struct pending *pending;
+	ARRAY_TYPE(queue_pending) told = queue->committing_pending;
+	struct queue_pending *pending;
 
 	/* what is added from now on is for the next commit */
 	i_array_init(&queue->committing_pending, 64);
@@ -445,7 +447,7 @@ void queue_engine_have_endpoint(struct queue *queue, int64_t number,
 	ep = queue_endpoint_init(queue, key, options);
 	ep->number = number;
 	ep->last_id = last_id;
-	ep->stored = TRUE;
+	queue_endpoint_stored(queue, ep);
 }
 
 /* Sessions */
@@ -464,6 +466,7 @@ static void queue_forget_sessions(struct queue *queue)
 		queue->next.forget_sessions_before = before;
 		queue_commit_some_time(queue);
 	}
+	queue_lost_age(queue);
 }
 
 /* Items */
@@ -471,7 +474,7 @@ static void queue_forget_sessions(struct queue *queue)
 bool queue_add(struct queue *queue, const struct queue_item *item,
 	       queue_stored_callback_t *callback, void *context)
 {
-	struct pending *pending;
+	struct queue_pending *pending;
 	bool added = queue_sessions_add(queue->sessions, item->session,
 					item->seq, queue_now(queue));
 
@@ -507,122 +510,10 @@ void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts)
 	queue_commit_some_time(queue);
 }
 
-static bool queue_is_removed(struct queue *queue, int64_t id)
+bool queue_is_removed(struct queue *queue, int64_t id)
 {
 	return id_set_has(&queue->removed, id) ||
 		id_set_has(&queue->removing, id);
-}
-
-/* Reading */
-
-static void queue_read_free(struct queue_read *read)
-{
-	struct queue_item **itemp;
-
-	array_foreach_modifiable(&read->items, itemp)
-		queue_item_unref(itemp);
-	array_free(&read->items);
-	i_free(read);
-}
-
-static void queue_run_reads(struct queue *queue)
-{
-	struct queue_read *read;
-	unsigned int i;
-
-	timeout_remove(&queue->to_read);
-	for (i = 0; i < READS_PER_TURN && queue->reads_head != NULL; i++) {
-		read = queue->reads_head;
-		DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
-		read->begun = TRUE;
-		if (read->endpoint == NULL) {
-			/* its endpoint has been forgotten */
-			queue_engine_read_done(read, NULL);
-			continue;
-		}
-		read->last_id = I_MIN(read->last_id, read->endpoint->last_id);
-		T_BEGIN {
-			queue->engine->v->read(queue->engine, read);
-		} T_END;
-	}
-	if (queue->reads_head != NULL && queue->to_read == NULL)
-		queue->to_read = timeout_add_short(0, queue_run_reads, queue);
-}
-
-struct queue_read *
-queue_read(struct queue *queue, struct queue_endpoint *ep,
-	   enum queue_read_what what, int64_t after_id, int64_t last_id,
-	   unsigned int limit, queue_read_callback_t *callback, void *context)
-{
-	struct queue_read *read;
-
-	read = i_new(struct queue_read, 1);
-	read->queue = queue;
-	read->endpoint = ep;
-	read->what = what;
-	read->after_id = read->read_to = after_id;
-	read->last_id = last_id;
-	read->limit = limit;
-	/* it may wait for long, with many others */
-	i_array_init(&read->items, I_MIN(limit, 4));
-	read->callback = callback;
-	read->context = context;
-	DLLIST2_APPEND(&queue->reads_head, &queue->reads_tail, read);
-	if (queue->to_read == NULL)
-		queue->to_read = timeout_add_short(0, queue_run_reads, queue);
-	return read;
-}
-
-void queue_read_cancel(struct queue_read **_read)
-{
-	struct queue_read *read = *_read;
-	struct queue *queue;
-
-	*_read = NULL;
-	if (read == NULL)
-		return;
-	queue = read->queue;
-	if (read->begun) {
-		/* the engine is still reading */
-		read->callback = NULL;
-		return;
-	}
-	DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
-	if (queue->reads_head == NULL)
-		timeout_remove(&queue->to_read);
-	queue_read_free(read);
-}
-
-void queue_engine_read_row(struct queue_read *read,
-			   const struct queue_item *item)
-{
-	struct queue_item *copy;
-
-	read->rows++;
-	read->read_to = item->id;
-	if (!queue_is_removed(read->queue, item->id)) {
-		copy = queue_item_dup(item);
-		array_push_back(&read->items, &copy);
-	}
-}
-
-void queue_engine_read_done(struct queue_read *read, const char *error)
-{
-	struct queue_read_result result;
-
-	i_zero(&result);
-	result.error = error;
-	result.items = array_get(&read->items, &result.count);
-	result.read_to = read->read_to;
-	if (error != NULL)
-		i_error("%s", error);
-	else if (read->rows == read->limit)
-		result.more = TRUE;
-	else
-		result.read_to = I_MAX(read->read_to, read->last_id);
-	if (read->callback != NULL)
-		read->callback(&result, read->context);
-	queue_read_free(read);
 }
 
 /* The rest */
@@ -652,6 +543,8 @@ static void queue_free(struct queue **_queue)
 	while (queue->endpoints_head != NULL)
 		queue_endpoint_deinit(queue, queue->endpoints_head);
 	hash_table_destroy(&queue->endpoints);
+	hash_table_destroy(&queue->endpoints_by_number);
+	queue_lost_deinit(&queue->lost);
 	queue_sessions_deinit(&queue->sessions);
 	array_free(&queue->pending);
 	array_free(&queue->changed_endpoints);
@@ -672,9 +565,11 @@ int queue_init(const struct queue_engine_vfuncs *engine,
 	queue = i_new(struct queue, 1);
 	hash_table_create(&queue->endpoints, default_pool, 0,
 			  str_hash, strcmp);
+	hash_table_create_direct(&queue->endpoints_by_number, default_pool, 0);
 	queue->sessions = queue_sessions_init();
+	queue->lost = queue_lost_init(set);
 	queue->retry_msecs = RETRY_MIN_MSECS;
-	queue->removals_max = REMOVALS_MAX;
+	queue->removals_max = QUEUE_REMOVALS_MAX;
 	i_array_init(&queue->pending, 64);
 	i_array_init(&queue->changed_endpoints, 4);
 	i_array_init(&queue->committing_pending, 64);

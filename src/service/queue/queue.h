@@ -22,6 +22,12 @@ struct queue_settings {
 	   cut */
 	const char *directory;
 	bool sync_full;
+
+	/* for how long what is given up is kept, 0 = not at all; and up to
+	   which number and size the oldest ones are not forgotten before */
+	unsigned int lost_keep_secs;
+	unsigned int lost_max_rows;
+	uint64_t lost_max_bytes;
 };
 
 /* On this host's disk. */
@@ -77,7 +83,8 @@ queue_stored_callback_t(struct queue_item *item, const char *error,
    stored, never from inside this function. */
 bool queue_add(struct queue *queue, const struct queue_item *item,
 	       queue_stored_callback_t *callback, void *context);
-/* Remove an item, whether it was delivered or lost. */
+/* Remove an item, which was delivered, or is not wanted any more (see
+   queue-lost.h for what is given up). */
 void queue_remove(struct queue *queue, int64_t id);
 /* Store how many attempts have failed. While the queue can't be written, this
    is dropped. */
@@ -86,7 +93,9 @@ void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts);
 enum queue_read_what {
 	QUEUE_READ_WHOLE,
 	/* id and username only */
-	QUEUE_READ_USERS
+	QUEUE_READ_USERS,
+	/* for queue-lost.c */
+	QUEUE_READ_LOST
 };
 
 struct queue_read_result {

@@ -66,6 +66,59 @@ static const char *const schema[] = {
 	NULL
 };
 
+/* What former versions have not, and leave alone. So the schema's version is
+   the same: an admin can go back to them. */
+static const char *const lost_schema[] = {
+	/* What was given up. notification was its id there; lost is when that
+	   happened, another time of queue_now(). */
+	"CREATE TABLE lost ("
+	" id INTEGER PRIMARY KEY,"
+	" notification INTEGER NOT NULL,"
+	" session BLOB NOT NULL,"
+	" seq INTEGER NOT NULL,"
+	" created INTEGER NOT NULL,"
+	" lost INTEGER NOT NULL,"
+	" reason INTEGER NOT NULL,"
+	" answer TEXT NOT NULL,"
+	" attempts INTEGER NOT NULL,"
+	" size INTEGER NOT NULL,"
+	" username TEXT NOT NULL,"
+	" folder TEXT NOT NULL,"
+	" uid INTEGER NOT NULL,"
+	" body TEXT NOT NULL)",
+
+	/* what a start would have to read all of it for; last is the highest
+	   number that one has ever had */
+	"CREATE TABLE lost_count ("
+	" endpoint INTEGER NOT NULL,"
+	" reason INTEGER NOT NULL,"
+	" rows INTEGER NOT NULL,"
+	" bytes INTEGER NOT NULL,"
+	" last INTEGER NOT NULL,"
+	" PRIMARY KEY (endpoint, reason)) WITHOUT ROWID",
+	"CREATE TRIGGER lost_added AFTER INSERT ON lost BEGIN"
+	" INSERT INTO lost_count VALUES (new.notification >> "
+	SQLITE_DB_ENDPOINT_SHIFT_STR", new.reason, 1, new.size,"
+	" new.notification & ((1 << "SQLITE_DB_ENDPOINT_SHIFT_STR") - 1))"
+	" ON CONFLICT (endpoint, reason) DO UPDATE SET rows = rows + 1,"
+	" bytes = bytes + excluded.bytes, last = max(last, excluded.last);"
+	" END",
+	"CREATE TRIGGER lost_removed AFTER DELETE ON lost BEGIN"
+	" UPDATE lost_count SET rows = rows - 1, bytes = bytes - old.size"
+	" WHERE endpoint = old.notification >> "SQLITE_DB_ENDPOINT_SHIFT_STR
+	" AND reason = old.reason;"
+	" DELETE FROM lost_count"
+	" WHERE endpoint = old.notification >> "SQLITE_DB_ENDPOINT_SHIFT_STR
+	" AND reason = old.reason AND rows = 0;"
+	" END",
+	/* Former versions don't know that it is needed, and might give its
+	   number to another one. */
+	"CREATE TRIGGER lost_endpoint BEFORE DELETE ON endpoint"
+	" WHEN EXISTS (SELECT 1 FROM lost_count WHERE endpoint = old.id) BEGIN"
+	" SELECT RAISE(IGNORE); END",
+	NULL
+};
+
 const char *sqlite_db_error(struct sqlite_db *db, const char *what)
 {
 	return t_strdup_printf("%s: %s failed: %s", db->path, what,
@@ -116,6 +169,8 @@ static int sqlite_db_get_latest(struct sqlite_db *db, int64_t *latest_r,
 	return sqlite_db_get_int(db, "SELECT coalesce(max(t), 0) FROM ("
 		"SELECT max(created) AS t FROM notification UNION ALL "
 		"SELECT max(used) FROM session UNION ALL "
+		"SELECT * FROM (SELECT lost FROM lost "
+		"ORDER BY id DESC LIMIT 1) UNION ALL "
 		"SELECT max(offset) FROM clock WHERE boot = '"CLOCK_STOPPED"')",
 		latest_r, error_r);
 }
@@ -196,30 +251,41 @@ static int sqlite_db_open_lock(struct sqlite_db *db, const char *directory,
 	return 0;
 }
 
+static int sqlite_db_create(struct sqlite_db *db, const char *const *sql,
+			    const char *end, const char **error_r)
+{
+	if (sqlite_db_exec(db, "BEGIN IMMEDIATE", error_r) < 0)
+		return -1;
+	for (; *sql != NULL; sql++) {
+		if (sqlite_db_exec(db, *sql, error_r) < 0)
+			return -1;
+	}
+	return sqlite_db_exec(db, end, error_r);
+}
+
 static int sqlite_db_open_schema(struct sqlite_db *db, const char **error_r)
 {
-	const char *const *sql;
-	int64_t version;
+	int64_t version, have_lost;
 
 	if (sqlite_db_get_int(db, "PRAGMA user_version", &version, error_r) < 0)
 		return -1;
-	if (version == SCHEMA_VERSION)
-		return 0;
-	if (version != 0) {
+	if (version == 0) {
+		if (sqlite_db_create(db, schema, t_strdup_printf(
+				"PRAGMA user_version = %d; COMMIT",
+				SCHEMA_VERSION), error_r) < 0)
+			return -1;
+	} else if (version != SCHEMA_VERSION) {
 		*error_r = t_strdup_printf("%s: was written by a newer version "
 			"(schema %"PRId64", this one knows %d)",
 			db->path, version, SCHEMA_VERSION);
 		return -1;
 	}
-
-	if (sqlite_db_exec(db, "BEGIN IMMEDIATE", error_r) < 0)
+	if (sqlite_db_get_int(db, "SELECT count(*) FROM sqlite_master "
+			      "WHERE name = 'lost_endpoint'", &have_lost,
+			      error_r) < 0)
 		return -1;
-	for (sql = schema; *sql != NULL; sql++) {
-		if (sqlite_db_exec(db, *sql, error_r) < 0)
-			return -1;
-	}
-	return sqlite_db_exec(db, t_strdup_printf(
-		"PRAGMA user_version = %d; COMMIT", SCHEMA_VERSION), error_r);
+	return have_lost > 0 ? 0 :
+		sqlite_db_create(db, lost_schema, "COMMIT", error_r);
 }
 
 static int

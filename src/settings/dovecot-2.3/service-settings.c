@@ -8,7 +8,9 @@
 #include "str.h"
 #include "var-expand.h"
 
+#include "dovecot-compat.h"
 #include "driver-line.h"
+#include "lost-limit.h"
 #include "options.h"
 #include "service-settings.h"
 
@@ -125,6 +127,8 @@ static void
 service_setting_parse(struct http_notify_service_settings *set,
 		      const char *name, const char *value)
 {
+	const char *error;
+
 	if (strcmp(name, "http_notify_sync") == 0) {
 		if (strcmp(value, "full") == 0)
 			set->sync_full = TRUE;
@@ -137,6 +141,18 @@ service_setting_parse(struct http_notify_service_settings *set,
 		    set->queue_limit == 0) {
 			i_fatal("http_notify_queue_limit=%s: "
 				"must be a number of at least 1", value);
+		}
+	} else if (strcmp(name, "http_notify_lost_keep") == 0) {
+		if (str_parse_get_interval(value, &set->lost_keep_secs,
+					   &error) < 0)
+			i_fatal("http_notify_lost_keep=%s: must be a time, "
+				"such as 7d", value);
+	} else if (strcmp(name, "http_notify_lost_limit") == 0) {
+		if (http_notify_lost_limit_parse(value, &set->lost_max_rows,
+						 &set->lost_max_bytes) < 0) {
+			i_fatal("http_notify_lost_limit=%s: must be a number "
+				"and a size, such as "
+				HTTP_NOTIFY_DEFAULT_LOST_LIMIT, value);
 		}
 	} else if (strcmp(name, "http_notify_handoff_timeout") == 0) {
 		/* used by mail processes, not here */
@@ -182,6 +198,10 @@ void http_notify_service_settings_get(
 	set_r->state_dir = set->state_dir;
 	set_r->endpoints = array_front(&endpoints);
 	set_r->queue_limit = DEFAULT_QUEUE_LIMIT;
+	set_r->lost_keep_secs = HTTP_NOTIFY_DEFAULT_LOST_KEEP_SECS;
+	(void)http_notify_lost_limit_parse(HTTP_NOTIFY_DEFAULT_LOST_LIMIT,
+					   &set_r->lost_max_rows,
+					   &set_r->lost_max_bytes);
 	for (i = 0; i + 1 < count; i += 2)
 		service_setting_parse(set_r, envs[i], envs[i + 1]);
 	tls_get(master_service_ssl_settings_get(service), &set_r->tls);

@@ -4,6 +4,7 @@
 
 #include "driver-settings.h"
 #include "http-notify-settings.h"
+#include "lost-limit.h"
 #include "options.h"
 #include "service-settings.h"
 
@@ -48,6 +49,8 @@ struct common_settings {
 	/* normal or full */
 	const char *http_notify_sync;
 	unsigned int http_notify_queue_limit;
+	unsigned int http_notify_lost_keep_secs;
+	const char *http_notify_lost_limit;
 	unsigned int http_notify_handoff_timeout_msecs;
 };
 
@@ -145,9 +148,12 @@ const struct setting_parser_info http_notify_endpoint_setting_parser_info = {
 };
 
 #undef DEF
+#undef DEF_SECS
 #undef DEF_MSECS
 #define DEF(type, name) \
 	SETTING_DEFINE_STRUCT_##type(#name, name, struct common_settings)
+#define DEF_SECS(name) \
+	SETTING_DEFINE_STRUCT_TIME(#name, name##_secs, struct common_settings)
 #define DEF_MSECS(name) \
 	SETTING_DEFINE_STRUCT_TIME_MSECS(#name, name##_msecs, \
 		struct common_settings)
@@ -155,6 +161,8 @@ const struct setting_parser_info http_notify_endpoint_setting_parser_info = {
 static const struct setting_define http_notify_setting_defines[] = {
 	DEF(ENUM, http_notify_sync),
 	DEF(UINT, http_notify_queue_limit),
+	DEF_SECS(http_notify_lost_keep),
+	DEF(STR, http_notify_lost_limit),
 	DEF_MSECS(http_notify_handoff_timeout),
 
 	SETTING_DEFINE_LIST_END
@@ -163,6 +171,8 @@ static const struct setting_define http_notify_setting_defines[] = {
 static const struct common_settings http_notify_default_settings = {
 	.http_notify_sync = "normal:full",
 	.http_notify_queue_limit = 1000000,
+	.http_notify_lost_keep_secs = HTTP_NOTIFY_DEFAULT_LOST_KEEP_SECS,
+	.http_notify_lost_limit = HTTP_NOTIFY_DEFAULT_LOST_LIMIT,
 	.http_notify_handoff_timeout_msecs = 500,
 };
 
@@ -302,6 +312,11 @@ void http_notify_settings_get_service(
 
 	service_set->sync_full = strcmp(set->http_notify_sync, "full") == 0;
 	service_set->queue_limit = set->http_notify_queue_limit;
+	service_set->lost_keep_secs = set->http_notify_lost_keep_secs;
+	/* it has been checked */
+	(void)http_notify_lost_limit_parse(set->http_notify_lost_limit,
+					   &service_set->lost_max_rows,
+					   &service_set->lost_max_bytes);
 }
 
 static bool
@@ -336,7 +351,15 @@ http_notify_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 			   const char **error_r)
 {
 	const struct common_settings *set = _set;
+	unsigned int rows;
+	uint64_t bytes;
 
+	if (http_notify_lost_limit_parse(set->http_notify_lost_limit, &rows,
+					 &bytes) < 0) {
+		*error_r = "http_notify_lost_limit must be a number and a "
+			"size, such as "HTTP_NOTIFY_DEFAULT_LOST_LIMIT;
+		return FALSE;
+	}
 	if (set->http_notify_queue_limit == 0) {
 		*error_r = "http_notify_queue_limit must be at least 1";
 		return FALSE;

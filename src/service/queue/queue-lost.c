@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is given up waits here until its removal is committed, since both are
+   done together. What is kept is only counted. */
+#include "lib.h"
+#include "array.h"
+#include "hash.h"
+#include "ioloop.h"
+#include "llist.h"
+
+#include "queue.h"
+#include "queue-private.h"
+
+/* How many bytes a row has besides its text. */
+#define ROW_SIZE 100
+/* How many rows to forget in one commit: of those that are too old or too many,
+   and of those that together are too large. */
+#define FORGET_MAX 256
+#define FORGET_LARGE 16
+
+struct queue_lost {
+	unsigned int keep_secs, max_rows;
+	uint64_t max_bytes;
+
+	/* those whose removal has not been committed yet, by id */
+	HASH_TABLE(const int64_t *, struct queue_given_up *) given_up;
+	/* lost_ids: to be forgotten, and those of them being committed */
+	struct id_set dropped, dropping;
+
+	/* what is kept */
+	unsigned int rows[QUEUE_LOSS_REASON_COUNT], total_rows;
+	uint64_t bytes;
+	int64_t oldest;
+
+	/* what the next commit is to forget; 0 = none; and whether that has
+	   been kept long enough */
+	unsigned int forget_max;
+	int64_t forget_before;
+	bool too_old;
+	/* the disk is full */
+	bool full;
+	/* what has been logged of this spell */
+	bool forgetting;
+	uint64_t forgotten;
+};
+
+static unsigned int id_hash(const int64_t *id)
+{
+	return (uint64_t)*id ^ ((uint64_t)*id >> 32);
+}
+
+static int id_cmp(const int64_t *id1, const int64_t *id2)
+{
+	return *id1 < *id2 ? -1 : *id1 > *id2;
+}
+
+/* Giving up */
+
+void queue_give_up(struct queue *queue, const struct queue_item *item,
+		   unsigned int attempts, const struct queue_loss *loss)
+{
+	size_t answer_size = strlen(loss->answer) + 1;
+	struct queue_given_up *up;
+	char *answer;
+
+	queue_remove(queue, item->id);
+	if (queue->lost->keep_secs == 0)
+		return;
+	up = i_malloc(sizeof(*up) + answer_size);
+	answer = (char *)(up + 1);
+	memcpy(answer, loss->answer, answer_size);
+	up->id = item->id;
+	up->endpoint = item->endpoint;
+	up->attempts = attempts;
+	up->loss = *loss;
+	up->loss.answer = answer;
+	up->size = ROW_SIZE + strlen(item->username) + strlen(item->folder) +
+		strlen(item->body) + answer_size;
+	up->endpoint->losing++;
+	hash_table_insert(queue->lost->given_up, (const int64_t *)&up->id, up);
+}
+
+/* Forgetting */
+
+/* Choose what the next commit is to forget. */
+static void queue_lost_plan(struct queue *queue)
+{
+	struct queue_lost *lost = queue->lost;
+	int64_t now;
+
+	lost->forget_max = 0;
+	lost->too_old = FALSE;
+	if (lost->total_rows == 0)
+		return;
+	lost->forget_before = INT64_MAX;
+	if (lost->full)
+		lost->forget_max = queue->removals_max;
+	else if (lost->total_rows > lost->max_rows) {
+		lost->forget_max = I_MIN(lost->total_rows - lost->max_rows,
+					 FORGET_MAX);
+	} else if (lost->bytes > lost->max_bytes)
+		lost->forget_max = FORGET_LARGE;
+	else if ((now = queue_now(queue)) - lost->oldest >= lost->keep_secs) {
+		lost->too_old = TRUE;
+		lost->forget_max = FORGET_MAX;
+		lost->forget_before = now - lost->keep_secs + 1;
+	}
+}
+
+void queue_lost_age(struct queue *queue)
+{
+	queue_lost_plan(queue);
+	if (queue->lost->forget_max > 0)
+		queue_commit_some_time(queue);
+}
+
+void queue_lost_drop(struct queue *queue, int64_t lost_id)
+{
+	id_set_add(&queue->lost->dropped, lost_id);
+	queue_commit_some_time(queue);
+}
+
+bool queue_lost_is_dropped(struct queue *queue, int64_t lost_id)
+{
+	return id_set_has(&queue->lost->dropped, lost_id) ||
+		id_set_has(&queue->lost->dropping, lost_id);
+}
+
+/* Once per spell, which ends when something is kept and a tenth of the limit is
+   free. */
+static void queue_lost_say(struct queue_lost *lost, unsigned int early,
+			   bool no_space, bool kept)
+{
+	if (early > 0 && !lost->forgetting) {
+		lost->forgetting = TRUE;
+		if (no_space) {
+			i_warning("Disk is full; forgetting notifications that "
+				  "were given up, and keeping no more of them");
+		} else {
+			i_warning("Too many notifications were given up; "
+				  "forgetting the oldest of them "
+				  "(http_notify_lost_limit = %u %"PRIu64")",
+				  lost->max_rows, lost->max_bytes);
+		}
+	} else if (early == 0 && lost->forgetting && kept &&
+		   lost->total_rows < lost->max_rows - lost->max_rows / 10 &&
+		   lost->bytes < lost->max_bytes - lost->max_bytes / 10) {
+		i_info("All notifications that are given up are kept again; "
+		       "%"PRIu64" have been forgotten since the start",
+		       lost->forgotten);
+		lost->forgetting = FALSE;
+	}
+}
+
+/* Committing */
+
+bool queue_lost_has_changes(const struct queue_lost *lost)
+{
+	return lost->forget_max > 0 || !array_is_empty(&lost->dropped.ids);
+}
+
+void queue_lost_begin(struct queue *queue)
+{
+	struct queue_lost *lost = queue->lost;
+	struct queue_changes *changes = &queue->changes;
+	struct queue_given_up *up;
+	const int64_t *id;
+
+	array_foreach(&changes->removed, id) {
+		up = hash_table_lookup(lost->given_up, id);
+		if (up != NULL) {
+			up->kept = FALSE;
+			array_push_back(&changes->given_up, &up);
+		}
+	}
+	id_set_take(&lost->dropping, &lost->dropped, queue->removals_max);
+	array_append_array(&changes->dropped, &lost->dropping.ids);
+	changes->forget_lost_max = lost->forget_max;
+	changes->forget_lost_before = lost->forget_before;
+	lost->forget_max = 0;
+}
+
+static void
+queue_lost_count(struct queue_lost *lost, struct queue_endpoint *ep,
+		 enum queue_loss_reason reason, int rows, int64_t bytes)
+{
+	if (ep != NULL)
+		ep->lost[reason] += rows;
+	lost->rows[reason] += rows;
+	lost->total_rows += rows;
+	lost->bytes += bytes;
+}
+
+void queue_lost_succeeded(struct queue *queue)
+{
+	struct queue_lost *lost = queue->lost;
+	struct queue_changes *changes = &queue->changes;
+	const struct queue_lost_gone *gone;
+	struct queue_given_up *up;
+	unsigned int early = lost->too_old ? 0 : changes->lost_forgotten;
+	bool no_space = lost->full, kept = FALSE;
+
+	array_foreach(&changes->lost_gone, gone) {
+		queue_lost_count(lost, queue_find_endpoint(queue,
+				 gone->endpoint_number), gone->reason,
+				 -1, -(int64_t)gone->size);
+	}
+	array_foreach_elem(&changes->given_up, up) {
+		if (up->kept) {
+			kept = TRUE;
+			queue_lost_count(lost, up->endpoint, up->loss.reason,
+					 1, up->size);
+		} else {
+			no_space = TRUE;
+			early++;
+		}
+		up->endpoint->losing--;
+		hash_table_remove(lost->given_up, (const int64_t *)&up->id);
+		i_free(up);
+	}
+	array_clear(&lost->dropping.ids);
+	lost->dropping.sorted = 0;
+	lost->forgotten += early;
+	lost->full = FALSE;
+	queue_lost_say(lost, early, no_space, kept);
+	queue_lost_plan(queue);
+}
+
+void queue_lost_failed(struct queue *queue)
+{
+	id_set_merge(&queue->lost->dropped, &queue->lost->dropping);
+	queue_lost_plan(queue);
+}
+
+/* What an engine says */
+
+void queue_engine_have_lost(struct queue *queue, int64_t endpoint_number,
+			    enum queue_loss_reason reason, unsigned int rows,
+			    uint64_t bytes)
+{
+	queue_lost_count(queue->lost, queue_find_endpoint(queue,
+			 endpoint_number), reason, rows, bytes);
+}
+
+void queue_engine_lost_oldest(struct queue *queue, int64_t oldest)
+{
+	queue->lost->oldest = oldest;
+}
+
+void queue_engine_full(struct queue *queue)
+{
+	queue->lost->full = !array_is_empty(&queue->changes.added);
+}
+
+struct queue_endpoint *
+queue_engine_get_endpoint(struct queue *queue, int64_t number)
+{
+	return queue_find_endpoint(queue, number);
+}
+
+/* What others ask for */
+
+struct queue_read *
+queue_lost_read(struct queue *queue, int64_t after_id, unsigned int limit,
+		queue_read_callback_t *callback, void *context)
+{
+	return queue_read(queue, NULL, QUEUE_READ_LOST, after_id, INT64_MAX,
+			  limit, callback, context);
+}
+
+void queue_lost_resend(struct queue *queue, const struct queue_item *item,
+		       queue_stored_callback_t *callback, void *context)
+{
+	struct queue_pending *pending = array_append_space(&queue->pending);
+
+	i_assert(item->lost_id != 0);
+
+	pending->item = queue_item_dup(item);
+	pending->item->attempts = 0;
+	item->endpoint->forgotten = FALSE;
+	pending->callback = callback;
+	pending->context = context;
+	queue_commit_soon(queue);
+}
+
+void queue_lost_get_stats(struct queue *queue, const struct queue_endpoint *ep,
+			  struct queue_lost_stats *stats_r)
+{
+	const struct queue_lost *lost = queue->lost;
+
+	i_zero(stats_r);
+	memcpy(stats_r->rows, ep != NULL ? ep->lost : lost->rows,
+	       sizeof(stats_r->rows));
+	stats_r->oldest = lost->oldest;
+	stats_r->forgotten = lost->forgotten;
+}
+
+bool queue_lost_has(const struct queue_endpoint *ep)
+{
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(ep->lost); i++) {
+		if (ep->lost[i] > 0)
+			return TRUE;
+	}
+	return ep->losing > 0;
+}
+
+struct queue_lost *queue_lost_init(const struct queue_settings *set)
+{
+	struct queue_lost *lost;
+
+	lost = i_new(struct queue_lost, 1);
+	lost->keep_secs = set->lost_keep_secs;
+	lost->max_rows = set->lost_max_rows;
+	lost->max_bytes = set->lost_max_bytes;
+	hash_table_create(&lost->given_up, default_pool, 0, id_hash, id_cmp);
+	id_set_init(&lost->dropped);
+	id_set_init(&lost->dropping);
+	return lost;
+}
+
+void queue_lost_deinit(struct queue_lost **_lost)
+{
+	struct queue_lost *lost = *_lost;
+	struct hash_iterate_context *iter;
+	struct queue_given_up *up;
+	const int64_t *id;
+
+	*_lost = NULL;
+	iter = hash_table_iterate_init(lost->given_up);
+	while (hash_table_iterate(iter, lost->given_up, &id, &up))
+		i_free(up);
+	hash_table_iterate_deinit(&iter);
+	hash_table_destroy(&lost->given_up);
+	id_set_deinit(&lost->dropped);
+	id_set_deinit(&lost->dropping);
+	i_free(lost);
+}

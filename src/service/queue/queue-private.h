@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_QUEUE_PRIVATE_H
+#define HTTP_NOTIFY_QUEUE_PRIVATE_H
+
+#include "id-set.h"
+#include "queue-engine.h"
+#include "queue-lost.h"
+
+/* What the files of the queue share that are the same for all engines: queue.c
+   (changes), queue-read.c, queue-lost.c. */
+
+/* How many removals go into one commit, so that it needs little space. */
+#define QUEUE_REMOVALS_MAX 256
+
+struct queue_pending {
+	/* NULL = it had been added before */
+	struct queue_item *item;
+	queue_stored_callback_t *callback;
+	void *context;
+};
+ARRAY_DEFINE_TYPE(queue_pending, struct queue_pending);
+
+struct queue {
+	struct queue_engine *engine;
+	queue_committed_callback_t *callback;
+	void *context;
+
+	HASH_TABLE(const char *, struct queue_endpoint *) endpoints;
+	/* those that are stored */
+	HASH_TABLE(void *, struct queue_endpoint *) endpoints_by_number;
+	struct queue_endpoint *endpoints_head, *endpoints_tail;
+	struct queue_sessions *sessions;
+	struct queue_lost *lost;
+
+	/* Gathered for the next commit: additions, and whom to tell; endpoints
+	   that have changed; removals. The rest is in next, sessions and
+	   lost. */
+	ARRAY_TYPE(queue_pending) pending;
+	ARRAY(struct queue_endpoint *) changed_endpoints;
+	struct id_set removed;
+	struct queue_changes next;
+
+	/* What is being committed, if committing is set, and whom to tell. */
+	struct queue_changes changes;
+	bool committing;
+	ARRAY_TYPE(queue_pending) committing_pending;
+	struct id_set removing;
+	/* how many go into one commit for now */
+	unsigned int removals_max;
+
+	/* a commit has failed, and not all that waits has been done since */
+	bool in_trouble;
+	/* the last commit has failed; it left removals out */
+	bool failed, left_out;
+	/* the engine is at it */
+	bool reclaiming;
+	unsigned int retry_msecs;
+	struct timeout *to_commit, *to_retry, *to_forget, *to_read;
+	/* those that have not begun yet */
+	struct queue_read *reads_head, *reads_tail;
+};
+
+/* Commit in the next turn of the ioloop, since a caller is waiting. */
+void queue_commit_soon(struct queue *queue);
+/* The same for a change that no caller waits for. */
+void queue_commit_some_time(struct queue *queue);
+bool queue_is_removed(struct queue *queue, int64_t id);
+/* The endpoint with this number of the engine's, which is stored. */
+struct queue_endpoint *
+queue_find_endpoint(struct queue *queue, int64_t number);
+
+/* queue-lost.c */
+struct queue_lost *queue_lost_init(const struct queue_settings *set);
+void queue_lost_deinit(struct queue_lost **lost);
+/* Is there anything to be committed besides removals? */
+bool queue_lost_has_changes(const struct queue_lost *lost);
+/* Add to changes what goes with the removals in it, and what is to be
+   forgotten. */
+void queue_lost_begin(struct queue *queue);
+/* It has been committed, or not. */
+void queue_lost_succeeded(struct queue *queue);
+void queue_lost_failed(struct queue *queue);
+/* Look for what has been kept long enough. */
+void queue_lost_age(struct queue *queue);
+bool queue_lost_is_dropped(struct queue *queue, int64_t lost_id);
+
+#endif

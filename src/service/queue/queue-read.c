@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reads wait for their turn, so that many of them do not stall the ioloop. */
+#include "lib.h"
+#include "array.h"
+#include "hash.h"
+#include "ioloop.h"
+#include "llist.h"
+
+#include "queue.h"
+#include "queue-private.h"
+
+/* How many reads to make in one turn of the ioloop. */
+#define READS_PER_TURN 16
+
+static void queue_read_free(struct queue_read *read)
+{
+	struct queue_item **itemp;
+
+	array_foreach_modifiable(&read->items, itemp)
+		queue_item_unref(itemp);
+	array_free(&read->items);
+	i_free(read);
+}
+
+static void queue_run_reads(struct queue *queue)
+{
+	struct queue_read *read;
+	unsigned int i;
+
+	timeout_remove(&queue->to_read);
+	for (i = 0; i < READS_PER_TURN && queue->reads_head != NULL; i++) {
+		read = queue->reads_head;
+		DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
+		read->begun = TRUE;
+		if (read->endpoint != NULL) {
+			read->last_id = I_MIN(read->last_id,
+					      read->endpoint->last_id);
+		} else if (read->what != QUEUE_READ_LOST) {
+			/* its endpoint has been forgotten */
+			queue_engine_read_done(read, NULL);
+			continue;
+		}
+		T_BEGIN {
+			queue->engine->v->read(queue->engine, read);
+		} T_END;
+	}
+	if (queue->reads_head != NULL && queue->to_read == NULL)
+		queue->to_read = timeout_add_short(0, queue_run_reads, queue);
+}
+
+struct queue_read *
+queue_read(struct queue *queue, struct queue_endpoint *ep,
+	   enum queue_read_what what, int64_t after_id, int64_t last_id,
+	   unsigned int limit, queue_read_callback_t *callback, void *context)
+{
+	struct queue_read *read;
+
+	read = i_new(struct queue_read, 1);
+	read->queue = queue;
+	read->endpoint = ep;
+	read->what = what;
+	read->after_id = read->read_to = after_id;
+	read->last_id = last_id;
+	read->limit = limit;
+	/* it may wait for long, with many others */
+	i_array_init(&read->items, I_MIN(limit, 4));
+	read->callback = callback;
+	read->context = context;
+	DLLIST2_APPEND(&queue->reads_head, &queue->reads_tail, read);
+	if (queue->to_read == NULL)
+		queue->to_read = timeout_add_short(0, queue_run_reads, queue);
+	return read;
+}
+
+void queue_read_cancel(struct queue_read **_read)
+{
+	struct queue_read *read = *_read;
+	struct queue *queue;
+
+	*_read = NULL;
+	if (read == NULL)
+		return;
+	queue = read->queue;
+	if (read->begun) {
+		/* the engine is still reading */
+		read->callback = NULL;
+		return;
+	}
+	DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
+	if (queue->reads_head == NULL)
+		timeout_remove(&queue->to_read);
+	queue_read_free(read);
+}
+
+void queue_engine_read_row(struct queue_read *read,
+			   const struct queue_item *item)
+{
+	struct queue_item *copy;
+
+	bool gone;
+
+	read->rows++;
+	if (read->what == QUEUE_READ_LOST) {
+		read->read_to = item->lost_id;
+		gone = queue_lost_is_dropped(read->queue, item->lost_id);
+	} else {
+		read->read_to = item->id;
+		gone = queue_is_removed(read->queue, item->id);
+	}
+	if (!gone) {
+		copy = queue_item_dup(item);
+		array_push_back(&read->items, &copy);
+	}
+}
+
+void queue_engine_read_done(struct queue_read *read, const char *error)
+{
+	struct queue_read_result result;
+
+	i_zero(&result);
+	result.error = error;
+	result.items = array_get(&read->items, &result.count);
+	result.read_to = read->read_to;
+	if (error != NULL)
+		i_error("%s", error);
+	else if (read->rows == read->limit)
+		result.more = TRUE;
+	else
+		result.read_to = I_MAX(read->read_to, read->last_id);
+	if (read->callback != NULL)
+		read->callback(&result, read->context);
+	queue_read_free(read);
+}
