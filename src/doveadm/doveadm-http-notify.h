@@ -25,6 +25,9 @@ extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_status;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_queue;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_flush;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_purge;
+extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_lost;
+extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_lost_resend;
+extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_lost_drop;
 
 /* Get the name that notifications by this line have as "user"; value is the
    user's registration, NULL if there is none. It lives on the data stack or as long as the user.

@@ -6,11 +6,19 @@
 
 #include "admin-protocol.h"
 
+/* what BODY is about */
+#define QUEUE "QUEUE"
+#define LOST "LOST"
+
 static const char *const verb_names[] = {
 	[HTTP_NOTIFY_ADMIN_STATUS] = "STATUS",
 	[HTTP_NOTIFY_ADMIN_QUEUE] = "QUEUE",
 	[HTTP_NOTIFY_ADMIN_FLUSH] = "FLUSH",
 	[HTTP_NOTIFY_ADMIN_PURGE] = "PURGE",
+	[HTTP_NOTIFY_ADMIN_LOST] = "LOST",
+	[HTTP_NOTIFY_ADMIN_RESEND] = "RESEND",
+	[HTTP_NOTIFY_ADMIN_DROP] = "DROP",
+	[HTTP_NOTIFY_ADMIN_BODY] = "BODY",
 	[HTTP_NOTIFY_ADMIN_PROBE] = "PROBE",
 	[HTTP_NOTIFY_ADMIN_SEND] = "SEND",
 };
@@ -35,6 +43,19 @@ void http_notify_admin_append(string_t *dest,
 	case HTTP_NOTIFY_ADMIN_PURGE:
 		append_field(dest, command->user_mask);
 		append_field(dest, command->endpoint_mask);
+		break;
+	case HTTP_NOTIFY_ADMIN_LOST:
+	case HTTP_NOTIFY_ADMIN_RESEND:
+	case HTTP_NOTIFY_ADMIN_DROP:
+		append_field(dest, command->user_mask);
+		append_field(dest, command->endpoint_mask);
+		append_field(dest, command->folder_mask);
+		append_field(dest, command->reason);
+		str_printfa(dest, "\t%u", command->max_secs);
+		break;
+	case HTTP_NOTIFY_ADMIN_BODY:
+		append_field(dest, command->lost ? LOST : QUEUE);
+		str_printfa(dest, "\t%"PRId64, command->id);
 		break;
 	case HTTP_NOTIFY_ADMIN_SEND:
 		append_field(dest, command->username);
@@ -69,6 +90,33 @@ parse_args(const char *const *args, struct http_notify_admin_command *command,
 			break;
 		command->user_mask = args[0];
 		command->endpoint_mask = args[1];
+		return 0;
+	case HTTP_NOTIFY_ADMIN_LOST:
+	case HTTP_NOTIFY_ADMIN_RESEND:
+	case HTTP_NOTIFY_ADMIN_DROP:
+		if (count != 5)
+			break;
+		if (str_to_uint(args[4], &command->max_secs) < 0) {
+			*error_r = "command has an invalid time";
+			return -1;
+		}
+		command->user_mask = args[0];
+		command->endpoint_mask = args[1];
+		command->folder_mask = args[2];
+		command->reason = args[3];
+		return 0;
+	case HTTP_NOTIFY_ADMIN_BODY:
+		if (count != 2)
+			break;
+		command->user_mask = command->endpoint_mask = "*";
+		command->folder_mask = "*";
+		command->reason = "";
+		command->lost = strcmp(args[0], LOST) == 0;
+		if ((!command->lost && strcmp(args[0], QUEUE) != 0) ||
+		    str_to_int64(args[1], &command->id) < 0) {
+			*error_r = "BODY has an invalid id";
+			return -1;
+		}
 		return 0;
 	case HTTP_NOTIFY_ADMIN_PROBE:
 		if (count < 2)

@@ -10,23 +10,33 @@
    client: QUEUE <mail user> <endpoint>
    client: FLUSH <mail user> <endpoint>
    client: PURGE <mail user> <endpoint>
+   client: LOST <mail user> <endpoint> <folder> <reason> <seconds>
+   client: RESEND <mail user> <endpoint> <folder> <reason> <seconds>
+   client: DROP <mail user> <endpoint> <folder> <reason> <seconds>
+   client: BODY QUEUE|LOST <id>
    client: PROBE <body> <option> ...
    client: SEND <mail user> <folder> <uid> <body> <option> ...
    server: ROW <field> ...      any number of times
    server: OK <number>
    server: FAIL <reason>
 
-   QUEUE, FLUSH and PURGE select users and endpoints by masks
+   These commands select users, endpoints and folders by masks
    (wildcard-match.h). An endpoint's name is its URL without credentials and
    query; if several endpoints have the same URL, the endpoint's number follows
    it, as in " #2". A mask matches the name or the URL alone.
 
-   STATUS answers with a row for each endpoint, and QUEUE with a row for each
-   notification; their fields are below. The last row of STATUS, named
+   LOST, RESEND and DROP are about notifications that were given up, for this
+   reason (empty = any), at most so many seconds ago (0 = whenever).
+
+   STATUS answers with a row for each endpoint, and QUEUE and LOST with a row for
+   each notification; their fields are below. The last row of STATUS, named
    HTTP_NOTIFY_ADMIN_TOTAL, is for all endpoints together. FLUSH ends the waits
    for retries and probes. PURGE drops queued notifications, except those being
-   sent. The number in OK is that of the endpoints (STATUS), notifications
-   (QUEUE and PURGE) or ended waits (FLUSH), otherwise 1.
+   sent. RESEND puts notifications that were given up back into the queue, and
+   DROP forgets them; both answer now and then with a row that says how far they
+   are. BODY answers with one row, or with none. The number in OK is that of the
+   endpoints (STATUS), notifications (QUEUE, PURGE, LOST, RESEND, DROP, BODY) or
+   ended waits (FLUSH), otherwise 1.
 
    PROBE sends a body once to each server that the options (options.h) name,
    bypassing the queue. SEND queues a notification, has its endpoint tried at
@@ -53,6 +63,10 @@ enum http_notify_admin_verb {
 	HTTP_NOTIFY_ADMIN_QUEUE,
 	HTTP_NOTIFY_ADMIN_FLUSH,
 	HTTP_NOTIFY_ADMIN_PURGE,
+	HTTP_NOTIFY_ADMIN_LOST,
+	HTTP_NOTIFY_ADMIN_RESEND,
+	HTTP_NOTIFY_ADMIN_DROP,
+	HTTP_NOTIFY_ADMIN_BODY,
 	HTTP_NOTIFY_ADMIN_PROBE,
 	HTTP_NOTIFY_ADMIN_SEND
 };
@@ -60,8 +74,15 @@ enum http_notify_admin_verb {
 struct http_notify_admin_command {
 	enum http_notify_admin_verb verb;
 
-	/* QUEUE, FLUSH and PURGE */
+	/* all but STATUS, PROBE and SEND; BODY matches all */
 	const char *user_mask, *endpoint_mask;
+	/* LOST, RESEND and DROP, and as above */
+	const char *folder_mask, *reason;
+	unsigned int max_secs;
+
+	/* BODY: one that is queued, or that was given up */
+	bool lost;
+	int64_t id;
 
 	/* SEND: the mail user, and where the message is */
 	const char *username, *folder;
@@ -121,8 +142,49 @@ enum http_notify_admin_queue {
 	HTTP_NOTIFY_ADMIN_QUEUE_EXPIRES_IN,
 	/* that have failed so far */
 	HTTP_NOTIFY_ADMIN_QUEUE_ATTEMPTS,
+	/* for BODY */
+	HTTP_NOTIFY_ADMIN_QUEUE_ID,
 
 	HTTP_NOTIFY_ADMIN_QUEUE_COUNT
+};
+
+/* Fields of LOST. */
+enum http_notify_admin_lost {
+	HTTP_NOTIFY_ADMIN_LOST_USERNAME,
+	HTTP_NOTIFY_ADMIN_LOST_ENDPOINT,
+	HTTP_NOTIFY_ADMIN_LOST_FOLDER,
+	HTTP_NOTIFY_ADMIN_LOST_UID,
+	/* refused, dropped or expired */
+	HTTP_NOTIFY_ADMIN_LOST_REASON,
+	/* how many seconds ago it was queued, and given up */
+	HTTP_NOTIFY_ADMIN_LOST_FIRST,
+	HTTP_NOTIFY_ADMIN_LOST_LAST,
+	HTTP_NOTIFY_ADMIN_LOST_ATTEMPTS,
+	/* for BODY */
+	HTTP_NOTIFY_ADMIN_LOST_ID,
+	/* the last one of the endpoint's */
+	HTTP_NOTIFY_ADMIN_LOST_ANSWER,
+
+	HTTP_NOTIFY_ADMIN_LOST_COUNT
+};
+
+/* Fields of RESEND and DROP: how many of those that are kept have been looked
+   at, of how many. */
+enum http_notify_admin_progress {
+	HTTP_NOTIFY_ADMIN_PROGRESS_DONE,
+	HTTP_NOTIFY_ADMIN_PROGRESS_ALL,
+
+	HTTP_NOTIFY_ADMIN_PROGRESS_COUNT
+};
+
+/* Fields of BODY. */
+enum http_notify_admin_body {
+	HTTP_NOTIFY_ADMIN_BODY_ENDPOINT,
+	/* the header Idempotency-Key */
+	HTTP_NOTIFY_ADMIN_BODY_KEY,
+	HTTP_NOTIFY_ADMIN_BODY_BODY,
+
+	HTTP_NOTIFY_ADMIN_BODY_COUNT
 };
 
 /* Fields of PROBE and SEND. */

@@ -146,6 +146,7 @@ static void main_deinit(void)
 	clock_steps_deinit();
 	sender_deinit(&sender);
 	if (delivery != NULL) {
+		admin_stop(admin);
 		delivery_deinit(&delivery);
 		admin_deinit(&admin);
 	}

@@ -16,6 +16,8 @@ static void check_error(const char *error)
 		"command is not known",
 		"command has a wrong number of fields",
 		"SEND has an invalid UID",
+		"command has an invalid time",
+		"BODY has an invalid id",
 		NULL
 	};
 
@@ -32,6 +34,10 @@ check_equals(const struct http_notify_admin_command *a,
 	i_assert(a->verb == b->verb);
 	i_assert(null_strcmp(a->user_mask, b->user_mask) == 0);
 	i_assert(null_strcmp(a->endpoint_mask, b->endpoint_mask) == 0);
+	i_assert(null_strcmp(a->folder_mask, b->folder_mask) == 0);
+	i_assert(null_strcmp(a->reason, b->reason) == 0);
+	i_assert(a->max_secs == b->max_secs);
+	i_assert(a->lost == b->lost && a->id == b->id);
 	i_assert(null_strcmp(a->username, b->username) == 0);
 	i_assert(null_strcmp(a->folder, b->folder) == 0);
 	i_assert(a->uid == b->uid);
@@ -55,6 +61,15 @@ static void check_complete(const struct http_notify_admin_command *command)
 	case HTTP_NOTIFY_ADMIN_PURGE:
 		i_assert(command->user_mask != NULL);
 		i_assert(command->endpoint_mask != NULL);
+		break;
+	case HTTP_NOTIFY_ADMIN_LOST:
+	case HTTP_NOTIFY_ADMIN_RESEND:
+	case HTTP_NOTIFY_ADMIN_DROP:
+	case HTTP_NOTIFY_ADMIN_BODY:
+		i_assert(command->user_mask != NULL);
+		i_assert(command->endpoint_mask != NULL);
+		i_assert(command->folder_mask != NULL);
+		i_assert(command->reason != NULL);
 		break;
 	case HTTP_NOTIFY_ADMIN_SEND:
 		i_assert(command->username != NULL);

@@ -10,7 +10,7 @@ from harness.endpoint import LOGIN, PASSWORD
 
 SECRETS = [PASSWORD, urllib.parse.quote(PASSWORD, safe=""),
            base64.b64encode(("%s:%s" % (LOGIN, PASSWORD)).encode()).decode()]
-EX_USAGE, EX_DATAERR, EX_NOUSER, EX_TEMPFAIL = 64, 65, 67, 75
+EX_USAGE, EX_DATAERR, EX_NOUSER, EX_NOTFOUND, EX_TEMPFAIL = 64, 65, 67, 68, 75
 
 
 def doveadm(dovecot, *args, status=0, options=()):

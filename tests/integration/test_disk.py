@@ -8,9 +8,11 @@ import stat
 import time
 
 from conftest import driver, running_dovecot
+from harness.doveadm import doveadm
 from harness.dovecot import message, wait_for
 from harness.faults import (
     fill_disk, fill_queue, run, skip_unless, small_disk)
+from test_lost import kept, lose
 
 LONG = 1.5
 
@@ -115,6 +117,26 @@ def test_endpoint_is_served_while_the_disk_is_full(other_endpoint):
         wait_for(lambda: dovecot.queued() == 0, 20, "an empty queue")
         assert len({r.key for r in endpoint.delivered}) == len(
             endpoint.delivered)
+
+
+def test_what_is_kept_gives_way_to_what_waits(other_endpoint):
+    """On a full disk, of which the queue has a part."""
+    endpoint = other_endpoint
+    with dovecot_on_small_disk(endpoint, 8 << 20) as dovecot:
+        lose(dovecot, endpoint, 3000, size=900)
+        endpoint.stop()
+        fill_disk(dovecot.queue_path.parent)
+        # what is free in the files that are there is used up first
+        wait_for(lambda: len(uids_lost(dovecot)) > 0 or
+                 not deliver_quickly(dovecot), 60, "a full disk")
+        wait_for(lambda: recovered(dovecot), 60, "room")
+        dovecot.wait_log("Disk is full; forgetting notifications")
+        assert len(kept(dovecot)) < 3000
+        waiting = newest_uid(dovecot) - len(uids_lost(dovecot))
+        assert dovecot.queued() == waiting
+        endpoint.start()
+        doveadm(dovecot, "flush")
+        endpoint.wait(waiting, 60)
 
 
 def free_space(dovecot):

@@ -17,9 +17,9 @@ import pytest
 
 from conftest import driver, running_dovecot
 from harness.config import config
-from harness.doveadm import (EX_DATAERR, EX_NOUSER, EX_TEMPFAIL, EX_USAGE,
-                             SECRETS, check, doveadm, failed_check, rows,
-                             users)
+from harness.doveadm import (EX_DATAERR, EX_NOTFOUND, EX_NOUSER, EX_TEMPFAIL,
+                             EX_USAGE, SECRETS, check, doveadm, failed_check,
+                             rows, users)
 from harness.dovecot import (METADATA_ENTRY, free_port, message,
                              wait_for)
 from harness.endpoint import Endpoint
@@ -358,6 +358,16 @@ def test_http_api(remote, endpoint):
     assert api(remote, "httpNotifyFlush", {"endpoint": "*"}) == [{"count": 0}]
     assert api(remote, "httpNotifyPurge", {"user": "*"}) == [{"count": 0}]
     assert api(remote, "httpNotifyPurge", {})["error"]["exitCode"] == EX_USAGE
+    assert api(remote, "httpNotifyLost", {"user": "carol", "folder": "INBOX",
+                                          "reason": "refused",
+                                          "since": "1h"}) == []
+    assert api(remote, "httpNotifyLostResend", {"user": "*"}) == [{"count": 0}]
+    assert api(remote, "httpNotifyLostDrop", {"user": "*"}) == [{"count": 0}]
+    for command in "httpNotifyLostResend", "httpNotifyLostDrop":
+        assert api(remote, command, {})["error"]["exitCode"] == EX_USAGE
+    for command in "httpNotifyLost", "httpNotifyQueue":
+        assert api(remote, command, {"body": "77"})["error"][
+            "exitCode"] == EX_NOTFOUND
     assert api(remote, "httpNotifyUnregister", {"user": "carol"}) == [
         {"username": "carol", "changed": "yes"}]
     assert api(remote, "httpNotifyTest", {"user": "carol"})["error"][
@@ -923,6 +933,7 @@ def test_commands_that_are_sent_ahead_are_answered_in_turn(endpoint,
 @pytest.mark.parametrize("line", [
     b"NOTIFY\t1\tbob\tINBOX\t1\t{}\turl=http://host/", b"STATUS\tmore",
     b"QUEUE\t*", b"SEND\tbob\tINBOX\tmany\t{}\turl=http://host/", b"PURGE",
+    b"LOST\t*\t*\t*\t\tsoon", b"BODY\tLOST\tx",
     b"", b"x" * 200000])
 def test_invalid_commands_close_the_connection(dovecot, endpoint, line):
     with connect(dovecot, "http-notify-admin") as sock:

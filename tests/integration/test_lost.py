@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What was given up is kept."""
+"""What was given up: it is kept, and can be seen and sent again."""
 
 import contextlib
+import json
+import os
+import random
+import signal
 import sqlite3
+import time
 
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.doveadm import EX_NOTFOUND, EX_USAGE, doveadm, rows
 from harness.dovecot import message, wait_for
+from test_doveadm import enqueue
 
 
 def kept(dovecot, columns="username, folder, uid, reason, answer, attempts"):
@@ -72,4 +79,196 @@ def test_nothing_is_kept_if_that_is_not_wanted(other_endpoint):
         dovecot.deliver("bob", message())
         dovecot.wait_log("Notification lost: user=bob")
         dovecot.wait_queue_empty()
+        assert not kept(dovecot)
+
+
+# -- doveadm http-notify lost --
+
+def lose(dovecot, endpoint, count, user_count=3, first=1, size=0):
+    """Some of user0, user1 and so on were given up by a former process. Returns
+    their keys, by UID."""
+    enqueue(dovecot, endpoint.url, 1, first=first + count)
+    endpoint.wait(1)
+    dovecot.wait_queue_empty()
+    dovecot.stop()
+    endpoint.clear()
+    session = os.urandom(16)
+    with contextlib.closing(sqlite3.connect(dovecot.queue_path)) as db:
+        (now,), = db.execute("SELECT max(used) FROM session")
+        db.executemany(
+            "INSERT INTO lost (notification, session, seq, created, lost, "
+            "reason, answer, attempts, size, username, folder, uid, body) "
+            "VALUES ((1 << 40) + ?1, ?2, ?1, ?3, ?3 + 1, ?4, 'refused: 422', "
+            "3, length(?6), ?5, 'INBOX', ?1, ?6)",
+            ((uid, session, now, REFUSED, "user%d" % (uid % user_count),
+              json.dumps({"user": "3@1", "event": "messageNew",
+                          "folder": "INBOX", "imap-uid": uid, "from": "a@b",
+                          "pad": "x" * size}))
+             for uid in range(first, first + count)))
+        db.commit()
+    dovecot.start()
+    return {uid: '"%s-%d"' % (session.hex(), uid)
+            for uid in range(first, first + count)}
+
+
+def lost(dovecot, *args):
+    return [row["uid"] for row in rows(dovecot, "lost", *args)]
+
+
+def test_lost_lists_and_filters(other_endpoint):
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint)) as dovecot:
+        lose(dovecot, endpoint, 6)
+        row = rows(dovecot, "lost")[0]
+        assert {name: row[name] for name in (
+            "username", "folder", "uid", "reason", "attempts", "id")} == {
+            "username": "user1", "folder": "INBOX", "uid": 1,
+            "reason": "refused", "attempts": 3, "id": 1}
+        assert row["answer"] == "refused: 422"
+        assert row["last"] <= row["first"] < 60
+        assert row["endpoint"] == rows(dovecot, "status")[0]["endpoint"]
+        everything = sorted(lost(dovecot))
+        assert everything == [1, 2, 3, 4, 5, 6]
+        assert sorted(lost(dovecot, "-u", "user1")) == [1, 4]
+        assert sorted(lost(dovecot, "-e", str(endpoint.port))) == everything
+        assert lost(dovecot, "-e", "elsewhere") == []
+        assert sorted(lost(dovecot, "--folder", "IN*")) == everything
+        assert lost(dovecot, "--folder", "Other") == []
+        assert sorted(lost(dovecot, "--reason", "refused")) == everything
+        assert lost(dovecot, "--reason", "dropped") == []
+        assert sorted(lost(dovecot, "--since", "1h")) == everything
+        assert sorted(lost(dovecot, "--since", "2020-01-01")) == everything
+        with contextlib.closing(sqlite3.connect(dovecot.queue_path)) as db:
+            db.execute("UPDATE lost SET lost = lost - 7200 WHERE uid < 4")
+            db.commit()
+        assert sorted(lost(dovecot, "--since", "1h")) == [4, 5, 6]
+        for bad in (["--since", "soon"], ["--reason", "bad"],
+                    ["--body", "x"]):
+            doveadm(dovecot, "lost", *bad, status=EX_USAGE)
+        for format in "flow", "pager", "table":
+            assert "user1" in doveadm(dovecot, "lost", options=("-f", format))
+        title = doveadm(dovecot, "lost", options=("-f", "tab")).split("\n")[0]
+        assert title.split("\t") == list(row)
+
+
+def test_lost_resend(other_endpoint):
+    """With the same keys; what is not resent stays."""
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint)) as dovecot:
+        keys = lose(dovecot, endpoint, 9)
+        doveadm(dovecot, "lost", "resend", status=EX_USAGE)
+        assert rows(dovecot, "lost", "resend", "-u", "user1") == [{"count": 3}]
+        assert [(r.uid, r.key) for r in endpoint.wait(3)] == [
+            (uid, keys[uid]) for uid in (1, 4, 7)]
+        dovecot.wait_log("Sending 3 notifications again")
+        assert lost(dovecot) == [2, 3, 5, 6, 8, 9]
+        assert rows(dovecot, "lost", "resend", "-u", "user1") == [{"count": 0}]
+        assert rows(dovecot, "lost", "resend", "-u", "*") == [{"count": 6}]
+        assert {r.uid: r.key for r in endpoint.wait(9)} == keys
+        assert not kept(dovecot)
+        dovecot.wait_queue_empty()
+        assert len(endpoint.delivered) == 9
+
+
+def test_lost_resend_goes_before_newer_ones(other_endpoint):
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint)) as dovecot:
+        lose(dovecot, endpoint, 4, user_count=1)
+        endpoint.stop()
+        enqueue(dovecot, endpoint.url, 4, 1, first=11)
+        assert rows(dovecot, "lost", "resend", "-u", "*") == [{"count": 4}]
+        assert [row["uid"] for row in rows(dovecot, "queue")] == [
+            1, 2, 3, 4, 11, 12, 13, 14]
+        endpoint.start()
+        wait_for(lambda: doveadm(dovecot, "flush") and
+                 len(endpoint.delivered) == 8, 20, "all of them")
+        assert [r.uid for r in endpoint.delivered] == [
+            1, 2, 3, 4, 11, 12, 13, 14]
+
+
+def test_lost_drop(other_endpoint):
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint)) as dovecot:
+        lose(dovecot, endpoint, 6)
+        doveadm(dovecot, "lost", "drop", status=EX_USAGE)
+        assert rows(dovecot, "lost", "drop", "-u", "user1") == [{"count": 2}]
+        assert lost(dovecot) == [2, 3, 5, 6]
+        dovecot.wait_log("Dropped 2 notifications that were given up")
+        assert rows(dovecot, "lost", "drop", "--reason", "refused") == [
+            {"count": 4}]
+        wait_for(lambda: not kept(dovecot), 10, "none to be kept")
+
+
+def test_body(other_endpoint):
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint)) as dovecot:
+        keys = lose(dovecot, endpoint, 3)
+        for row in rows(dovecot, "lost"):
+            body, = rows(dovecot, "lost", "--body", str(row["id"]))
+            assert json.loads(body["body"])["imap-uid"] == row["uid"]
+            assert '"%s"' % body["idempotency_key"] == keys[row["uid"]]
+            assert body["endpoint"] == row["endpoint"]
+        doveadm(dovecot, "lost", "--body", "777", status=EX_NOTFOUND)
+
+        endpoint.stop()
+        enqueue(dovecot, endpoint.url, 3, first=11)
+        for row in rows(dovecot, "queue"):
+            body, = rows(dovecot, "queue", "--body", str(row["id"]))
+            assert json.loads(body["body"])["imap-uid"] == row["uid"]
+        doveadm(dovecot, "queue", "--body", "777", status=EX_NOTFOUND)
+
+
+def test_many_are_resent_while_others_are_delivered(endpoint, other_endpoint):
+    """In slices: a delivery does not wait for them."""
+    count = 20000
+    with running_dovecot(driver(endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        lose(dovecot, other_endpoint, count, user_count=500)
+        process = dovecot.doveadm_start("http-notify", "lost", "resend", "-u",
+                                        "*")
+        sent = 0
+        while process.poll() is None:
+            dovecot.deliver("bob", message())
+            sent += 1
+        assert process.communicate()[0].strip().endswith("count=%d" % count)
+        assert sent > 0
+        assert len(endpoint.wait(sent, 30)) == sent
+        other_endpoint.wait(count, 120)
+        assert not dovecot.log_lines("not confirmed")
+        dovecot.wait_queue_empty(30)
+        uids = {}
+        for request in other_endpoint.delivered:
+            uids.setdefault(request.uid % 500, []).append(request.uid)
+        assert all(found == sorted(found) for found in uids.values())
+
+
+def test_killed_at_any_moment(other_endpoint):
+    """Nothing that waits or is kept is lost, and all has the key that it had
+    at first."""
+    endpoint = other_endpoint
+    count = 600
+    random.seed(1)
+    with running_dovecot(driver(endpoint)) as dovecot:
+        keys = lose(dovecot, endpoint, count, user_count=20)
+        for _ in range(6):
+            endpoint.status = random.choice((200, 503))
+            process = dovecot.doveadm_start("http-notify", "lost", "resend",
+                                            "-u", "*")
+            time.sleep(random.random() / 3)
+            pid = dovecot.service_pid()
+            os.kill(pid, signal.SIGKILL)
+            process.wait(30)
+            wait_for(lambda: dovecot.service_pid() not in (None, pid), 30,
+                     "another service")
+        endpoint.status = 200
+
+        def all_there():
+            doveadm(dovecot, "lost", "resend", "-u", "*")
+            doveadm(dovecot, "flush")
+            return {r.uid for r in endpoint.delivered} == set(keys)
+
+        wait_for(all_there, 120, "all of them")
+        for request in endpoint.attempts:
+            assert request.key == keys[request.uid]
+        dovecot.wait_queue_empty(30)
         assert not kept(dovecot)

@@ -475,7 +475,7 @@ def synopsis():
     text = manuals.section(DOVEADM, "SYNOPSIS")
     found = {}
     for usage in text.split(".Nm doveadm\n")[1:]:
-        name, = re.findall(r"^\.Cm http-notify (\w+)", usage, re.M)
+        name, = re.findall(r"^\.Cm http-notify ([\w ]+)", usage, re.M)
         options = set(re.findall(r"Fl (\w)\b", usage.split(name, 1)[1]))
         if "OX_user" in usage:
             options.add("OX user")
@@ -489,8 +489,8 @@ def test_commands_of_doveadm(dovecot):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         encoding="utf-8").stdout
     commands = {}
-    for name, arguments in re.findall(r"^(?:doveadm.* http-notify|  ) *(\w+)"
-                                      r" +(.*)$", usage, re.M):
+    for name, arguments in re.findall(r"^(?:doveadm.* http-notify|  ) *"
+                                      r"([a-z]+(?: [a-z]+)?) +(.*)$", usage, re.M):
         commands[name] = set(re.findall(r"-(\w)\b", arguments))
         if "<OX user>" in arguments:
             commands[name].add("OX user")
@@ -506,12 +506,16 @@ def test_commands_of_doveadm(dovecot):
 
 def test_columns_of_doveadm():
     """By their machine-readable names, under the command that has them."""
-    for part, commands in (("queue", ("status", "queue", "flush")),
-                           ("registration", (
+    for part, commands in (("http-notify-queue", ("status", "queue")),
+                           ("http-notify-lost", ("lost",)),
+                           ("command", ("queue", "flush", "lost drop")),
+                           ("http-notify-registration", (
                                "register", "reregister", "list")),
-                           ("check", ("check",)), ("test", ("test",))):
-        source = (TOP / "src/doveadm" / (
-            "doveadm-http-notify-%s.c" % part)).read_text()
+                           ("http-notify-check", ("check",)),
+                           ("http-notify-test", ("test",))):
+        source = (TOP / "src/doveadm" / ("%s-%s.c" % (
+            "admin" if part == "command" else "doveadm",
+            part))).read_text()
         columns = re.findall(
             r'\{ "(\w+)", "[^"]+", \w+ \}|print_header(?:_simple)?\("(\w+)"',
             source)

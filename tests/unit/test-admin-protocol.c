@@ -50,6 +50,8 @@ static void test_commands_are_one_line(void **state ATTR_UNUSED)
 	struct http_notify_admin_command command = {
 		.user_mask = "al*", .endpoint_mask = "*",
 		.username = "alice", .folder = "INBOX", .uid = 17,
+		.folder_mask = "IN*", .reason = "refused", .max_secs = 60,
+		.lost = TRUE, .id = 7,
 		.body = "{}", .options = FIELDS("url=x", "max_age=1s")
 	};
 	static const char *const lines[] = {
@@ -57,6 +59,11 @@ static void test_commands_are_one_line(void **state ATTR_UNUSED)
 		[HTTP_NOTIFY_ADMIN_QUEUE] = "QUEUE\tal*\t*\n",
 		[HTTP_NOTIFY_ADMIN_FLUSH] = "FLUSH\tal*\t*\n",
 		[HTTP_NOTIFY_ADMIN_PURGE] = "PURGE\tal*\t*\n",
+		[HTTP_NOTIFY_ADMIN_LOST] = "LOST\tal*\t*\tIN*\trefused\t60\n",
+		[HTTP_NOTIFY_ADMIN_RESEND] =
+			"RESEND\tal*\t*\tIN*\trefused\t60\n",
+		[HTTP_NOTIFY_ADMIN_DROP] = "DROP\tal*\t*\tIN*\trefused\t60\n",
+		[HTTP_NOTIFY_ADMIN_BODY] = "BODY\tLOST\t7\n",
 		[HTTP_NOTIFY_ADMIN_PROBE] = "PROBE\t{}\turl=x\tmax_age=1s\n",
 		[HTTP_NOTIFY_ADMIN_SEND] =
 			"SEND\talice\tINBOX\t17\t{}\turl=x\tmax_age=1s\n",
@@ -100,6 +107,49 @@ static void test_masks_survive_nasty_characters(void **state ATTR_UNUSED)
 	parsed = round_trip(&command);
 	assert_string_equal(parsed.user_mask, "");
 	assert_string_equal(parsed.endpoint_mask, "");
+}
+
+static void test_filters_survive_nasty_characters(void **state ATTR_UNUSED)
+{
+	static const enum http_notify_admin_verb verbs[] = {
+		HTTP_NOTIFY_ADMIN_LOST, HTTP_NOTIFY_ADMIN_RESEND,
+		HTTP_NOTIFY_ADMIN_DROP
+	};
+	struct http_notify_admin_command command = {
+		.user_mask = "user"NASTY, .endpoint_mask = NASTY"endpoint",
+		.folder_mask = "folder"NASTY, .reason = "", .max_secs = UINT_MAX
+	}, parsed;
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(verbs); i++) {
+		command.verb = verbs[i];
+		parsed = round_trip(&command);
+		assert_string_equal(parsed.user_mask, command.user_mask);
+		assert_string_equal(parsed.endpoint_mask,
+				    command.endpoint_mask);
+		assert_string_equal(parsed.folder_mask, command.folder_mask);
+		assert_string_equal(parsed.reason, "");
+		assert_int_equal(parsed.max_secs, UINT_MAX);
+	}
+}
+
+static void test_ids_survive(void **state ATTR_UNUSED)
+{
+	struct http_notify_admin_command command = {
+		.verb = HTTP_NOTIFY_ADMIN_BODY, .id = INT64_MAX
+	}, parsed;
+
+	parsed = round_trip(&command);
+	assert_false(parsed.lost);
+	assert_true(parsed.id == INT64_MAX);
+	assert_string_equal(parsed.user_mask, "*");
+	assert_string_equal(parsed.reason, "");
+	command.lost = TRUE;
+	assert_true(round_trip(&command).lost);
+	(void)parse_error(FIELDS("BODY", "QUEUE", "x"));
+	(void)parse_error(FIELDS("BODY", "OTHER", "1"));
+	(void)parse_error(FIELDS("LOST", "*", "*", "*", "", "x"));
+	(void)parse_error(FIELDS("DROP", "*", "*", "*", ""));
 }
 
 static void test_probe_survives_nasty_characters(void **state ATTR_UNUSED)
@@ -205,6 +255,8 @@ int main(void)
 		cmocka_unit_test(test_commands_are_one_line),
 		cmocka_unit_test(test_status_survives),
 		cmocka_unit_test(test_masks_survive_nasty_characters),
+		cmocka_unit_test(test_filters_survive_nasty_characters),
+		cmocka_unit_test(test_ids_survive),
 		cmocka_unit_test(test_probe_survives_nasty_characters),
 		cmocka_unit_test(test_send_survives_nasty_characters),
 		cmocka_unit_test(test_other_commands_are_refused),

@@ -8,6 +8,7 @@
 #include "delivery.h"
 #include "endpoint.h"
 #include "queue.h"
+#include "queue-lost.h"
 #include "sender.h"
 
 #include <sqlite3.h>
@@ -21,6 +22,8 @@
 
 struct request {
 	char *body;
+	/* of its hand-off */
+	uint64_t seq;
 	sender_callback_t *callback;
 	void *context;
 };
@@ -39,12 +42,14 @@ static int64_t stored_id;
 
 void sender_put(struct sender *sender ATTR_UNUSED,
 		const struct sender_target *target ATTR_UNUSED,
-		const char *body, const char *idempotency_key ATTR_UNUSED,
+		const char *body, const char *idempotency_key,
 		sender_callback_t *callback, void *context)
 {
 	struct request *req = array_append_space(&requests);
 
 	req->body = i_strdup(body);
+	if (str_to_uint64(strchr(idempotency_key, '-') + 1, &req->seq) < 0)
+		fail_msg("%s", idempotency_key);
 	req->callback = callback;
 	req->context = context;
 }
@@ -78,7 +83,10 @@ static void answer_all(unsigned int status)
 
 static void open_all(void)
 {
-	const struct queue_settings set = { .directory = dir };
+	const struct queue_settings set = {
+		.directory = dir, .lost_keep_secs = 24*3600,
+		.lost_max_rows = 1000, .lost_max_bytes = 1024*1024
+	};
 	const char *error;
 
 	if (queue_init(&queue_engine_sqlite, &set, &queue, &error) < 0)
@@ -597,6 +605,221 @@ static void test_two_endpoints_of_one_key(void **state ATTR_UNUSED)
 	assert_int_equal(add_with_options("url=http://u:q@a/x", "alice"), 1);
 }
 
+/* Giving up and sending again */
+
+static unsigned int resent_count;
+static char *resent_error;
+
+static void resent(const char *error, bool gone, void *context ATTR_UNUSED)
+{
+	assert_null(error);
+	assert_false(gone);
+	resent_count++;
+}
+
+static void resend(const struct queue_read_result *result,
+		   void *context ATTR_UNUSED)
+{
+	const char *error;
+	unsigned int i;
+
+	delivery_resend_begin(delivery);
+	for (i = 0; i < result->count; i++) {
+		if (delivery_resend(delivery, result->items[i], resent, NULL,
+				    &error) < 0) {
+			i_free(resent_error);
+			resent_error = i_strdup(error);
+		}
+	}
+	delivery_resend_end(delivery);
+}
+
+/* Returns how many were. */
+static unsigned int resend_all(void)
+{
+	resent_count = 0;
+	i_free(resent_error);
+	(void)queue_lost_read(queue, 0, 1000, resend, NULL);
+	test_clock_turn();
+	queue_flush(queue);
+	return resent_count;
+}
+
+#define NO_RETRY "url=http://endpoint/ max_retries=0 max_age=1h"
+
+/* Returns the seq of one that is given up. */
+static uint64_t lose(const char *username)
+{
+	(void)add_with_options(NO_RETRY, username);
+	test_clock_turn();
+	assert_int_equal(under_way(), 1);
+	answer(0, 503);
+	queue_flush(queue);
+	return last_seq;
+}
+
+/* The endpoint is up again. */
+static void recover(void)
+{
+	(void)add_with_options(NO_RETRY, "carol");
+	while (under_way() == 0)
+		test_clock_pass(1000);
+	assert_int_equal(under_way(), 1);
+	answer(0, 200);
+}
+
+static uint64_t seq_under_way(unsigned int idx)
+{
+	const struct request *req;
+
+	assert_true(idx < under_way());
+	req = array_idx(&requests, idx);
+	return req->seq;
+}
+
+static void test_resent_is_sent_before_what_waits(void **state ATTR_UNUSED)
+{
+	uint64_t first = lose("alice"), second = lose("alice");
+
+	recover();
+	(void)add_with_options(NO_RETRY, "alice");
+	(void)add_with_options(NO_RETRY, "alice");
+	(void)add_with_options(NO_RETRY, "bob");
+	test_clock_turn();
+	assert_int_equal(under_way(), 2);
+	assert_true(seq_under_way(0) == second + 2);
+	assert_int_equal(resend_all(), 2);
+	test_clock_pass(1000);
+	/* what is under way comes first, and nothing else is sent then */
+	assert_int_equal(under_way(), 2);
+	answer(0, 200);
+	test_clock_pass(1000);
+	assert_int_equal(under_way(), 1);
+	answer(0, 200);
+	test_clock_pass(1000);
+	assert_int_equal(under_way(), 1);
+	assert_true(seq_under_way(0) == first);
+	answer(0, 200);
+	assert_true(seq_under_way(0) == second);
+	answer(0, 200);
+	assert_true(seq_under_way(0) == second + 3);
+	answer(0, 200);
+	assert_int_equal(under_way(), 0);
+	test_clock_pass(1000);
+	assert_int_equal(delivery_counters(delivery)->delivered, 6);
+	/* and it goes on */
+	(void)add_with_options(NO_RETRY, "alice");
+	test_clock_turn();
+	assert_int_equal(under_way(), 1);
+	answer(0, 200);
+}
+
+static void test_resent_is_sent_after_a_restart(void **state ATTR_UNUSED)
+{
+	uint64_t first = lose("alice"), second = lose("alice");
+
+	assert_int_equal(resend_all(), 2);
+	close_all();
+	open_all();
+	assert_int_equal(under_way(), 1);
+	assert_true(seq_under_way(0) == first);
+	answer(0, 200);
+	test_clock_turn();
+	assert_true(seq_under_way(0) == second);
+	answer(0, 200);
+}
+
+static void test_resent_has_another_max_age(void **state ATTR_UNUSED)
+{
+	(void)lose("alice");
+	test_clock_pass(2*3600*1000);
+	assert_int_equal(resend_all(), 1);
+	test_clock_pass(1000);
+	assert_int_equal(under_way(), 1);
+	/* and is kept again */
+	answer(0, 503);
+	queue_flush(queue);
+	assert_int_equal(delivery_counters(delivery)->dropped, 2);
+	assert_int_equal(resend_all(), 1);
+	test_clock_pass(1000);
+	answer(0, 200);
+}
+
+/* What comes behind expires before it. */
+static void test_resent_does_not_keep_others_from_expiring(
+	void **state ATTR_UNUSED)
+{
+	const char *options = "url=http://endpoint/ max_age=1h";
+	unsigned int i;
+
+	(void)add_with_options(options, "alice");
+	test_clock_turn();
+	for (i = 0; i < 100; i++) {
+		if (under_way() > 0)
+			answer(0, 0);
+		test_clock_pass(60*1000);
+	}
+	assert_int_equal(delivery_counters(delivery)->expired, 1);
+
+	(void)add_with_options(options, "alice");
+	test_clock_pass(1800*1000);
+	assert_int_equal(resend_all(), 1);
+	while (under_way() > 0)
+		answer(0, 0);
+	for (i = 0; i < 40; i++) {
+		test_clock_pass(60*1000);
+		if (under_way() > 0)
+			answer(0, 0);
+	}
+	assert_int_equal(delivery_counters(delivery)->expired, 2);
+	for (i = 0; i < 40; i++) {
+		test_clock_pass(60*1000);
+		if (under_way() > 0)
+			answer(0, 0);
+	}
+	assert_int_equal(delivery_counters(delivery)->expired, 3);
+}
+
+/* Though it is idle, and one of many. */
+static void test_endpoint_of_what_is_kept_is_not_forgotten(
+	void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	for (i = 0; i < 2000; i++) T_BEGIN {
+		assert_true(add_to(url(i), "alice"));
+		test_clock_turn();
+		answer(0, 200);
+	} T_END;
+	(void)lose("alice");
+	recover();
+	test_clock_pass(200*1000);
+	assert_int_equal(endpoints(), KEPT);
+	assert_int_equal(resend_all(), 1);
+	test_clock_pass(1000);
+	assert_int_equal(under_way(), 1);
+	answer(0, 200);
+}
+
+static void test_resent_counts_for_the_limit(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		(void)lose("alice");
+	for (i = 0; i < QUEUE_LIMIT - 3; i++) T_BEGIN {
+		(void)add_with_options(NO_RETRY, user(i));
+	} T_END;
+	test_clock_turn();
+	/* known before they are found in the queue */
+	assert_int_equal(resend_all(), 3);
+	assert_false(add_with(t_strsplit(NO_RETRY, " "), "bob"));
+	test_clock_pass(1000);
+	assert_false(add_with(t_strsplit(NO_RETRY, " "), "bob"));
+	(void)resend_all();
+	assert_null(resent_error);
+}
+
 #define delivery_test(name) \
 	cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -616,6 +839,12 @@ int main(void)
 		delivery_test(test_what_makes_no_other_endpoint),
 		delivery_test(test_endpoints_of_former_versions),
 		delivery_test(test_two_endpoints_of_one_key),
+		delivery_test(test_resent_is_sent_before_what_waits),
+		delivery_test(test_resent_is_sent_after_a_restart),
+		delivery_test(test_resent_has_another_max_age),
+		delivery_test(test_resent_does_not_keep_others_from_expiring),
+		delivery_test(test_endpoint_of_what_is_kept_is_not_forgotten),
+		delivery_test(test_resent_counts_for_the_limit),
 	};
 	int ret;
 

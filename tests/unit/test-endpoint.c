@@ -1441,6 +1441,8 @@ static void walk_round(void)
 		walk_forget();
 	if (i_rand_limit(10) == 0)
 		(void)endpoint_expire(ep);
+	if (i_rand_limit(400) == 0)
+		endpoint_look_again(ep, 0);
 	if (i_rand_limit(500) == 0)
 		test_clock_pass(i_rand_limit(200) * 1000);
 	else if (i_rand_limit(20) == 0)

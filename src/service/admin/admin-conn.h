@@ -6,12 +6,14 @@
 #include "guid.h"
 
 struct admin_adding;
+struct admin_lost;
 struct admin_probe;
 struct admin_walk;
 struct admin_watch;
 struct delivery;
 struct http_notify_admin_command;
 struct queue;
+struct queue_item;
 struct sender;
 
 /* What the files in this folder share: the connection of a doveadm, and how to
@@ -38,11 +40,16 @@ struct admin_conn {
 
 	/* the state of the present command: at most one is not NULL */
 	struct admin_walk *walk;
+	struct admin_lost *lost;
 	struct admin_watch *watch;
 	struct admin_adding *adding;
 	/* PROBE: number of requests under way */
 	unsigned int probes_count;
 };
+
+/* If more bytes than this wait to be written, stop reading the queue until they
+   have been. */
+#define ADMIN_OUTPUT_FULL (64*1024)
 
 /* Send another row of the answer, with this many fields. */
 void admin_conn_row(struct admin_conn *conn, const char *const *row,
@@ -53,13 +60,22 @@ void admin_conn_fail(struct admin_conn *conn, const char *reason);
 /* Returns the number as a string on the data stack. */
 const char *admin_num(int64_t value);
 
-/* admin-walk.c: STATUS, QUEUE and PURGE, which take a while, and FLUSH, which
-   is done at once */
+/* The row of BODY. */
+void admin_body_row(struct admin_conn *conn, const char *endpoint,
+		    const struct queue_item *item);
+
+/* admin-walk.c: STATUS, QUEUE, PURGE and BODY QUEUE, which take a while, and
+   FLUSH, which is done at once */
 void admin_walk_start(struct admin_conn *conn,
 		      const struct http_notify_admin_command *command);
 void admin_walk_abort(struct admin_conn *conn);
 void admin_flush(struct admin_conn *conn,
 		 const struct http_notify_admin_command *command);
+
+/* admin-lost.c: LOST, RESEND and DROP, and BODY LOST */
+void admin_lost_start(struct admin_conn *conn,
+		      const struct http_notify_admin_command *command);
+void admin_lost_abort(struct admin_conn *conn);
 
 /* admin-send.c: PROBE and SEND */
 void admin_probe(struct admin_conn *conn,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* STATUS, QUEUE, PURGE and FLUSH, for all endpoints that match and for what is
-   queued for them */
+/* STATUS, QUEUE, PURGE, FLUSH and BODY QUEUE, for all endpoints that match and
+   for what is queued for them */
 #include "lib.h"
 #include "ostream.h"
 #include "str-sanitize.h"
@@ -14,9 +14,6 @@
 #include "monotonic.h"
 #include "queue.h"
 
-/* If more bytes than this wait to be written, stop reading the queue until they
-   have been. */
-#define OUTPUT_FULL (64*1024)
 /* How many rows of the queue to read at a time. */
 #define READ_BATCH 64
 
@@ -31,6 +28,10 @@ struct admin_walk {
 	unsigned int number;
 	int64_t after_id;
 	struct queue_read *read;
+	/* which ones to read of each endpoint: those above first_id; and how
+	   many at a time, 1 = no more than that */
+	int64_t first_id, last_id;
+	unsigned int limit;
 
 	uint64_t count;
 	/* STATUS: for all endpoints together */
@@ -136,6 +137,7 @@ queue_row(struct admin_walk *walk, const char *name,
 	row[HTTP_NOTIFY_ADMIN_QUEUE_EXPIRES_IN] =
 		admin_num(I_MAX(item->expires - now, 0));
 	row[HTTP_NOTIFY_ADMIN_QUEUE_ATTEMPTS] = admin_num(item->attempts);
+	row[HTTP_NOTIFY_ADMIN_QUEUE_ID] = admin_num(item->id);
 	admin_conn_row(walk->conn, row, N_ELEMENTS(row));
 }
 
@@ -150,7 +152,9 @@ walk_items(struct admin_walk *walk, struct endpoint *ep, const char *name,
 		const struct queue_item *item = result->items[i];
 		bool matches = wildcard_match(item->username, walk->user_mask);
 
-		if (matches && walk->verb == HTTP_NOTIFY_ADMIN_QUEUE)
+		if (walk->verb == HTTP_NOTIFY_ADMIN_BODY)
+			admin_body_row(walk->conn, name, item);
+		else if (matches && walk->verb == HTTP_NOTIFY_ADMIN_QUEUE)
 			queue_row(walk, name, item, now);
 		else if (matches)
 			matches = endpoint_purge(ep, item);
@@ -205,7 +209,7 @@ admin_walk_endpoint(struct admin_walk *walk, const char **name_r,
 	ep = next_endpoint(walk->conn->admin, walk->names, walk->endpoint_mask,
 			   &walk->number, name_r, status_r);
 	if (walk->number != old_number)
-		walk->after_id = 0;
+		walk->after_id = walk->first_id;
 	return ep;
 }
 
@@ -227,9 +231,9 @@ admin_walk_read(const struct queue_read_result *result, void *context)
 		else
 			walk_items(walk, ep, name, result);
 		walk->after_id = result->read_to;
-		if (walk->verb == HTTP_NOTIFY_ADMIN_STATUS || !result->more) {
+		if (walk->limit == 1 || !result->more) {
 			walk->number++;
-			walk->after_id = 0;
+			walk->after_id = walk->first_id;
 		}
 	}
 	admin_walk_on(walk);
@@ -243,7 +247,7 @@ static void admin_walk_on(struct admin_walk *walk)
 	const char *name;
 
 	if (output->stream_errno == 0 &&
-	    o_stream_get_buffer_used_size(output) > OUTPUT_FULL) {
+	    o_stream_get_buffer_used_size(output) > ADMIN_OUTPUT_FULL) {
 		/* continue when doveadm has read it */
 		o_stream_set_flush_pending(output, TRUE);
 		return;
@@ -256,8 +260,7 @@ static void admin_walk_on(struct admin_walk *walk)
 	}
 	walk->read = queue_read(walk->conn->admin->queue,
 		endpoint_get_queue(ep), QUEUE_READ_WHOLE, walk->after_id,
-		INT64_MAX, walk->verb == HTTP_NOTIFY_ADMIN_STATUS ?
-		1 : READ_BATCH, admin_walk_read, walk);
+		walk->last_id, walk->limit, admin_walk_read, walk);
 }
 
 static int admin_walk_flush(struct admin_conn *conn)
@@ -283,6 +286,15 @@ void admin_walk_start(struct admin_conn *conn,
 	walk->endpoint_mask = i_strdup(command->endpoint_mask);
 	walk->names = endpoint_names_init(conn->admin->delivery);
 	walk->number = 1;
+	walk->last_id = INT64_MAX;
+	walk->limit = READ_BATCH;
+	if (command->verb == HTTP_NOTIFY_ADMIN_STATUS)
+		walk->limit = 1;
+	else if (command->verb == HTTP_NOTIFY_ADMIN_BODY) {
+		walk->limit = 1;
+		walk->last_id = command->id;
+		walk->after_id = walk->first_id = command->id - 1;
+	}
 	conn->walk = walk;
 	o_stream_set_flush_callback(conn->conn.output, admin_walk_flush, conn);
 	admin_walk_on(walk);

@@ -9,6 +9,7 @@
 #include "admin.h"
 #include "admin-conn.h"
 #include "admin-protocol.h"
+#include "queue-item.h"
 #include "monotonic.h"
 
 static void
@@ -49,6 +50,17 @@ void admin_conn_fail(struct admin_conn *conn, const char *reason)
 	connection_input_resume(&conn->conn);
 }
 
+void admin_body_row(struct admin_conn *conn, const char *endpoint,
+		    const struct queue_item *item)
+{
+	const char *row[HTTP_NOTIFY_ADMIN_BODY_COUNT];
+
+	row[HTTP_NOTIFY_ADMIN_BODY_ENDPOINT] = endpoint;
+	row[HTTP_NOTIFY_ADMIN_BODY_KEY] = queue_item_key(item);
+	row[HTTP_NOTIFY_ADMIN_BODY_BODY] = item->body;
+	admin_conn_row(conn, row, N_ELEMENTS(row));
+}
+
 const char *admin_num(int64_t value)
 {
 	return t_strdup_printf("%"PRId64, value);
@@ -63,6 +75,17 @@ admin_conn_run(struct admin_conn *conn,
 	case HTTP_NOTIFY_ADMIN_QUEUE:
 	case HTTP_NOTIFY_ADMIN_PURGE:
 		admin_walk_start(conn, command);
+		break;
+	case HTTP_NOTIFY_ADMIN_LOST:
+	case HTTP_NOTIFY_ADMIN_RESEND:
+	case HTTP_NOTIFY_ADMIN_DROP:
+		admin_lost_start(conn, command);
+		break;
+	case HTTP_NOTIFY_ADMIN_BODY:
+		if (command->lost)
+			admin_lost_start(conn, command);
+		else
+			admin_walk_start(conn, command);
 		break;
 	case HTTP_NOTIFY_ADMIN_FLUSH:
 		admin_flush(conn, command);
@@ -100,6 +123,7 @@ static void admin_conn_destroy(struct connection *connection)
 		container_of(connection, struct admin_conn, conn);
 
 	admin_walk_abort(conn);
+	admin_lost_abort(conn);
 	admin_send_abort(conn);
 	connection_deinit(connection);
 	i_free(conn);
@@ -148,6 +172,14 @@ struct admin *admin_init(struct queue *queue, struct delivery *delivery,
 	admin->conns = connection_list_init(&admin_conn_settings,
 					    &admin_conn_vfuncs);
 	return admin;
+}
+
+void admin_stop(struct admin *admin)
+{
+	struct connection *conn;
+
+	for (conn = admin->conns->connections; conn != NULL; conn = conn->next)
+		admin_lost_abort(container_of(conn, struct admin_conn, conn));
 }
 
 void admin_deinit(struct admin **_admin)

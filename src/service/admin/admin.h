@@ -13,6 +13,8 @@ struct admin;
 
 struct admin *admin_init(struct queue *queue, struct delivery *delivery,
 			 struct sender *sender);
+/* End what needs the delivery: that is about to be freed. */
+void admin_stop(struct admin *admin);
 /* Closes all connections. The sender must not call back any more. */
 void admin_deinit(struct admin **admin);
 

@@ -34,6 +34,9 @@
    endpoints together. */
 #define LANE_BUDGET (16*1024*1024)
 
+/* How long to wait for what is still being put back. */
+#define RESENT_MSECS 20
+
 /* Before an owner in keys; no option begins with it. */
 #define OWNER_WORD "owner="
 
@@ -52,8 +55,9 @@ struct delivery_endpoint {
 
 	/* monotonic, in milliseconds */
 	int64_t last_used;
-	/* notifications that are being stored */
-	unsigned int adding;
+	/* notifications that are being stored; and those that were put back,
+	   and have not been found by ep */
+	unsigned int adding, resent;
 	/* those refused because its share of the queue is full; 0 again, which
 	   is logged, once it may have more of nine tenths of the queue */
 	unsigned int refused;
@@ -75,6 +79,10 @@ struct delivery {
 	/* notifications refused because the queue is full; 0 again, which is
 	   logged, once a tenth of it is free */
 	unsigned int refused;
+	/* the endpoints' resent together; those who put more back; and for
+	   looking at these when they have done so */
+	unsigned int resent, resenders;
+	struct timeout *to_resent;
 
 	/* sorted by number */
 	ARRAY(struct delivery_endpoint *) endpoints;
@@ -204,6 +212,8 @@ delivery_endpoint_create(struct delivery *delivery,
 	dep->number = ++delivery->last_number;
 	dep->queue_ep = queue_ep;
 	dep->ep = endpoint_init(&delivery->common, queue_ep, options);
+	dep->max_age_secs = options->max_age_secs;
+	queue_endpoint_set_context(queue_ep, dep);
 	if (hash_table_lookup(delivery->by_key, key) == NULL) {
 		dep->key = i_strdup(key);
 		hash_table_insert(delivery->by_key,
@@ -226,6 +236,7 @@ static void delivery_endpoint_free(struct delivery *delivery, unsigned int idx)
 				  (const char *)dep->options_key);
 	}
 	array_delete(&delivery->endpoints, idx, 1);
+	queue_endpoint_set_context(dep->queue_ep, NULL);
 	endpoint_deinit(&dep->ep);
 	i_free(dep->key);
 	i_free(dep->options_key);
@@ -268,7 +279,7 @@ delivery_endpoint_find(struct delivery *delivery, const char *options_key,
 static bool
 delivery_is_full(struct delivery *delivery, const char **error_r)
 {
-	if (delivery->common.queued < delivery->queue_limit)
+	if (delivery->common.queued + delivery->resent < delivery->queue_limit)
 		return FALSE;
 	if (delivery->refused++ == 0) {
 		e_error(delivery->common.event, "Queue is full, notifications "
@@ -288,8 +299,9 @@ delivery_endpoint_share_allows(struct delivery_endpoint *dep,
 	struct delivery *delivery = dep->delivery;
 
 	return array_count(&delivery->endpoints) == 1 ||
-		fair_share_allows(delivery->common.queued, limit,
-				  endpoint_get_queued(dep->ep),
+		fair_share_allows(delivery->common.queued + delivery->resent,
+				  limit,
+				  endpoint_get_queued(dep->ep) + dep->resent,
 				  delivery->common.backlogged);
 }
 
@@ -376,6 +388,90 @@ int delivery_add(struct delivery *delivery,
 	return 0;
 }
 
+/* Sending again */
+
+/* A notification being put back. */
+struct delivery_resending {
+	struct delivery_endpoint *dep;
+	delivery_resent_callback_t *callback;
+	void *context;
+};
+
+static void delivery_look_again(struct delivery *delivery)
+{
+	struct delivery_endpoint *dep;
+
+	timeout_remove(&delivery->to_resent);
+	array_foreach_elem(&delivery->endpoints, dep) {
+		if (dep->resent > 0)
+			endpoint_look_again(dep->ep, dep->resent);
+		dep->resent = 0;
+	}
+	delivery->resent = 0;
+}
+
+static void delivery_look_again_later(struct delivery *delivery)
+{
+	if (delivery->resenders == 0 && delivery->to_resent == NULL) {
+		delivery->to_resent = timeout_add_short(RESENT_MSECS,
+			delivery_look_again, delivery);
+	}
+}
+
+void delivery_resend_begin(struct delivery *delivery)
+{
+	delivery->resenders++;
+	timeout_remove(&delivery->to_resent);
+}
+
+void delivery_resend_end(struct delivery *delivery)
+{
+	i_assert(delivery->resenders > 0);
+
+	delivery->resenders--;
+	delivery_look_again_later(delivery);
+}
+
+static void
+delivery_item_resent(struct queue_item *item, const char *error, void *context)
+{
+	struct delivery_resending *resending = context;
+	struct delivery_endpoint *dep = resending->dep;
+	bool gone = error == NULL && item->id == 0;
+
+	dep->adding--;
+	if (error == NULL && !gone) {
+		dep->resent++;
+		dep->delivery->resent++;
+		delivery_look_again_later(dep->delivery);
+	}
+	resending->callback(error, gone, resending->context);
+	i_free(resending);
+}
+
+int delivery_resend(struct delivery *delivery, const struct queue_item *item,
+		    delivery_resent_callback_t *callback, void *context,
+		    const char **error_r)
+{
+	struct delivery_endpoint *dep =
+		queue_endpoint_get_context(item->endpoint);
+	struct queue_item again = *item;
+	struct delivery_resending *resending;
+
+	if (delivery_is_full(delivery, error_r) ||
+	    delivery_endpoint_is_full(dep, error_r))
+		return -1;
+	dep->adding++;
+	again.expires = queue_now(delivery->common.queue) + dep->max_age_secs;
+	resending = i_new(struct delivery_resending, 1);
+	resending->dep = dep;
+	resending->callback = callback;
+	resending->context = context;
+	queue_lost_resend(delivery->common.queue, &again, delivery_item_resent,
+			  resending);
+	return 0;
+}
+
 /* By now all callers have been told whether their notifications are stored. */
 static void
 delivery_committed(const char *error ATTR_UNUSED, void *context)
@@ -411,6 +507,19 @@ delivery_next_endpoint(struct delivery *delivery, unsigned int *number)
 		return NULL;
 	dep = array_idx_elem(&delivery->endpoints, idx);
 	*number = dep->number;
+	return dep->ep;
+}
+
+struct endpoint *
+delivery_find_endpoint(const struct queue_endpoint *queue_ep,
+		       unsigned int *number_r)
+{
+	const struct delivery_endpoint *dep = queue_ep == NULL ? NULL :
+		queue_endpoint_get_context(queue_ep);
+
+	if (dep == NULL)
+		return NULL;
+	*number_r = dep->number;
 	return dep->ep;
 }
 
@@ -455,7 +564,7 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 		       endpoint_get_label(dep->ep), dep->refused);
 		dep->refused = 0;
 	}
-	if (unused && dep->adding == 0 && !dep->stored &&
+	if (unused && dep->adding == 0 && dep->resent == 0 && !dep->stored &&
 	    endpoint_is_idle(dep->ep) && !queue_lost_has(dep->queue_ep)) {
 		struct queue_endpoint *queue_ep = dep->queue_ep;
 
@@ -558,6 +667,7 @@ void delivery_deinit(struct delivery **_delivery)
 	queue_flush(delivery->common.queue);
 	endpoint_watches_end(&delivery->common.watches,
 			     "the service is being stopped");
+	timeout_remove(&delivery->to_resent);
 	for (i = array_count(&delivery->endpoints); i > 0; i--)
 		delivery_endpoint_free(delivery, i - 1);
 	hash_table_destroy(&delivery->by_options);

@@ -8,6 +8,8 @@ struct endpoint;
 struct endpoint_counters;
 struct endpoint_watch;
 struct queue;
+struct queue_endpoint;
+struct queue_item;
 struct sender;
 
 /* Delivers notifications to their endpoints, by way of the queue. A failing
@@ -70,6 +72,27 @@ int delivery_add(struct delivery *delivery,
 		 delivery_stored_callback_t *callback, void *context,
 		 const char **error_r);
 
+/* Called once it is known whether a notification that was given up is back in
+   the queue. error: NULL = it is, or was not kept any more (gone). */
+typedef void delivery_resent_callback_t(const char *error, bool gone,
+					void *context);
+
+/* Put notifications that were given up back into the queue, between these calls.
+   They are sent after delivery_resend_end(), in order and before what came
+   later. */
+void delivery_resend_begin(struct delivery *delivery);
+void delivery_resend_end(struct delivery *delivery);
+/* Put one back that was read by queue_lost_read(); it gets another max_age. As
+   for delivery_add(), the callback is called only if this returns 0. */
+int delivery_resend(struct delivery *delivery, const struct queue_item *item,
+		    delivery_resent_callback_t *callback, void *context,
+		    const char **error_r);
+
+/* Returns the endpoint of a part of the queue, and its number; NULL = there is
+   none. */
+struct endpoint *
+delivery_find_endpoint(const struct queue_endpoint *queue_ep,
+		       unsigned int *number_r);
 /* Iterate over the endpoints by their numbers: returns the one with the lowest
    number above *number, and sets *number to that; NULL if there is none. Begin
    with 0. */

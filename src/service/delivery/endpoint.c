@@ -3,11 +3,9 @@
 #include "ioloop.h"
 #include "llist.h"
 #include "str-sanitize.h"
-#include "wildcard-match.h"
 
 #include "answer.h"
-#include "endpoint.h"
-#include "endpoint-common.h"
+#include "endpoint-private.h"
 #include "endpoint-watch.h"
 #include "expiry.h"
 #include "lane.h"
@@ -18,41 +16,12 @@
 #include "queue.h"
 #include "reader.h"
 #include "sender.h"
-#include "supply.h"
-#include "target.h"
 
 /* How many notifications to send or give up in one turn of the ioloop. */
 #define SEND_BATCH 256
 /* After so many attempts others of its user need not wait for a notification
    that seems to be to blame: it has been tried for 20 seconds by then. */
 #define PATIENCE_ATTEMPTS 4
-
-struct endpoint {
-	struct endpoint_common *common;
-	struct queue_endpoint *queue_ep;
-	unsigned int max_retries;
-	/* how often the options have changed */
-	unsigned int options_changes;
-	struct targets targets;
-
-	struct reader *reader;
-	struct lanes *lanes;
-	struct supply supply;
-	/* notifications that the reader has found and that are still queued */
-	unsigned int queued;
-	struct attempt *attempts;
-	struct request_share requests;
-	struct lane_reads *lane_reads;
-	struct expiry *expiry;
-
-	/* goes on with work that was left for a later turn of the ioloop */
-	struct timeout *to_run;
-	/* the next probe is due */
-	struct timeout *to_probe;
-	/* notifications given up since a server last went down */
-	unsigned int given_up;
-	struct endpoint_counters counters;
-};
 
 /* A request under way: an attempt to send a lane's notification. */
 struct attempt {
@@ -75,10 +44,9 @@ struct attempt {
 		(ep)->common->counters.counter++; \
 	} STMT_END
 
-static void endpoint_pump(struct endpoint *ep);
 static void endpoint_lane_waited(struct lane *lane, void *context);
 
-static void endpoint_run_later(struct endpoint *ep)
+void endpoint_run_later(struct endpoint *ep)
 {
 	if (ep->to_run == NULL)
 		ep->to_run = timeout_add_short(0, endpoint_run, ep);
@@ -86,9 +54,7 @@ static void endpoint_run_later(struct endpoint *ep)
 
 /* Turns of a lane */
 
-/* It is the turn of the lane's notification. It may have to wait for some more
-   time, or to be read first. */
-static void endpoint_lane_turn(struct endpoint *ep, struct lane *lane)
+void endpoint_lane_turn(struct endpoint *ep, struct lane *lane)
 {
 	if (lane_waiting_on(lane, endpoint_lane_waited, ep))
 		return;
@@ -98,8 +64,7 @@ static void endpoint_lane_turn(struct endpoint *ep, struct lane *lane)
 		lane_read_begin(ep->lane_reads, lane);
 }
 
-/* The lane is done with its notification, and goes on to the next one. */
-static void endpoint_lane_done(struct endpoint *ep, struct lane *lane)
+void endpoint_lane_done(struct endpoint *ep, struct lane *lane)
 {
 	lane_read_cancel(ep->lane_reads, lane);
 	if (lane_next(&lane))
@@ -127,7 +92,7 @@ static void endpoint_lane_waited(struct lane *lane, void *context)
 
 /* The outcome of a notification */
 
-static void
+void
 endpoint_tell_finished(struct endpoint *ep, int64_t id, const char *error)
 {
 	endpoint_watches_finished(&ep->common->watches, id, error);
@@ -150,8 +115,7 @@ endpoint_removed(struct endpoint *ep, const struct queue_item *item)
 		ep->common->backlogged--;
 }
 
-static void
-endpoint_remove(struct endpoint *ep, const struct queue_item *item)
+void endpoint_remove(struct endpoint *ep, const struct queue_item *item)
 {
 	queue_remove(ep->common->queue, item->id);
 	endpoint_removed(ep, item);
@@ -365,8 +329,6 @@ static void
 endpoint_send(struct endpoint *ep, struct lane *lane, struct target *target)
 {
 	const struct queue_item *item = lane_item(lane);
-	const char *key = t_strdup_printf("%s-%"PRIu64,
-		guid_128_to_string(item->session), item->seq);
 	struct attempt *attempt;
 
 	supply_sending(&ep->supply, lane);
@@ -385,8 +347,8 @@ endpoint_send(struct endpoint *ep, struct lane *lane, struct target *target)
 	event_add_int(attempt->event, "attempt", lane_attempts(lane) + 1);
 	DLLIST_PREPEND(&ep->attempts, attempt);
 	health_sent(&target->health, lane_blame(lane));
-	sender_put(ep->common->sender, &target->sender_target, item->body, key,
-		   attempt_answered, attempt);
+	sender_put(ep->common->sender, &target->sender_target, item->body,
+		   queue_item_key(item), attempt_answered, attempt);
 }
 
 static void
@@ -433,7 +395,7 @@ static bool endpoint_let_pass(struct endpoint *ep)
 	return lane_state(lane) == LANE_READY;
 }
 
-static void endpoint_pump(struct endpoint *ep)
+void endpoint_pump(struct endpoint *ep)
 {
 	int64_t now = http_notify_monotonic_msecs();
 	struct target *target;
@@ -443,6 +405,11 @@ static void endpoint_pump(struct endpoint *ep)
 
 	if (ep->common->stopped)
 		return;
+	if (ep->look_again) {
+		if (ep->attempts == NULL)
+			endpoint_run_later(ep);
+		return;
+	}
 	for (i = 0; i < SEND_BATCH; i++) {
 		target = targets_choose(&ep->targets, now);
 		untried = target == NULL;
@@ -476,14 +443,17 @@ static void endpoint_pump(struct endpoint *ep)
 	endpoint_schedule_probe(ep, now);
 }
 
+static void endpoint_count(struct endpoint *ep, unsigned int count)
+{
+	if (ep->queued == 0 && count > 0)
+		ep->common->backlogged++;
+	ep->queued += count;
+	ep->common->queued += count;
+}
+
 static void endpoint_count_found(struct endpoint *ep)
 {
-	unsigned int found = reader_take_found(ep->reader);
-
-	if (ep->queued == 0 && found > 0)
-		ep->common->backlogged++;
-	ep->queued += found;
-	ep->common->queued += found;
+	endpoint_count(ep, reader_take_found(ep->reader));
 }
 
 static void endpoint_reader_changed(void *context)
@@ -502,13 +472,6 @@ void endpoint_stored(struct endpoint *ep, struct queue_item *item)
 	endpoint_count_found(ep);
 	if ((lane = lanes_find(ep->lanes, item->username)) != NULL)
 		endpoint_lane_be_patient(ep, lane);
-}
-
-void endpoint_run(struct endpoint *ep)
-{
-	timeout_remove(&ep->to_run);
-	endpoint_pump(ep);
-	request_share_return(&ep->requests);
 }
 
 static void endpoint_request_granted(void *context)
@@ -547,76 +510,53 @@ void endpoint_expire(struct endpoint *ep)
 	}
 }
 
-/* What an admin asks for */
+/* Running */
 
-void endpoint_get_status(const struct endpoint *ep,
-			 struct endpoint_status *status_r)
+/* Lanes, and what is found of the queue. */
+static void endpoint_open(struct endpoint *ep)
 {
-	const struct target *first = &ep->targets.targets[0];
+	ep->reader = reader_init(ep->common->queue, ep->queue_ep,
+				 endpoint_reader_changed, ep);
+	ep->lane_reads = lane_reads_init(ep->common->queue, ep->queue_ep,
+					 endpoint_lane_read, ep);
+	ep->expiry = expiry_init(ep->common->queue, ep->queue_ep,
+				 ep->max_age_secs, endpoint_expired,
+				 endpoint_expiry_done, ep);
+	ep->lanes = lanes_init(&ep->common->lane_budget);
+	i_zero(&ep->supply);
+	ep->supply.lanes = ep->lanes;
+	ep->supply.reader = ep->reader;
+}
 
-	i_zero(status_r);
-	/* the query may contain secrets */
-	status_r->url = t_strcut(first->sender_target.url, '?');
-	status_r->state = first->health.state;
-	status_r->state_secs =
-		(http_notify_monotonic_msecs() - first->since) / 1000;
-	status_r->in_flight = targets_in_flight(&ep->targets);
-	if (ep->targets.count > 1) {
-		status_r->have_standby = TRUE;
-		status_r->standby_state = ep->targets.targets[1].health.state;
+static void endpoint_close(struct endpoint *ep)
+{
+	expiry_deinit(&ep->expiry);
+	lane_reads_deinit(&ep->lane_reads);
+	lanes_deinit(&ep->lanes);
+	reader_deinit(&ep->reader);
+	if (ep->queued > 0)
+		ep->common->backlogged--;
+	ep->common->queued -= ep->queued;
+	ep->queued = 0;
+}
+
+void endpoint_look_again(struct endpoint *ep, unsigned int count)
+{
+	endpoint_count(ep, count);
+	ep->look_again = TRUE;
+	endpoint_run_later(ep);
+}
+
+void endpoint_run(struct endpoint *ep)
+{
+	timeout_remove(&ep->to_run);
+	if (ep->look_again && ep->attempts == NULL) {
+		ep->look_again = FALSE;
+		endpoint_close(ep);
+		endpoint_open(ep);
 	}
-	status_r->queued = ep->queued;
-	status_r->counters = ep->counters;
-	status_r->last_error = first->error;
-}
-
-struct flush {
-	struct endpoint *ep;
-	const char *user_mask;
-	unsigned int count;
-};
-
-static void endpoint_flush_lane(struct lane *lane, void *context)
-{
-	struct flush *flush = context;
-
-	if (!wildcard_match(lane_username(lane), flush->user_mask) ||
-	    !lane_hurry(lane))
-		return;
-	if (lane_state(lane) == LANE_WAITING)
-		endpoint_lane_turn(flush->ep, lane);
-	flush->count++;
-}
-
-unsigned int endpoint_flush(struct endpoint *ep, const char *user_mask)
-{
-	struct flush flush = { .ep = ep, .user_mask = user_mask };
-
-	lanes_foreach(ep->lanes, endpoint_flush_lane, &flush);
-	flush.count += targets_probe_now(&ep->targets, FALSE);
 	endpoint_pump(ep);
-	return flush.count;
-}
-
-bool endpoint_purge(struct endpoint *ep, const struct queue_item *item)
-{
-	struct lane *lane = lanes_find(ep->lanes, item->username);
-
-	if (item->id > reader_known_id(ep->reader)) {
-		/* the reader will find it soon */
-		return FALSE;
-	}
-	if (lane == NULL || lane_id(lane) != item->id)
-		endpoint_remove(ep, item);
-	else if (lane_state(lane) == LANE_SENDING)
-		return FALSE;
-	else {
-		endpoint_remove(ep, item);
-		endpoint_lane_done(ep, lane);
-		endpoint_run_later(ep);
-	}
-	endpoint_tell_finished(ep, item->id, "purged");
-	return TRUE;
+	request_share_return(&ep->requests);
 }
 
 /* Options */
@@ -664,16 +604,9 @@ endpoint_init(struct endpoint_common *common, struct queue_endpoint *queue_ep,
 	ep->common = common;
 	ep->queue_ep = queue_ep;
 	ep->max_retries = options->max_retries;
+	ep->max_age_secs = options->max_age_secs;
 	targets_init(&ep->targets, common->event, options);
-	ep->reader = reader_init(common->queue, queue_ep,
-				 endpoint_reader_changed, ep);
-	ep->expiry = expiry_init(common->queue, queue_ep, endpoint_expired,
-				 endpoint_expiry_done, ep);
-	ep->lane_reads = lane_reads_init(common->queue, queue_ep,
-					 endpoint_lane_read, ep);
-	ep->lanes = lanes_init(&common->lane_budget);
-	ep->supply.lanes = ep->lanes;
-	ep->supply.reader = ep->reader;
+	endpoint_open(ep);
 	ep->requests.budget = &common->requests;
 	rate_limit_init(&ep->requests.rate, options->max_per_second);
 	ep->requests.granted_callback = endpoint_request_granted;
@@ -689,10 +622,7 @@ void endpoint_deinit(struct endpoint **_ep)
 	while (ep->attempts != NULL)
 		attempt_free(ep->attempts);
 	request_share_deinit(&ep->requests);
-	lane_reads_deinit(&ep->lane_reads);
-	expiry_deinit(&ep->expiry);
-	lanes_deinit(&ep->lanes);
-	reader_deinit(&ep->reader);
+	endpoint_close(ep);
 	timeout_remove(&ep->to_run);
 	timeout_remove(&ep->to_probe);
 	targets_deinit(&ep->targets);

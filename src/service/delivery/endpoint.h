@@ -81,6 +81,9 @@ bool endpoint_purge(struct endpoint *ep, const struct queue_item *item);
 /* A notification has been stored. endpoint_run() sends it. */
 void endpoint_stored(struct endpoint *ep, struct queue_item *item);
 void endpoint_run(struct endpoint *ep);
+/* So many notifications were stored in the queue, but not at its end: look
+   through it again, in order, once the requests under way have ended. */
+void endpoint_look_again(struct endpoint *ep, unsigned int count);
 /* Start to give up what is too old, which takes a while. Does nothing if that
    is still going on. */
 void endpoint_expire(struct endpoint *ep);

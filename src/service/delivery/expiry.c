@@ -10,6 +10,7 @@
 struct expiry {
 	struct queue *queue;
 	struct queue_endpoint *queue_ep;
+	unsigned int max_age_secs;
 	expiry_callback_t *callback;
 	expiry_done_callback_t *done;
 	void *context;
@@ -18,10 +19,20 @@ struct expiry {
 	int64_t last_id;
 	/* when to look again, by queue_now() */
 	int64_t next;
+	/* what is left up to this id was sent again, and does not expire before
+	   this time */
+	int64_t again_id, again_expires;
 };
 
 static void
 expiry_read(struct expiry *expiry, int64_t after_id, unsigned int limit);
+
+/* It has been in the queue since created, but gets another max_age. */
+static bool expiry_was_sent_again(const struct expiry *expiry,
+				  const struct queue_item *item)
+{
+	return item->expires - item->created > expiry->max_age_secs;
+}
 
 static void expiry_read_done(const struct queue_read_result *result,
 			     void *context)
@@ -32,14 +43,23 @@ static void expiry_read_done(const struct queue_read_result *result,
 
 	expiry->read = NULL;
 	for (i = 0; i < result->count; i++) {
-		if (result->items[i]->expires > now) {
-			expiry->next = result->items[i]->expires;
+		const struct queue_item *item = result->items[i];
+
+		if (item->expires <= now)
+			expiry->callback(item, expiry->context);
+		else if (expiry_was_sent_again(expiry, item)) {
+			expiry->again_id = item->id;
+			expiry->again_expires = I_MIN(expiry->again_expires,
+						      item->expires);
+		} else {
+			expiry->next = item->expires;
 			break;
 		}
-		expiry->callback(result->items[i], expiry->context);
 	}
 	if (i == result->count && result->more)
 		expiry_read(expiry, result->read_to, BATCH);
+	else
+		expiry->next = I_MIN(expiry->next, expiry->again_expires);
 	if (i > 0)
 		expiry->done(expiry->context);
 }
@@ -54,15 +74,22 @@ expiry_read(struct expiry *expiry, int64_t after_id, unsigned int limit)
 
 void expiry_run(struct expiry *expiry, int64_t last_id)
 {
-	if (expiry->read != NULL || expiry->next > queue_now(expiry->queue))
+	int64_t now = queue_now(expiry->queue);
+
+	if (expiry->read != NULL || expiry->next > now)
 		return;
 	expiry->last_id = last_id;
+	if (expiry->again_expires <= now) {
+		expiry->again_id = 0;
+		expiry->again_expires = INT64_MAX;
+	}
 	/* mostly the first one is not too old yet */
-	expiry_read(expiry, 0, 1);
+	expiry_read(expiry, expiry->again_id, 1);
 }
 
 struct expiry *
 expiry_init(struct queue *queue, struct queue_endpoint *queue_ep,
+	    unsigned int max_age_secs,
 	    expiry_callback_t *callback, expiry_done_callback_t *done,
 	    void *context)
 {
@@ -71,6 +98,8 @@ expiry_init(struct queue *queue, struct queue_endpoint *queue_ep,
 	expiry = i_new(struct expiry, 1);
 	expiry->queue = queue;
 	expiry->queue_ep = queue_ep;
+	expiry->max_age_secs = max_age_secs;
+	expiry->again_expires = INT64_MAX;
 	expiry->callback = callback;
 	expiry->done = done;
 	expiry->context = context;

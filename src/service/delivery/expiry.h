@@ -6,7 +6,8 @@ struct queue;
 struct queue_endpoint;
 struct queue_item;
 
-/* Finds what an endpoint has in the queue that is too old. */
+/* Finds what an endpoint has in the queue that is too old. What was sent again
+   after it had been given up is younger than what is behind it. */
 struct expiry;
 
 /* Of an item that is too old. It may be removed from the queue. */
@@ -16,6 +17,7 @@ typedef void expiry_done_callback_t(void *context);
 
 struct expiry *
 expiry_init(struct queue *queue, struct queue_endpoint *queue_ep,
+	    unsigned int max_age_secs,
 	    expiry_callback_t *callback, expiry_done_callback_t *done,
 	    void *context);
 void expiry_deinit(struct expiry **expiry);

@@ -32,6 +32,8 @@ struct queue_endpoint {
 	/* the highest id known to have been stored; 0 = none */
 	int64_t last_id;
 
+	/* see queue_endpoint_set_context() */
+	void *context;
 	/* for queue-lost.c: what is kept for it, by reason, and what will be
 	   when its removal is committed */
 	unsigned int lost[QUEUE_LOSS_REASON_COUNT], losing;

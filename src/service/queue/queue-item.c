@@ -71,6 +71,12 @@ void queue_item_unref(struct queue_item **_item)
 		i_free(mem);
 }
 
+const char *queue_item_key(const struct queue_item *item)
+{
+	return t_strdup_printf("%s-%"PRIu64,
+			       guid_128_to_string(item->session), item->seq);
+}
+
 size_t queue_item_size(struct queue_item *item)
 {
 	struct queue_item_memory *mem =

@@ -55,6 +55,8 @@ struct queue_item {
 struct queue_item *queue_item_dup(const struct queue_item *item);
 void queue_item_ref(struct queue_item *item);
 void queue_item_unref(struct queue_item **item);
+/* Returns what identifies it to its endpoint, on the data stack. */
+const char *queue_item_key(const struct queue_item *item);
 /* The memory that it uses, in bytes. */
 size_t queue_item_size(struct queue_item *item);
 

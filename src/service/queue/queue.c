@@ -423,6 +423,16 @@ void queue_endpoint_forget(struct queue *queue, struct queue_endpoint **_ep)
 	queue_commit_some_time(queue);
 }
 
+void queue_endpoint_set_context(struct queue_endpoint *ep, void *context)
+{
+	ep->context = context;
+}
+
+void *queue_endpoint_get_context(const struct queue_endpoint *ep)
+{
+	return ep->context;
+}
+
 int64_t queue_endpoint_last_id(const struct queue_endpoint *ep)
 {
 	return ep->last_id;

@@ -57,6 +57,9 @@ void queue_endpoint_set_options(struct queue *queue, struct queue_endpoint *ep,
 /* Forget an endpoint that has nothing queued; if it has, or gets something
    added before the next commit, it is kept. Sets *ep to NULL. */
 void queue_endpoint_forget(struct queue *queue, struct queue_endpoint **ep);
+/* A pointer of the caller's, at first NULL. */
+void queue_endpoint_set_context(struct queue_endpoint *ep, void *context);
+void *queue_endpoint_get_context(const struct queue_endpoint *ep);
 /* The highest id known to have been stored; 0 = none. */
 int64_t queue_endpoint_last_id(const struct queue_endpoint *ep);
 

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "doveadm-settings.h"
+#include "strnum.h"
+
+#include "admin-client.h"
+#include "admin-command.h"
+#include "admin-protocol.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+/* The service answers at once, unless it is stopped or overloaded. */
+#define ANSWER_TIMEOUT_MSECS (10*1000)
+
+static const struct admin_column count_columns[] = {
+	{ "count", "count", ADMIN_NUMBER },
+};
+
+static const struct admin_column body_columns[] = {
+	[HTTP_NOTIFY_ADMIN_BODY_ENDPOINT] = { "endpoint", "endpoint", 0 },
+	[HTTP_NOTIFY_ADMIN_BODY_KEY] =
+		{ "idempotency_key", "idempotency_key", 0 },
+	[HTTP_NOTIFY_ADMIN_BODY_BODY] = { "body", "body", 0 },
+};
+
+typedef void row_callback_t(const char *const *row, unsigned int columns_count);
+
+void admin_print_headers(const char *type, const struct admin_column *columns,
+			 unsigned int count)
+{
+	unsigned int i;
+
+	doveadm_print_init(type);
+	for (i = 0; i < count; i++) {
+		doveadm_print_header(columns[i].key, columns[i].title,
+				     columns[i].flags);
+	}
+}
+
+/* Send a command and call row_callback for the rows of the answer. Returns FALSE
+   if it failed. */
+static bool
+admin_run(const struct http_notify_admin_command *command,
+	  unsigned int columns_count, row_callback_t *row_callback,
+	  uint64_t *count_r)
+{
+	struct admin_client *client;
+	const char *const *row, *error;
+	int ret;
+
+	client = admin_client_init(doveadm_settings->base_dir, &error);
+	if (client == NULL) {
+		i_error("%s", error);
+		doveadm_exit_code = EX_TEMPFAIL;
+		return FALSE;
+	}
+	admin_client_send(client, command);
+	do T_BEGIN {
+		ret = admin_client_read(client, ANSWER_TIMEOUT_MSECS,
+					columns_count, &row, count_r, &error);
+		if (ret < 0) {
+			i_error("%s", error);
+			doveadm_exit_code = EX_TEMPFAIL;
+		} else if (ret > 0)
+			row_callback(row, columns_count);
+	} T_END; while (ret > 0);
+	admin_client_deinit(&client);
+	return ret == 0;
+}
+
+bool admin_get_filter(struct doveadm_cmd_context *cctx,
+		      struct http_notify_admin_command *command)
+{
+	bool have_user, have_endpoint;
+
+	command->user_mask = command->endpoint_mask = "*";
+	have_user = doveadm_cmd_param_str(cctx, "user", &command->user_mask);
+	have_endpoint = doveadm_cmd_param_str(cctx, "endpoint",
+					      &command->endpoint_mask);
+	if (have_endpoint && strpbrk(command->endpoint_mask, "*?") == NULL) {
+		command->endpoint_mask =
+			t_strdup_printf("*%s*", command->endpoint_mask);
+	}
+	return have_user || have_endpoint;
+}
+
+static void print_row(const char *const *row, unsigned int columns_count)
+{
+	unsigned int i;
+
+	for (i = 0; i < columns_count; i++)
+		doveadm_print(row[i]);
+}
+
+void admin_run_table(const struct http_notify_admin_command *command,
+		     unsigned int columns_count)
+{
+	uint64_t count;
+
+	(void)admin_run(command, columns_count, print_row, &count);
+}
+
+/* On a terminal, the next line replaces it. */
+static void print_progress(const char *const *row, unsigned int columns_count)
+{
+	if (isatty(STDERR_FILENO) > 0 &&
+	    columns_count == HTTP_NOTIFY_ADMIN_PROGRESS_COUNT) {
+		fprintf(stderr, "%s of %s\r",
+			row[HTTP_NOTIFY_ADMIN_PROGRESS_DONE],
+			row[HTTP_NOTIFY_ADMIN_PROGRESS_ALL]);
+	}
+}
+
+void admin_run_count(const struct http_notify_admin_command *command,
+		     unsigned int progress_columns)
+{
+	uint64_t count;
+
+	admin_print_headers(DOVEADM_PRINT_TYPE_FLOW, count_columns,
+			    N_ELEMENTS(count_columns));
+	if (admin_run(command, progress_columns, print_progress, &count))
+		doveadm_print_num(count);
+}
+
+bool admin_run_body(struct doveadm_cmd_context *cctx, bool lost)
+{
+	struct http_notify_admin_command command = {
+		.verb = HTTP_NOTIFY_ADMIN_BODY, .lost = lost
+	};
+	const char *id;
+	uint64_t count;
+
+	if (!doveadm_cmd_param_str(cctx, "body", &id))
+		return FALSE;
+	if (str_to_int64(id, &command.id) < 0 || command.id <= 0) {
+		i_error("--body needs an id, as the last columns have it");
+		doveadm_exit_code = EX_USAGE;
+		return TRUE;
+	}
+	admin_print_headers(DOVEADM_PRINT_TYPE_PAGER, body_columns,
+			    N_ELEMENTS(body_columns));
+	if (admin_run(&command, N_ELEMENTS(body_columns), print_row, &count) &&
+	    count == 0) {
+		i_error("There is no notification with this id");
+		doveadm_exit_code = DOVEADM_EX_NOTFOUND;
+	}
+	return TRUE;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_ADMIN_COMMAND_H
+#define HTTP_NOTIFY_ADMIN_COMMAND_H
+
+#include "doveadm.h"
+#include "doveadm-print.h"
+
+struct http_notify_admin_command;
+
+/* What commands that ask the service, and print its answer, share. If something
+   fails, they log why and set the exit code. */
+
+struct admin_column {
+	const char *key, *title;
+	enum doveadm_print_header_flags flags;
+};
+
+#define ADMIN_NUMBER (DOVEADM_PRINT_HEADER_FLAG_RIGHT_JUSTIFY | \
+		      DOVEADM_PRINT_HEADER_FLAG_NUMBER)
+
+void admin_print_headers(const char *type, const struct admin_column *columns,
+			 unsigned int count);
+
+/* Get the masks of the options user and endpoint. An endpoint without wildcards
+   matches any part of a URL. Returns TRUE if there is one of these options. */
+bool admin_get_filter(struct doveadm_cmd_context *cctx,
+		      struct http_notify_admin_command *command);
+
+/* Send a command and print the rows of the answer, after the headers. */
+void admin_run_table(const struct http_notify_admin_command *command,
+		     unsigned int columns_count);
+/* Print the number that the answer ends with. Rows, of so many columns, say how
+   far the service is, for a terminal. */
+void admin_run_count(const struct http_notify_admin_command *command,
+		     unsigned int progress_columns);
+/* If there is the option body, print the notification with this id: one that is
+   queued, or that was given up. Returns FALSE if there is no such option. */
+bool admin_run_body(struct doveadm_cmd_context *cctx, bool lost);
+
+#endif

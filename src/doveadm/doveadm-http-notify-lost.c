@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* doveadm http-notify lost | lost resend | lost drop */
+#include "lib.h"
+#include "mail-storage.h"
+
+#include "admin-command.h"
+#include "admin-protocol.h"
+#include "doveadm-http-notify.h"
+
+#include <time.h>
+
+static const struct admin_column lost_columns[] = {
+	[HTTP_NOTIFY_ADMIN_LOST_USERNAME] = { "username", "username", 0 },
+	[HTTP_NOTIFY_ADMIN_LOST_ENDPOINT] = { "endpoint", "endpoint", 0 },
+	[HTTP_NOTIFY_ADMIN_LOST_FOLDER] = { "folder", "folder", 0 },
+	[HTTP_NOTIFY_ADMIN_LOST_UID] = { "uid", "uid", ADMIN_NUMBER },
+	[HTTP_NOTIFY_ADMIN_LOST_REASON] = { "reason", "reason", 0 },
+	[HTTP_NOTIFY_ADMIN_LOST_FIRST] = { "first", "first", ADMIN_NUMBER },
+	[HTTP_NOTIFY_ADMIN_LOST_LAST] = { "last", "last", ADMIN_NUMBER },
+	[HTTP_NOTIFY_ADMIN_LOST_ATTEMPTS] =
+		{ "attempts", "attempts", ADMIN_NUMBER },
+	[HTTP_NOTIFY_ADMIN_LOST_ID] = { "id", "id", ADMIN_NUMBER },
+	[HTTP_NOTIFY_ADMIN_LOST_ANSWER] = { "answer", "answer", 0 },
+};
+
+/* Returns -1 after logging why it is invalid. */
+static int
+get_max_secs(struct doveadm_cmd_context *cctx, unsigned int *secs_r)
+{
+	const char *since;
+	time_t timestamp, now = time(NULL);
+	bool utc;
+
+	*secs_r = 0;
+	if (!doveadm_cmd_param_str(cctx, "since", &since))
+		return 0;
+	if (mail_parse_human_timestamp(since, &timestamp, &utc) < 0 ||
+	    timestamp < 0) {
+		i_error("--since needs a time, such as 2026-11-30, or an "
+			"interval, such as 1h");
+		return -1;
+	}
+	/* 0 would be any time */
+	*secs_r = timestamp >= now ? 1 : now - timestamp;
+	return 0;
+}
+
+/* Returns 1 if there is a filter, 0 if there is none, -1 if it is invalid. */
+static int
+get_filter(struct doveadm_cmd_context *cctx,
+	   struct http_notify_admin_command *command)
+{
+	static const char *const reasons[] = {
+		"refused", "dropped", "expired", NULL
+	};
+	bool filter = admin_get_filter(cctx, command);
+
+	command->folder_mask = "*";
+	command->reason = "";
+	if (doveadm_cmd_param_str(cctx, "folder", &command->folder_mask))
+		filter = TRUE;
+	if (doveadm_cmd_param_str(cctx, "reason", &command->reason)) {
+		filter = TRUE;
+		if (!str_array_find(reasons, command->reason)) {
+			i_error("--reason is refused, dropped or expired");
+			doveadm_exit_code = EX_USAGE;
+			return -1;
+		}
+	}
+	if (get_max_secs(cctx, &command->max_secs) < 0) {
+		doveadm_exit_code = EX_USAGE;
+		return -1;
+	}
+	return filter || command->max_secs > 0 ? 1 : 0;
+}
+
+static void cmd_http_notify_lost(struct doveadm_cmd_context *cctx)
+{
+	struct http_notify_admin_command command = {
+		.verb = HTTP_NOTIFY_ADMIN_LOST
+	};
+
+	if (admin_run_body(cctx, TRUE) || get_filter(cctx, &command) < 0)
+		return;
+	admin_print_headers(DOVEADM_PRINT_TYPE_TABLE, lost_columns,
+			    N_ELEMENTS(lost_columns));
+	admin_run_table(&command, N_ELEMENTS(lost_columns));
+}
+
+static void
+run_filtered(struct doveadm_cmd_context *cctx, enum http_notify_admin_verb verb)
+{
+	struct http_notify_admin_command command = { .verb = verb };
+	int ret;
+
+	ret = get_filter(cctx, &command);
+	if (ret == 0) {
+		i_error("%s needs a filter (-u '*' matches all there is)",
+			cctx->cmd->name + strlen("http-notify "));
+		doveadm_exit_code = EX_USAGE;
+	} else if (ret > 0)
+		admin_run_count(&command, HTTP_NOTIFY_ADMIN_PROGRESS_COUNT);
+}
+
+static void cmd_http_notify_lost_resend(struct doveadm_cmd_context *cctx)
+{
+	run_filtered(cctx, HTTP_NOTIFY_ADMIN_RESEND);
+}
+
+static void cmd_http_notify_lost_drop(struct doveadm_cmd_context *cctx)
+{
+	run_filtered(cctx, HTTP_NOTIFY_ADMIN_DROP);
+}
+
+#define FILTER_USAGE "[-u <user mask>] [-e <endpoint mask>] " \
+	"[-m <folder mask>] [-r refused|dropped|expired] [-s <time>]"
+
+#define FILTER_PARAMS \
+DOVEADM_CMD_PARAM('u', "user", CMD_PARAM_STR, 0) \
+DOVEADM_CMD_PARAM('e', "endpoint", CMD_PARAM_STR, 0) \
+DOVEADM_CMD_PARAM('m', "folder", CMD_PARAM_STR, 0) \
+DOVEADM_CMD_PARAM('r', "reason", CMD_PARAM_STR, 0) \
+DOVEADM_CMD_PARAM('s', "since", CMD_PARAM_STR, 0)
+
+struct doveadm_cmd_ver2 doveadm_cmd_http_notify_lost = {
+	.name = "http-notify lost",
+	.cmd = cmd_http_notify_lost,
+	.usage = FILTER_USAGE" | --body <id>",
+DOVEADM_CMD_PARAMS_START
+FILTER_PARAMS
+DOVEADM_CMD_PARAM('b', "body", CMD_PARAM_STR, 0)
+DOVEADM_CMD_PARAMS_END
+};
+
+struct doveadm_cmd_ver2 doveadm_cmd_http_notify_lost_resend = {
+	.name = "http-notify lost resend",
+	.cmd = cmd_http_notify_lost_resend,
+	.usage = FILTER_USAGE,
+DOVEADM_CMD_PARAMS_START
+FILTER_PARAMS
+DOVEADM_CMD_PARAMS_END
+};
+
+struct doveadm_cmd_ver2 doveadm_cmd_http_notify_lost_drop = {
+	.name = "http-notify lost drop",
+	.cmd = cmd_http_notify_lost_drop,
+	.usage = FILTER_USAGE,
+DOVEADM_CMD_PARAMS_START
+FILTER_PARAMS
+DOVEADM_CMD_PARAMS_END
+};
