@@ -25,7 +25,12 @@ def gauge($name; $help; values):
 	standby: (map(.standby | select(. != "") | state) | min),
 	queued: (map(.queued) | add),
 	oldest: (map(.oldest) | max),
-	in_flight: (map(.in_flight) | add)
+	in_flight: (map(.in_flight) | add),
+	kept: {
+	    refused: (map(.kept_refused) | add),
+	    dropped: (map(.kept_dropped) | add),
+	    expired: (map(.kept_expired) | add)
+	}
   }) as $endpoints
 | gauge("http_notify_service_up";
 	"Whether the service http-notify has answered.";
@@ -44,4 +49,16 @@ def gauge($name; $help; values):
 	$endpoints[] | { labels, value: .oldest }),
   gauge("http_notify_in_flight";
 	"How many of them are being sent.";
-	$endpoints[] | { labels, value: .in_flight })
+	$endpoints[] | { labels, value: .in_flight }),
+  gauge("http_notify_kept";
+	"Notifications that were given up and are kept.";
+	$endpoints[] | .labels as $labels | .kept | to_entries[]
+	| { labels: ($labels[:-1] + ",reason=\(.key | tojson)}"), value }),
+  gauge("http_notify_kept_oldest_seconds";
+	"How long the oldest one of them has been kept.";
+	$rows[] | select(.endpoint == "total")
+	| { labels: "", value: .kept_oldest }),
+  gauge("http_notify_forgotten";
+	"How many of them were forgotten before their time.";
+	$rows[] | select(.endpoint == "total")
+	| { labels: "", value: .forgotten })

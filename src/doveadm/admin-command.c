@@ -38,8 +38,8 @@ void admin_print_headers(const char *type, const struct admin_column *columns,
 	}
 }
 
-/* Send a command and call row_callback for the rows of the answer. Returns FALSE
-   if it failed. */
+/* Send a command and call row_callback for the rows of the answer. Returns
+   FALSE if it failed. */
 static bool
 admin_run(const struct http_notify_admin_command *command,
 	  unsigned int columns_count, row_callback_t *row_callback,

@@ -3,13 +3,15 @@
 #define HTTP_NOTIFY_CHECK_H
 
 /* doveadm http-notify check, which is in doveadm-http-notify-check.c and
-   check-endpoints.c. */
+   check-endpoints.c and check-lost.c. */
 
+#include "hash.h"
 #include "net.h"
 #include "doveadm-mail-compat.h"
 #include "protocol-settings.h"
 #include "service-cmd.h"
 
+struct check_lost;
 struct mail_user;
 
 /* How long to wait for the service to answer, beyond the endpoint's own
@@ -27,6 +29,9 @@ struct check_cmd_context {
 	   do */
 	const char *config_error;
 	struct protocol_settings lmtp, lda, imap;
+
+	/* by user */
+	HASH_TABLE(const char *, struct check_lost *) lost;
 
 	/* for the current user: handoff_try()'s result when it connects as
 	   dovecot-lda does, and whether that needs the user's groups */
@@ -49,5 +54,11 @@ void check_find_needs(struct check_cmd_context *ctx, struct mail_user *user);
    among these. value: the user's METADATA value, NULL if there is none. */
 void check_endpoints(struct check_cmd_context *ctx, struct mail_user *user,
 		     bool lda, const char *value);
+
+/* Ask the service what was given up: of this user, or of all if username is
+   NULL. To be called by prerun() of the first user. */
+void check_lost_read(struct check_cmd_context *ctx, const char *username);
+/* If something of the user's was given up and is kept, print a row. */
+void check_lost(struct check_cmd_context *ctx, const char *username);
 
 #endif

@@ -407,6 +407,7 @@ cmd_check_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	if (lda && ctx->cmd.error == NULL)
 		check_lda_handoff(ctx, user);
 	check_endpoints(ctx, user, lda, value);
+	check_lost(ctx, user->username);
 	return 0;
 }
 
@@ -563,6 +564,10 @@ cmd_check_prerun(struct doveadm_mail_cmd_context *_ctx,
 	if (first)
 		check_read_settings(ctx);
 	check_connect(ctx, path, first);
+	if (first) {
+		check_lost_read(ctx, _ctx->iterate_single_user ?
+				_ctx->cctx->username : NULL);
+	}
 	check_try_lda(ctx, service_user, path);
 	return 0;
 }
@@ -588,6 +593,8 @@ static void cmd_check_deinit(struct doveadm_mail_cmd_context *_ctx)
 		container_of(_ctx, struct check_cmd_context, cmd.ctx);
 
 	service_cmd_deinit(&ctx->cmd);
+	if (hash_table_is_created(ctx->lost))
+		hash_table_destroy(&ctx->lost);
 	protocol_settings_free(&ctx->lmtp);
 	protocol_settings_free(&ctx->lda);
 	protocol_settings_free(&ctx->imap);

@@ -22,6 +22,16 @@ static const struct admin_column status_columns[] = {
 	[HTTP_NOTIFY_ADMIN_STATUS_REFUSED] = { "refused", "refused", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_DROPPED] = { "dropped", "dropped", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_EXPIRED] = { "expired", "expired", NUMBER },
+	[HTTP_NOTIFY_ADMIN_STATUS_KEPT_REFUSED] =
+		{ "kept_refused", "kept_refused", NUMBER },
+	[HTTP_NOTIFY_ADMIN_STATUS_KEPT_DROPPED] =
+		{ "kept_dropped", "kept_dropped", NUMBER },
+	[HTTP_NOTIFY_ADMIN_STATUS_KEPT_EXPIRED] =
+		{ "kept_expired", "kept_expired", NUMBER },
+	[HTTP_NOTIFY_ADMIN_STATUS_KEPT_OLDEST] =
+		{ "kept_oldest", "kept_oldest", NUMBER },
+	[HTTP_NOTIFY_ADMIN_STATUS_FORGOTTEN] =
+		{ "forgotten", "forgotten", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_ENDPOINT] = { "endpoint", "endpoint", 0 },
 	[HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR] =
 		{ "last_error", "last_error", 0 },

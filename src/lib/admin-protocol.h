@@ -28,8 +28,8 @@
    LOST, RESEND and DROP are about notifications that were given up, for this
    reason (empty = any), at most so many seconds ago (0 = whenever).
 
-   STATUS answers with a row for each endpoint, and QUEUE and LOST with a row for
-   each notification; their fields are below. The last row of STATUS, named
+   STATUS answers with a row for each endpoint, and QUEUE and LOST with a row
+   for each notification; their fields are below. The last row of STATUS, named
    HTTP_NOTIFY_ADMIN_TOTAL, is for all endpoints together. FLUSH ends the waits
    for retries and probes. PURGE drops queued notifications, except those being
    sent. RESEND puts notifications that were given up back into the queue, and
@@ -124,6 +124,15 @@ enum http_notify_admin_status {
 	HTTP_NOTIFY_ADMIN_STATUS_REFUSED,
 	HTTP_NOTIFY_ADMIN_STATUS_DROPPED,
 	HTTP_NOTIFY_ADMIN_STATUS_EXPIRED,
+	/* of those that were given up: how many are kept, by reason; in the row
+	   of totals: how long ago the oldest one was given up, and how many
+	   have been forgotten before their time since the service was started,
+	   both 0 in other rows */
+	HTTP_NOTIFY_ADMIN_STATUS_KEPT_REFUSED,
+	HTTP_NOTIFY_ADMIN_STATUS_KEPT_DROPPED,
+	HTTP_NOTIFY_ADMIN_STATUS_KEPT_EXPIRED,
+	HTTP_NOTIFY_ADMIN_STATUS_KEPT_OLDEST,
+	HTTP_NOTIFY_ADMIN_STATUS_FORGOTTEN,
 	HTTP_NOTIFY_ADMIN_STATUS_ENDPOINT,
 	/* empty if nothing has failed */
 	HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR,

@@ -272,3 +272,52 @@ def test_killed_at_any_moment(other_endpoint):
             assert request.key == keys[request.uid]
         dovecot.wait_queue_empty(30)
         assert not kept(dovecot)
+
+
+# -- status, check --
+
+def test_status_counts_what_is_kept(other_endpoint):
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint)) as dovecot:
+        lose(dovecot, endpoint, 6)
+        for row in rows(dovecot, "status"):
+            assert (row["kept_refused"], row["kept_dropped"],
+                    row["kept_expired"], row["forgotten"]) == (6, 0, 0, 0)
+        doveadm(dovecot, "lost", "resend", "-u", "user1")
+        doveadm(dovecot, "lost", "drop", "-u", "user2")
+        wait_for(lambda: len(kept(dovecot)) == 2, 10, "these to be gone")
+        assert [row["kept_refused"] for row in rows(dovecot, "status")] == [
+            2, 2]
+        endpoint.wait(2)
+        doveadm(dovecot, "lost", "drop", "-u", "*")
+        wait_for(lambda: not kept(dovecot), 10, "these to be gone")
+        row = rows(dovecot, "status")[-1]
+        assert row["kept_refused"] == row["kept_oldest"] == 0
+
+
+def test_too_many_are_forgotten(other_endpoint):
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint),
+                         "http_notify_lost_limit = 3 1M") as dovecot:
+        lose(dovecot, endpoint, 6)
+        dovecot.wait_log("Warning: Too many notifications were given up")
+        wait_for(lambda: lost(dovecot) == [4, 5, 6], 10, "the limit")
+        row = rows(dovecot, "status")[-1]
+        assert (row["kept_refused"], row["forgotten"]) == (3, 3)
+
+
+def test_check_names_what_a_user_has_lost(other_endpoint):
+    endpoint = other_endpoint
+    with running_dovecot(driver(endpoint)) as dovecot:
+        def given_up(user):
+            return [row["detail"] for row in rows(
+                dovecot, "check", "-u", user) if row["link"] == "given up"]
+
+        for user in "user1", "bob":
+            dovecot.setmetadata(user, "user=3@1")
+        lose(dovecot, endpoint, 6)
+        detail, = given_up("user1")
+        assert detail == ("2 notifications, the last one for folder INBOX, "
+                          "uid 4: refused: 422 (doveadm http-notify lost -u "
+                          "user1)")
+        assert given_up("bob") == []

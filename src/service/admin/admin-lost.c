@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* LOST, RESEND, DROP and BODY LOST, for all notifications that were given up and
-   match */
+/* LOST, RESEND, DROP and BODY LOST, for all notifications that were given up
+   and match */
 #include "lib.h"
 #include "ostream.h"
 #include "str-sanitize.h"

@@ -13,6 +13,7 @@
 #include "endpoint-names.h"
 #include "monotonic.h"
 #include "queue.h"
+#include "queue-lost.h"
 
 /* How many rows of the queue to read at a time. */
 #define READ_BATCH 64
@@ -67,7 +68,8 @@ next_endpoint(struct admin *admin, const struct endpoint_names *names,
 
 static void
 status_row(struct admin_walk *walk, const char *name, const char *state,
-	   int64_t oldest_secs, const struct endpoint_status *status)
+	   int64_t oldest_secs, const struct endpoint_status *status,
+	   const struct queue_lost_stats *lost)
 {
 	const char *row[HTTP_NOTIFY_ADMIN_STATUS_COUNT];
 
@@ -89,20 +91,34 @@ status_row(struct admin_walk *walk, const char *name, const char *state,
 		admin_num(status->counters.dropped);
 	row[HTTP_NOTIFY_ADMIN_STATUS_EXPIRED] =
 		admin_num(status->counters.expired);
+	row[HTTP_NOTIFY_ADMIN_STATUS_KEPT_REFUSED] =
+		admin_num(lost->rows[QUEUE_LOSS_REFUSED]);
+	row[HTTP_NOTIFY_ADMIN_STATUS_KEPT_DROPPED] =
+		admin_num(lost->rows[QUEUE_LOSS_DROPPED]);
+	row[HTTP_NOTIFY_ADMIN_STATUS_KEPT_EXPIRED] =
+		admin_num(lost->rows[QUEUE_LOSS_EXPIRED]);
+	row[HTTP_NOTIFY_ADMIN_STATUS_KEPT_OLDEST] = admin_num(
+		lost->oldest == 0 ? 0 :
+		queue_now(walk->conn->admin->queue) - lost->oldest);
+	row[HTTP_NOTIFY_ADMIN_STATUS_FORGOTTEN] = admin_num(lost->forgotten);
 	row[HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR] =
 		status->last_error == NULL ? "" : status->last_error;
 	admin_conn_row(walk->conn, row, N_ELEMENTS(row));
 }
 
 static void
-status_endpoint(struct admin_walk *walk, const char *name,
+status_endpoint(struct admin_walk *walk, struct endpoint *ep, const char *name,
 		const struct endpoint_status *status,
 		const struct queue_read_result *oldest)
 {
+	struct queue *queue = walk->conn->admin->queue;
+	struct queue_lost_stats lost;
 	int64_t secs = oldest->count == 0 ? 0 :
-		queue_now(walk->conn->admin->queue) - oldest->items[0]->created;
+		queue_now(queue) - oldest->items[0]->created;
 
-	status_row(walk, name, health_state_name(status->state), secs, status);
+	queue_lost_get_stats(queue, endpoint_get_queue(ep), &lost);
+	status_row(walk, name, health_state_name(status->state), secs, status,
+		   &lost);
 	walk->total.queued += status->queued;
 	walk->total.in_flight += status->in_flight;
 	walk->total_oldest_secs = I_MAX(walk->total_oldest_secs, secs);
@@ -112,12 +128,14 @@ status_endpoint(struct admin_walk *walk, const char *name,
 static void status_total(struct admin_walk *walk)
 {
 	struct admin *admin = walk->conn->admin;
+	struct queue_lost_stats lost;
 
 	walk->total.state_secs =
 		(http_notify_monotonic_msecs() - admin->started) / 1000;
 	walk->total.counters = *delivery_counters(admin->delivery);
+	queue_lost_get_stats(admin->queue, NULL, &lost);
 	status_row(walk, HTTP_NOTIFY_ADMIN_TOTAL, "", walk->total_oldest_secs,
-		   &walk->total);
+		   &walk->total, &lost);
 }
 
 /* QUEUE and PURGE */
@@ -227,7 +245,7 @@ admin_walk_read(const struct queue_read_result *result, void *context)
 	/* otherwise the endpoint has been forgotten in the meantime */
 	if (ep != NULL && walk->number == number) {
 		if (walk->verb == HTTP_NOTIFY_ADMIN_STATUS)
-			status_endpoint(walk, name, &status, result);
+			status_endpoint(walk, ep, name, &status, result);
 		else
 			walk_items(walk, ep, name, result);
 		walk->after_id = result->read_to;

@@ -77,9 +77,9 @@ int delivery_add(struct delivery *delivery,
 typedef void delivery_resent_callback_t(const char *error, bool gone,
 					void *context);
 
-/* Put notifications that were given up back into the queue, between these calls.
-   They are sent after delivery_resend_end(), in order and before what came
-   later. */
+/* Put notifications that were given up back into the queue, between these
+   calls. They are sent after delivery_resend_end(), in order and before what
+   came later. */
 void delivery_resend_begin(struct delivery *delivery);
 void delivery_resend_end(struct delivery *delivery);
 /* Put one back that was read by queue_lost_read(); it gets another max_age. As

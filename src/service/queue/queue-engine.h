@@ -105,8 +105,8 @@ struct queue_engine_vfuncs {
 
 	/* Open or create the database, and report what is there by
 	   queue_engine_have_endpoint(), queue_engine_have_session(),
-	   queue_engine_have_lost() and queue_engine_lost_oldest(). Returns 0, or
-	   -1 and error_r. */
+	   queue_engine_have_lost() and queue_engine_lost_oldest(). Returns 0,
+	   or -1 and error_r. */
 	int (*init)(struct queue *queue, const struct queue_settings *set,
 		    struct queue_engine **engine_r, const char **error_r);
 	/* Finishes a commit that is under way, and frees the engine. */

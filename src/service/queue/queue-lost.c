@@ -288,8 +288,11 @@ void queue_lost_get_stats(struct queue *queue, const struct queue_endpoint *ep,
 	const struct queue_lost *lost = queue->lost;
 
 	i_zero(stats_r);
-	memcpy(stats_r->rows, ep != NULL ? ep->lost : lost->rows,
-	       sizeof(stats_r->rows));
+	if (ep != NULL) {
+		memcpy(stats_r->rows, ep->lost, sizeof(stats_r->rows));
+		return;
+	}
+	memcpy(stats_r->rows, lost->rows, sizeof(stats_r->rows));
 	stats_r->oldest = lost->oldest;
 	stats_r->forgotten = lost->forgotten;
 }

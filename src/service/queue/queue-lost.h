@@ -33,8 +33,8 @@ struct queue_lost_stats {
 	/* how many are kept, by reason */
 	unsigned int rows[QUEUE_LOSS_REASON_COUNT];
 
-	/* these are for all endpoints together. When the oldest one was given
-	   up, by queue_now(); 0 = none */
+	/* The others are for all endpoints together, and 0 for one of them.
+	   When the oldest one was given up, by queue_now(); 0 = none. */
 	int64_t oldest;
 	/* since queue_init(), forgotten before their time, or never kept: too
 	   many, or no room on the disk */
