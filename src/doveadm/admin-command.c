@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
+#include "ostream.h"
 #include "doveadm-settings.h"
 #include "strnum.h"
 
@@ -42,8 +43,8 @@ void admin_print_headers(const char *type, const struct admin_column *columns,
    FALSE if it failed. */
 static bool
 admin_run(const struct http_notify_admin_command *command,
-	  unsigned int columns_count, row_callback_t *row_callback,
-	  uint64_t *count_r)
+	  unsigned int timeout_msecs, unsigned int columns_count,
+	  row_callback_t *row_callback, uint64_t *count_r)
 {
 	struct admin_client *client;
 	const char *const *row, *error;
@@ -57,8 +58,8 @@ admin_run(const struct http_notify_admin_command *command,
 	}
 	admin_client_send(client, command);
 	do T_BEGIN {
-		ret = admin_client_read(client, ANSWER_TIMEOUT_MSECS,
-					columns_count, &row, count_r, &error);
+		ret = admin_client_read(client, timeout_msecs, columns_count,
+					&row, count_r, &error);
 		if (ret < 0) {
 			i_error("%s", error);
 			doveadm_exit_code = EX_TEMPFAIL;
@@ -98,7 +99,23 @@ void admin_run_table(const struct http_notify_admin_command *command,
 {
 	uint64_t count;
 
-	(void)admin_run(command, columns_count, print_row, &count);
+	(void)admin_run(command, ANSWER_TIMEOUT_MSECS, columns_count,
+			print_row, &count);
+}
+
+static void print_row_now(const char *const *row, unsigned int columns_count)
+{
+	print_row(row, columns_count);
+	(void)o_stream_flush(doveadm_print_ostream);
+}
+
+void admin_run_endless(const struct http_notify_admin_command *command,
+		       unsigned int columns_count)
+{
+	uint64_t count;
+
+	/* that is 24 days without a row */
+	(void)admin_run(command, INT_MAX, columns_count, print_row_now, &count);
 }
 
 /* On a terminal, the next line replaces it. */
@@ -119,7 +136,8 @@ void admin_run_count(const struct http_notify_admin_command *command,
 
 	admin_print_headers(DOVEADM_PRINT_TYPE_FLOW, count_columns,
 			    N_ELEMENTS(count_columns));
-	if (admin_run(command, progress_columns, print_progress, &count))
+	if (admin_run(command, ANSWER_TIMEOUT_MSECS, progress_columns,
+		      print_progress, &count))
 		doveadm_print_num(count);
 }
 
@@ -140,8 +158,8 @@ bool admin_run_body(struct doveadm_cmd_context *cctx, bool lost)
 	}
 	admin_print_headers(DOVEADM_PRINT_TYPE_PAGER, body_columns,
 			    N_ELEMENTS(body_columns));
-	if (admin_run(&command, N_ELEMENTS(body_columns), print_row, &count) &&
-	    count == 0) {
+	if (admin_run(&command, ANSWER_TIMEOUT_MSECS, N_ELEMENTS(body_columns),
+		      print_row, &count) && count == 0) {
 		i_error("There is no notification with this id");
 		doveadm_exit_code = DOVEADM_EX_NOTFOUND;
 	}

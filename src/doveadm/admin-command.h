@@ -29,6 +29,10 @@ bool admin_get_filter(struct doveadm_cmd_context *cctx,
 /* Send a command and print the rows of the answer, after the headers. */
 void admin_run_table(const struct http_notify_admin_command *command,
 		     unsigned int columns_count);
+/* The same for an answer whose rows come when they come, until the service is
+   stopped. Each is printed at once. */
+void admin_run_endless(const struct http_notify_admin_command *command,
+		       unsigned int columns_count);
 /* Print the number that the answer ends with. Rows, of so many columns, say how
    far the service is, for a terminal. */
 void admin_run_count(const struct http_notify_admin_command *command,

@@ -19,6 +19,7 @@ static const char *const verb_names[] = {
 	[HTTP_NOTIFY_ADMIN_RESEND] = "RESEND",
 	[HTTP_NOTIFY_ADMIN_DROP] = "DROP",
 	[HTTP_NOTIFY_ADMIN_BODY] = "BODY",
+	[HTTP_NOTIFY_ADMIN_WATCH] = "WATCH",
 	[HTTP_NOTIFY_ADMIN_PROBE] = "PROBE",
 	[HTTP_NOTIFY_ADMIN_SEND] = "SEND",
 };
@@ -56,6 +57,9 @@ void http_notify_admin_append(string_t *dest,
 	case HTTP_NOTIFY_ADMIN_BODY:
 		append_field(dest, command->lost ? LOST : QUEUE);
 		str_printfa(dest, "\t%"PRId64, command->id);
+		break;
+	case HTTP_NOTIFY_ADMIN_WATCH:
+		append_field(dest, command->user_mask);
 		break;
 	case HTTP_NOTIFY_ADMIN_SEND:
 		append_field(dest, command->username);
@@ -117,6 +121,11 @@ parse_args(const char *const *args, struct http_notify_admin_command *command,
 			*error_r = "BODY has an invalid id";
 			return -1;
 		}
+		return 0;
+	case HTTP_NOTIFY_ADMIN_WATCH:
+		if (count != 1)
+			break;
+		command->user_mask = args[0];
 		return 0;
 	case HTTP_NOTIFY_ADMIN_PROBE:
 		if (count < 2)

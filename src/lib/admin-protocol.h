@@ -14,6 +14,7 @@
    client: RESEND <mail user> <endpoint> <folder> <reason> <seconds>
    client: DROP <mail user> <endpoint> <folder> <reason> <seconds>
    client: BODY QUEUE|LOST <id>
+   client: WATCH <mail user>
    client: PROBE <body> <option> ...
    client: SEND <mail user> <folder> <uid> <body> <option> ...
    server: ROW <field> ...      any number of times
@@ -37,6 +38,9 @@
    are. BODY answers with one row, or with none. The number in OK is that of the
    endpoints (STATUS), notifications (QUEUE, PURGE, LOST, RESEND, DROP, BODY) or
    ended waits (FLUSH), otherwise 1.
+
+   WATCH answers with a row for whatever happens to a notification, until the
+   client closes the connection; it is the last command.
 
    PROBE sends a body once to each server that the options (options.h) name,
    bypassing the queue. SEND queues a notification, has its endpoint tried at
@@ -67,6 +71,7 @@ enum http_notify_admin_verb {
 	HTTP_NOTIFY_ADMIN_RESEND,
 	HTTP_NOTIFY_ADMIN_DROP,
 	HTTP_NOTIFY_ADMIN_BODY,
+	HTTP_NOTIFY_ADMIN_WATCH,
 	HTTP_NOTIFY_ADMIN_PROBE,
 	HTTP_NOTIFY_ADMIN_SEND
 };
@@ -74,7 +79,8 @@ enum http_notify_admin_verb {
 struct http_notify_admin_command {
 	enum http_notify_admin_verb verb;
 
-	/* all but STATUS, PROBE and SEND; BODY matches all */
+	/* all but STATUS, PROBE and SEND; BODY matches all, and WATCH any
+	   endpoint */
 	const char *user_mask, *endpoint_mask;
 	/* LOST, RESEND and DROP, and as above */
 	const char *folder_mask, *reason;
@@ -194,6 +200,24 @@ enum http_notify_admin_body {
 	HTTP_NOTIFY_ADMIN_BODY_BODY,
 
 	HTTP_NOTIFY_ADMIN_BODY_COUNT
+};
+
+/* Fields of WATCH. */
+enum http_notify_admin_live {
+	/* of day */
+	HTTP_NOTIFY_ADMIN_LIVE_TIME,
+	/* queued, sent, answered, retried, delivered or lost; or "left out", if
+	   the client did not read, with the number in the last field */
+	HTTP_NOTIFY_ADMIN_LIVE_WHAT,
+	HTTP_NOTIFY_ADMIN_LIVE_USERNAME,
+	HTTP_NOTIFY_ADMIN_LIVE_FOLDER,
+	HTTP_NOTIFY_ADMIN_LIVE_UID,
+	/* host and port */
+	HTTP_NOTIFY_ADMIN_LIVE_ENDPOINT,
+	/* such as the answer */
+	HTTP_NOTIFY_ADMIN_LIVE_DETAIL,
+
+	HTTP_NOTIFY_ADMIN_LIVE_COUNT
 };
 
 /* Fields of PROBE and SEND. */

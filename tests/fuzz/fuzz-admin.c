@@ -71,6 +71,9 @@ static void check_complete(const struct http_notify_admin_command *command)
 		i_assert(command->folder_mask != NULL);
 		i_assert(command->reason != NULL);
 		break;
+	case HTTP_NOTIFY_ADMIN_WATCH:
+		i_assert(command->user_mask != NULL);
+		break;
 	case HTTP_NOTIFY_ADMIN_SEND:
 		i_assert(command->username != NULL);
 		i_assert(command->folder != NULL);

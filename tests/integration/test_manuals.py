@@ -508,6 +508,7 @@ def test_columns_of_doveadm():
     """By their machine-readable names, under the command that has them."""
     for part, commands in (("http-notify-queue", ("status", "queue")),
                            ("http-notify-lost", ("lost",)),
+                           ("http-notify-watch", ("watch",)),
                            ("command", ("queue", "flush", "lost drop")),
                            ("http-notify-registration", (
                                "register", "reregister", "list")),

@@ -64,6 +64,7 @@ static void test_commands_are_one_line(void **state ATTR_UNUSED)
 			"RESEND\tal*\t*\tIN*\trefused\t60\n",
 		[HTTP_NOTIFY_ADMIN_DROP] = "DROP\tal*\t*\tIN*\trefused\t60\n",
 		[HTTP_NOTIFY_ADMIN_BODY] = "BODY\tLOST\t7\n",
+		[HTTP_NOTIFY_ADMIN_WATCH] = "WATCH\tal*\n",
 		[HTTP_NOTIFY_ADMIN_PROBE] = "PROBE\t{}\turl=x\tmax_age=1s\n",
 		[HTTP_NOTIFY_ADMIN_SEND] =
 			"SEND\talice\tINBOX\t17\t{}\turl=x\tmax_age=1s\n",
@@ -150,6 +151,7 @@ static void test_ids_survive(void **state ATTR_UNUSED)
 	(void)parse_error(FIELDS("BODY", "OTHER", "1"));
 	(void)parse_error(FIELDS("LOST", "*", "*", "*", "", "x"));
 	(void)parse_error(FIELDS("DROP", "*", "*", "*", ""));
+	(void)parse_error(FIELDS("WATCH"));
 }
 
 static void test_probe_survives_nasty_characters(void **state ATTR_UNUSED)

@@ -3,10 +3,12 @@
    test chooses. */
 #include "lib.h"
 #include "array.h"
+#include "str.h"
 #include "unlink-directory.h"
 
 #include "delivery.h"
 #include "endpoint.h"
+#include "live.h"
 #include "queue.h"
 #include "queue-lost.h"
 #include "sender.h"
@@ -820,6 +822,53 @@ static void test_resent_counts_for_the_limit(void **state ATTR_UNUSED)
 	assert_null(resent_error);
 }
 
+/* Looking on */
+
+static string_t *happenings;
+
+static void happened(struct live_watch *watch ATTR_UNUSED, enum live_what what,
+		     const struct queue_item *item, const char *endpoint_label,
+		     const char *detail)
+{
+	str_printfa(happenings, "%s %s %s%s\n", live_what_name(what),
+		    item->username, endpoint_label,
+		    strstr(detail, "test") != NULL ? " test" : "");
+}
+
+static void test_who_looks_on_sees_what_happens(void **state ATTR_UNUSED)
+{
+	struct live_watch watch = { .happened = happened };
+	const char *words = "url=http://endpoint/ max_retries=1";
+
+	happenings = str_new(default_pool, 256);
+	(void)lose("alice");
+	delivery_live_add(delivery, &watch);
+	(void)add_with_options(words, "bob");
+	test_clock_turn();
+	answer(0, 200);
+	(void)add_with_options(words, "carol");
+	test_clock_turn();
+	answer(0, 503);
+	test_clock_pass(10*1000);
+	answer(0, 503);
+	assert_string_equal(str_c(happenings),
+		"queued bob endpoint\n"
+		"sent bob endpoint\n"
+		"answered bob endpoint\n"
+		"delivered bob endpoint\n"
+		"queued carol endpoint\n"
+		"sent carol endpoint\n"
+		"answered carol endpoint test\n"
+		"retried carol endpoint test\n"
+		"sent carol endpoint\n"
+		"answered carol endpoint test\n"
+		"lost carol endpoint test\n");
+	delivery_live_remove(delivery, &watch);
+	(void)lose("alice");
+	assert_null(strstr(str_c(happenings), "alice"));
+	str_free(&happenings);
+}
+
 #define delivery_test(name) \
 	cmocka_unit_test_setup_teardown(name, setup, teardown)
 
@@ -845,6 +894,7 @@ int main(void)
 		delivery_test(test_resent_does_not_keep_others_from_expiring),
 		delivery_test(test_endpoint_of_what_is_kept_is_not_forgotten),
 		delivery_test(test_resent_counts_for_the_limit),
+		delivery_test(test_who_looks_on_sees_what_happens),
 	};
 	int ret;
 

@@ -6,6 +6,7 @@
 #include "guid.h"
 
 struct admin_adding;
+struct admin_live;
 struct admin_lost;
 struct admin_probe;
 struct admin_walk;
@@ -41,6 +42,7 @@ struct admin_conn {
 	/* the state of the present command: at most one is not NULL */
 	struct admin_walk *walk;
 	struct admin_lost *lost;
+	struct admin_live *live;
 	struct admin_watch *watch;
 	struct admin_adding *adding;
 	/* PROBE: number of requests under way */
@@ -76,6 +78,11 @@ void admin_flush(struct admin_conn *conn,
 void admin_lost_start(struct admin_conn *conn,
 		      const struct http_notify_admin_command *command);
 void admin_lost_abort(struct admin_conn *conn);
+
+/* admin-live.c: WATCH */
+void admin_live_start(struct admin_conn *conn,
+		      const struct http_notify_admin_command *command);
+void admin_live_abort(struct admin_conn *conn);
 
 /* admin-send.c: PROBE and SEND */
 void admin_probe(struct admin_conn *conn,

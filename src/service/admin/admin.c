@@ -81,6 +81,9 @@ admin_conn_run(struct admin_conn *conn,
 	case HTTP_NOTIFY_ADMIN_DROP:
 		admin_lost_start(conn, command);
 		break;
+	case HTTP_NOTIFY_ADMIN_WATCH:
+		admin_live_start(conn, command);
+		break;
 	case HTTP_NOTIFY_ADMIN_BODY:
 		if (command->lost)
 			admin_lost_start(conn, command);
@@ -107,6 +110,10 @@ admin_conn_input_args(struct connection *connection, const char *const *args)
 	struct http_notify_admin_command command;
 	const char *error;
 
+	if (conn->live != NULL) {
+		e_error(connection->event, "Invalid command: after WATCH");
+		return -1;
+	}
 	if (http_notify_admin_parse(args, &command, &error) < 0) {
 		e_error(connection->event, "Invalid command: %s", error);
 		return -1;
@@ -124,6 +131,7 @@ static void admin_conn_destroy(struct connection *connection)
 
 	admin_walk_abort(conn);
 	admin_lost_abort(conn);
+	admin_live_abort(conn);
 	admin_send_abort(conn);
 	connection_deinit(connection);
 	i_free(conn);
@@ -178,8 +186,11 @@ void admin_stop(struct admin *admin)
 {
 	struct connection *conn;
 
-	for (conn = admin->conns->connections; conn != NULL; conn = conn->next)
+	for (conn = admin->conns->connections; conn != NULL;
+	     conn = conn->next) {
 		admin_lost_abort(container_of(conn, struct admin_conn, conn));
+		admin_live_abort(container_of(conn, struct admin_conn, conn));
+	}
 }
 
 void admin_deinit(struct admin **_admin)

@@ -16,6 +16,7 @@
 #include "endpoint-watch.h"
 #include "events.h"
 #include "fair-share.h"
+#include "live.h"
 #include "monotonic.h"
 #include "options.h"
 #include "queue.h"
@@ -344,6 +345,8 @@ delivery_item_stored(struct queue_item *item, const char *error, void *context)
 	dep->adding--;
 	adding->callback(&stored, adding->context);
 	if (item != NULL && error == NULL) {
+		live_tell(dep->delivery->common.live, LIVE_QUEUED, item,
+			  endpoint_get_label(dep->ep), "");
 		endpoint_stored(dep->ep, item);
 		delivery_list_stored(dep);
 	}
@@ -536,6 +539,16 @@ void delivery_watch(struct delivery *delivery, struct endpoint_watch *watch)
 void delivery_unwatch(struct delivery *delivery, struct endpoint_watch *watch)
 {
 	DLLIST_REMOVE(&delivery->common.watches, watch);
+}
+
+void delivery_live_add(struct delivery *delivery, struct live_watch *watch)
+{
+	DLLIST_PREPEND(&delivery->common.live, watch);
+}
+
+void delivery_live_remove(struct delivery *delivery, struct live_watch *watch)
+{
+	DLLIST_REMOVE(&delivery->common.live, watch);
 }
 
 /* Sweeping */

@@ -7,6 +7,7 @@
 struct endpoint;
 struct endpoint_counters;
 struct endpoint_watch;
+struct live_watch;
 struct queue;
 struct queue_endpoint;
 struct queue_item;
@@ -106,5 +107,8 @@ const struct endpoint_counters *delivery_counters(struct delivery *delivery);
    itself before its finished() is called. */
 void delivery_watch(struct delivery *delivery, struct endpoint_watch *watch);
 void delivery_unwatch(struct delivery *delivery, struct endpoint_watch *watch);
+/* Likewise for somebody who looks on (live.h). */
+void delivery_live_add(struct delivery *delivery, struct live_watch *watch);
+void delivery_live_remove(struct delivery *delivery, struct live_watch *watch);
 
 #endif

@@ -7,6 +7,7 @@
 #include "request-budget.h"
 
 struct endpoint_watch;
+struct live_watch;
 struct queue;
 struct sender;
 
@@ -27,6 +28,8 @@ struct endpoint_common {
 	struct lane_budget lane_budget;
 	struct endpoint_counters counters;
 	struct endpoint_watch *watches;
+	/* those who look on; NULL = nobody does */
+	struct live_watch *live;
 };
 
 #endif

@@ -10,6 +10,7 @@
 #include "expiry.h"
 #include "lane.h"
 #include "lane-read.h"
+#include "live.h"
 #include "loss.h"
 #include "monotonic.h"
 #include "options.h"
@@ -243,6 +244,8 @@ attempt_failed(struct attempt *attempt, const struct answer *answer,
 		return;
 	}
 	ENDPOINT_COUNT(ep, retried);
+	live_tell(ep->common->live, LIVE_RETRIED, lane_item(lane),
+		  attempt->target->sender_target.label, lane_error(lane));
 	event_set_name(attempt->event, "http_notify_retried");
 	e_debug(attempt->event, "Attempt %u for user=%s failed, there will be "
 		"another", lane_attempts(lane),
@@ -265,6 +268,8 @@ static void attempt_delivered(struct attempt *attempt)
 		"was queued", str_sanitize(item->username, 128), age);
 
 	ENDPOINT_COUNT(ep, delivered);
+	live_tell(ep->common->live, LIVE_DELIVERED, item,
+		  attempt->target->sender_target.label, "");
 	endpoint_remove(ep, item);
 	endpoint_tell_finished(ep, id, NULL);
 	endpoint_lane_done(ep, attempt->lane);
@@ -287,6 +292,11 @@ attempt_finished(struct attempt *attempt, const struct answer *answer,
 		lane_attempts(lane) + 1, label,
 		str_sanitize(lane_username(lane), 128),
 		error == NULL ? "taken" : error, msecs);
+	if (attempt->ep->common->live != NULL) {
+		live_tell(attempt->ep->common->live, LIVE_ANSWERED,
+			  lane_item(lane), label, t_strdup_printf("%s (%u ms)",
+				error == NULL ? "taken" : error, msecs));
+	}
 	endpoint_watches_answered(attempt->ep->common->watches, lane_id(lane),
 				  label, answer, msecs);
 }
@@ -346,6 +356,8 @@ endpoint_send(struct endpoint *ep, struct lane *lane, struct target *target)
 	event_add_str(attempt->event, "endpoint", target->sender_target.label);
 	event_add_int(attempt->event, "attempt", lane_attempts(lane) + 1);
 	DLLIST_PREPEND(&ep->attempts, attempt);
+	live_tell(ep->common->live, LIVE_SENT, item,
+		  target->sender_target.label, "");
 	health_sent(&target->health, lane_blame(lane));
 	sender_put(ep->common->sender, &target->sender_target, item->body,
 		   queue_item_key(item), attempt_answered, attempt);

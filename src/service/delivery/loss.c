@@ -3,6 +3,7 @@
 #include "str-sanitize.h"
 
 #include "endpoint-common.h"
+#include "live.h"
 #include "loss.h"
 #include "queue.h"
 #include "queue-lost.h"
@@ -42,5 +43,6 @@ void loss_give_up(struct endpoint_common *common, const char *label,
 		"user=%s folder=%s uid=%u endpoint=%s: %s",
 		str_sanitize(item->username, 128),
 		str_sanitize(item->folder, 128), item->uid, label, answer);
+	live_tell(common->live, LIVE_LOST, item, label, answer);
 	queue_give_up(common->queue, item, attempts, &loss);
 }
