@@ -12,6 +12,7 @@
 #include "check.h"
 #include "doveadm-http-notify.h"
 #include "doveadm-mail-compat.h"
+#include "mail-events.h"
 #include "notification.h"
 #include "registration.h"
 #include "user-lines.h"
@@ -67,7 +68,8 @@ check_endpoint(struct check_cmd_context *ctx, const struct user_line *line,
 	uint64_t count;
 	int ret;
 
-	if (http_notify_notification_append_json(&notification, body) < 0)
+	if (http_notify_notification_append_json(
+		&notification, line->options.format, body) < 0)
 		i_fatal_status(FATAL_OUTOFMEM, "JSON: out of memory");
 	const struct http_notify_admin_command command = {
 		.verb = HTTP_NOTIFY_ADMIN_PROBE,
@@ -97,6 +99,18 @@ check_endpoint(struct check_cmd_context *ctx, const struct user_line *line,
 		check_row(ctx, "endpoint", error);
 }
 
+/* Returns a user whom the endpoint accepts as such, but does not have. */
+static const char *user_of_nobody(enum http_notify_format format)
+{
+	switch (format) {
+	case HTTP_NOTIFY_FORMAT_OX:
+		break;
+	case HTTP_NOTIFY_FORMAT_EGROUPWARE:
+		return "0::nobody;none@localhost";
+	}
+	return "0@0";
+}
+
 static void
 check_line(struct check_cmd_context *ctx, struct mail_user *user,
 	   const struct user_line *line, const char *protocol,
@@ -110,7 +124,7 @@ check_line(struct check_cmd_context *ctx, struct mail_user *user,
 	if (doveadm_http_notify_get_user(line, user, value, &registered,
 					 &error) < 0) {
 		/* the registration's row says why */
-		registered = "0@0";
+		registered = user_of_nobody(line->options.format);
 	}
 	T_BEGIN {
 		check_endpoint(ctx, line, registered,
@@ -195,4 +209,39 @@ void check_endpoints(struct check_cmd_context *ctx, struct mail_user *user,
 		if (!is_one_of(line, &lines))
 			check_line(ctx, user, line, lda_name, value);
 	}
+}
+
+bool check_endpoints_have_format(struct check_cmd_context *ctx,
+				 struct mail_user *user,
+				 enum http_notify_format format)
+{
+	ARRAY_TYPE(user_line) lines;
+	const struct user_line *line;
+
+	t_array_init(&lines, 4);
+	if (get_lines(user, &ctx->lmtp, &lines) != NULL)
+		return TRUE;
+	array_foreach(&lines, line) {
+		if (line->error != NULL || line->options.format == format)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+bool check_endpoints_hear_of_imap(struct check_cmd_context *ctx,
+				  struct mail_user *user)
+{
+	ARRAY_TYPE(user_line) lines;
+	const struct user_line *line;
+
+	t_array_init(&lines, 4);
+	if (get_lines(user, &ctx->imap, &lines) != NULL)
+		return FALSE;
+	array_foreach(&lines, line) {
+		/* all others happen there */
+		if (line->error == NULL && (line->options.events &
+		    ~HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_NEW)) != 0)
+			return TRUE;
+	}
+	return FALSE;
 }

@@ -202,17 +202,23 @@ static const char *why_not_registered(struct mail_user *user)
 }
 
 /* Returns NULL if the registration is as it should be, or what is wrong. */
-static const char *registration_error(const char *value)
+static const char *
+registration_error(struct check_cmd_context *ctx, struct mail_user *user,
+		   const char *value)
 {
 	const char *registered, *error;
 	uint32_t user_id, context_id;
+	bool valid;
 
 	if (http_notify_registration_is_of_ox(value, &user_id, &context_id))
 		return NULL;
 
+	valid = http_notify_registration_parse(value, &registered, &error) == 0;
 	value = doveadm_http_notify_quote(value, 128);
-	if (http_notify_registration_parse(value, &registered, &error) < 0)
+	if (!valid)
 		return t_strdup_printf("%s: %s", value, error);
+	if (!check_endpoints_have_format(ctx, user, HTTP_NOTIFY_FORMAT_OX))
+		return NULL;
 	return t_strdup_printf("%s: OX takes <OX user>@<OX context>, two "
 		"numbers from 1 to 2147483647 without leading zeros, and "
 		"nothing before or after them; it drops others silently, or "
@@ -297,7 +303,7 @@ check_metadata(struct check_cmd_context *ctx, struct mail_user *user,
 		return NULL;
 	}
 	value = p_strdup(user->pool, lines[METADATA_LINE_VALUE] + 1);
-	check_row(ctx, "registration", registration_error(value));
+	check_row(ctx, "registration", registration_error(ctx, user, value));
 	return value;
 }
 
@@ -327,26 +333,27 @@ check_registration(struct check_cmd_context *ctx, struct mail_user *user)
 
 /* Service */
 
+/* A process that runs as the mail user connects to the service. lost: what is
+   not notified of if it can't; else_: what else may be done. */
 static void
-check_lda_handoff(struct check_cmd_context *ctx, struct mail_user *user)
+check_user_handoff(struct check_cmd_context *ctx, struct mail_user *user,
+		   const char *process, int result, const char *lost,
+		   const char *else_)
 {
-	static const char *const link = "hand-off by lda";
+	const char *link = t_strconcat("hand-off by ", process, NULL);
 	const char *path;
 
-	if (ctx->lda_result == 0) {
-		check_row_ok(link, !ctx->lda_needs_groups ? "" :
-			     "if the MTA starts dovecot-lda with all groups of "
-			     "the user: Exim does with initgroups, Postfix "
-			     "does not");
+	if (result == 0) {
+		check_row_ok(link, "");
 		return;
 	}
-	if (ctx->lda_result == HANDOFF_TRY_ANYBODY) {
+	if (result == HANDOFF_TRY_ANYBODY) {
 		check_row_ok(link, "as anybody: only to endpoints that "
 			     "dovecot.conf has for all users, without "
 			     "variables");
 		return;
 	}
-	if (ctx->lda_result == HANDOFF_TRY_UNKNOWN) {
+	if (result == HANDOFF_TRY_UNKNOWN) {
 		check_row(ctx, link, "not tried: doveadm can't become the mail "
 			  "user with the user's groups");
 		return;
@@ -354,13 +361,35 @@ check_lda_handoff(struct check_cmd_context *ctx, struct mail_user *user)
 	path = t_strconcat(ctx->cmd.ctx.set->base_dir,
 			   "/"HTTP_NOTIFY_HANDOFF_SOCKET, NULL);
 	check_row(ctx, link, t_strdup_printf("connect(%s) failed: %s, for "
-		"dovecot-lda, which runs as the mail user (uid %s): nothing is "
-		"notified of that it delivers. Give that user access: "
+		"%s, which runs as the mail user (uid %s): nothing is "
+		"notified of %s. Give that user access: "
 		"unix_listener http-notify { user = <mail user> } in service "
-		"http-notify { }, or mode = 0666 if there are many. LMTP is "
-		"not concerned: if dovecot-lda delivers nothing here, take "
-		"the push plugins out of protocol lda { }", path,
-		strerror(ctx->lda_result), dec2str(user->uid)));
+		"http-notify { }, or mode = 0666 if there are many%s", path,
+		strerror(result), process, dec2str(user->uid), lost, else_));
+}
+
+static void
+check_lda_handoff(struct check_cmd_context *ctx, struct mail_user *user)
+{
+	if (ctx->lda_result == 0 && ctx->lda_needs_groups) {
+		check_row_ok("hand-off by lda",
+			     "if the MTA starts dovecot-lda with all groups of "
+			     "the user: Exim does with initgroups, Postfix "
+			     "does not");
+		return;
+	}
+	check_user_handoff(ctx, user, "lda", ctx->lda_result,
+		"that it delivers", ". LMTP is not concerned: if dovecot-lda "
+		"delivers nothing here, take the push plugins out of protocol "
+		"lda { }");
+}
+
+/* Returns whether imap's plugins are there, if they have to be. */
+static bool
+check_imap_plugins(struct check_cmd_context *ctx, struct mail_user *user)
+{
+	return check_endpoints_hear_of_imap(ctx, user) &&
+		check_plugins(ctx, user, "imap", &ctx->imap);
 }
 
 /* Is dovecot-lda left out on purpose? Then only LMTP has the push plugins. */
@@ -388,7 +417,7 @@ cmd_check_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	struct check_cmd_context *ctx =
 		container_of(_ctx, struct check_cmd_context, cmd.ctx);
 	const char *value = NULL;
-	bool lda;
+	bool lda, imap;
 
 	if (ctx->settings_error != NULL) {
 		check_row(ctx, "configuration", ctx->settings_error);
@@ -397,6 +426,7 @@ cmd_check_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	check_row(ctx, "configuration", ctx->config_error);
 	(void)check_plugins(ctx, user, "lmtp", &ctx->lmtp);
 	lda = check_lda_plugins(ctx, user);
+	imap = check_imap_plugins(ctx, user);
 	check_find_needs(ctx, user);
 	if (ctx->registration_needed) {
 		check_dictionary(ctx);
@@ -406,6 +436,10 @@ cmd_check_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 	check_row(ctx, "service", ctx->cmd.error);
 	if (lda && ctx->cmd.error == NULL)
 		check_lda_handoff(ctx, user);
+	if (imap && ctx->cmd.error == NULL) {
+		check_user_handoff(ctx, user, "imap", ctx->imap_result,
+				   "what happens in IMAP", "");
+	}
 	check_endpoints(ctx, user, lda, value);
 	check_lost(ctx, user->username);
 	return 0;
@@ -569,6 +603,8 @@ cmd_check_prerun(struct doveadm_mail_cmd_context *_ctx,
 				_ctx->cctx->username : NULL);
 	}
 	check_try_lda(ctx, service_user, path);
+	ctx->imap_result = handoff_try(_ctx, service_user,
+				       HANDOFF_TRY_GROUPS_ALL, path);
 	return 0;
 }
 

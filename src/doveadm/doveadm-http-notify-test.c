@@ -11,6 +11,7 @@
 #include "setting-names.h"
 #include "doveadm-http-notify.h"
 #include "doveadm-mail-compat.h"
+#include "mail-events.h"
 #include "metadata.h"
 #include "notification.h"
 #include "notification-mail.h"
@@ -27,6 +28,8 @@ struct test_cmd_context {
 	/* of protocol lmtp, which delivers */
 	struct protocol_settings set;
 	bool settings_read;
+	/* -e: one of these */
+	enum http_notify_mail_event event;
 };
 
 /* Read the newest message of INBOX. */
@@ -54,8 +57,9 @@ test_read_message(struct mailbox *inbox, pool_t pool,
 	i_zero(notification_r);
 	notification_r->folder = "INBOX";
 	notification_r->uidvalidity = status.uidvalidity;
+	notification_r->messages = status.messages;
 	notification_r->unseen = status.unseen;
-	notification_r->have_unseen = TRUE;
+	notification_r->have_messages = notification_r->have_unseen = TRUE;
 	trans = mailbox_transaction_begin(inbox, 0, __func__);
 	mail = mail_alloc(trans, MAIL_FETCH_STREAM_HEADER |
 			  MAIL_FETCH_BODY_SNIPPET, NULL);
@@ -65,6 +69,42 @@ test_read_message(struct mailbox *inbox, pool_t pool,
 	mail_free(&mail);
 	(void)mailbox_transaction_commit(&trans);
 	return 0;
+}
+
+/* Turn the notification of a new message into one of this event. */
+static void test_set_event(struct http_notify_notification *notification,
+			   enum http_notify_mail_event event)
+{
+	notification->event = http_notify_mail_event_name(event);
+	if (event == HTTP_NOTIFY_MESSAGE_NEW ||
+	    event == HTTP_NOTIFY_MESSAGE_APPEND)
+		return;
+	notification->from = notification->subject = NULL;
+	notification->snippet = NULL;
+	switch (event) {
+	case HTTP_NOTIFY_FLAGS_CLEAR:
+		notification->have_flags_old = TRUE;
+		notification->flags_old = MAIL_SEEN;
+		/* fall through */
+	case HTTP_NOTIFY_FLAGS_SET:
+		notification->have_flags = TRUE;
+		notification->flags = MAIL_SEEN;
+		notification->have_messages = FALSE;
+		break;
+	case HTTP_NOTIFY_MAILBOX_RENAME:
+		notification->folder_old = notification->folder;
+		/* fall through */
+	case HTTP_NOTIFY_MAILBOX_CREATE:
+	case HTTP_NOTIFY_MAILBOX_DELETE:
+	case HTTP_NOTIFY_MAILBOX_SUBSCRIBE:
+	case HTTP_NOTIFY_MAILBOX_UNSUBSCRIBE:
+		notification->of_folder = TRUE;
+		notification->have_messages = FALSE;
+		notification->have_unseen = FALSE;
+		break;
+	default:
+		break;
+	}
 }
 
 /* Print a row for each attempt. Returns 0 once the notification is delivered,
@@ -110,7 +150,8 @@ test_send(struct test_cmd_context *ctx, struct mail_user *user,
 		http_notify_notification_omit(&for_line,
 					      line->options.omit);
 	}
-	if (http_notify_notification_append_json(&for_line, body) < 0)
+	if (http_notify_notification_append_json(
+		&for_line, line->options.format, body) < 0)
 		i_fatal_status(FATAL_OUTOFMEM, "JSON: out of memory");
 	const struct http_notify_admin_command command = {
 		.verb = HTTP_NOTIFY_ADMIN_SEND,
@@ -181,6 +222,7 @@ test_run(struct test_cmd_context *ctx, struct mail_user *user,
 		i_error("%s", error);
 		return -1;
 	}
+	test_set_event(&notification, ctx->event);
 	array_foreach(&lines, line) {
 		if (line->error == NULL && !test_line_can_do(line, lookup_ret)) {
 			i_error("%s: %s", line->setting, why_not);
@@ -221,6 +263,15 @@ cmd_test_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 
 static void DOVEADM_MAIL_CMD_INIT(cmd_test_init)
 {
+	struct test_cmd_context *ctx =
+		container_of(_ctx, struct test_cmd_context, cmd.ctx);
+	const char *name;
+
+	if (doveadm_cmd_param_str(_ctx->cctx, "event", &name) &&
+	    http_notify_mail_event_find(name, &ctx->event) < 0) {
+		i_fatal_status(EX_USAGE, "-e: must be one of %s",
+			       http_notify_mail_event_names());
+	}
 	doveadm_mail_cmd_print_username(_ctx);
 	doveadm_print_header_simple("endpoint");
 	doveadm_print_header_simple("status");
@@ -273,8 +324,9 @@ static struct doveadm_mail_cmd_context *cmd_test_alloc(void)
 struct doveadm_cmd_ver2 doveadm_cmd_http_notify_test = {
 	.name = "http-notify test",
 	.mail_cmd = cmd_test_alloc,
-	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX,
+	.usage = DOVEADM_CMD_MAIL_USAGE_PREFIX"[-e <event>]",
 DOVEADM_CMD_PARAMS_START
 DOVEADM_CMD_MAIL_COMMON
+DOVEADM_CMD_PARAM('e', "event", CMD_PARAM_STR, 0)
 DOVEADM_CMD_PARAMS_END
 };

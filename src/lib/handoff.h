@@ -33,7 +33,7 @@
 /* Longest line that is accepted, in bytes. A client's lines are shorter, even
    if every text of the body is as long as it may be (notification.h) and each
    character takes six bytes in JSON. */
-#define HTTP_NOTIFY_HANDOFF_LINE_MAX (128*1024)
+#define HTTP_NOTIFY_HANDOFF_LINE_MAX (192*1024)
 
 struct http_notify_handoff {
 	uint64_t seq;

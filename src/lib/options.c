@@ -8,6 +8,7 @@
 
 #include "dovecot-compat.h"
 #include "folders.h"
+#include "mail-events.h"
 #include "options.h"
 
 const char *http_notify_url_mask(const char *url)
@@ -195,6 +196,41 @@ parse_time(const char *value, unsigned int *secs_r, const char **error_r)
 	return -1;
 }
 
+int http_notify_format_parse(const char *value,
+			     enum http_notify_format *format_r,
+			     const char **error_r)
+{
+	if (strcmp(value, "ox") == 0)
+		*format_r = HTTP_NOTIFY_FORMAT_OX;
+	else if (strcmp(value, "egroupware") == 0)
+		*format_r = HTTP_NOTIFY_FORMAT_EGROUPWARE;
+	else {
+		*error_r = "must be ox or egroupware";
+		return -1;
+	}
+	return 0;
+}
+
+const char *http_notify_format_folders(enum http_notify_format format)
+{
+	return format == HTTP_NOTIFY_FORMAT_EGROUPWARE ? "*" : "INBOX";
+}
+
+unsigned int http_notify_format_events(enum http_notify_format format)
+{
+	switch (format) {
+	case HTTP_NOTIFY_FORMAT_OX:
+		break;
+	case HTTP_NOTIFY_FORMAT_EGROUPWARE:
+		return HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_NEW) |
+			HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_APPEND) |
+			HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_EXPUNGE) |
+			HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_FLAGS_SET) |
+			HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_FLAGS_CLEAR);
+	}
+	return HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_NEW);
+}
+
 static int
 parse_option(const char *name, const char *value, pool_t pool,
 	     struct http_notify_options *options, const char **error_r)
@@ -293,6 +329,13 @@ parse_option(const char *name, const char *value, pool_t pool,
 		options->omit = p_strdup(pool, value);
 		return check_omit(value, error_r);
 	}
+	if (strcmp(name, "format") == 0)
+		return http_notify_format_parse(value, &options->format,
+						error_r);
+	if (strcmp(name, "events") == 0) {
+		return http_notify_mail_events_parse(value, &options->events,
+						     error_r);
+	}
 	*error_r = "is not an option of this driver";
 	return -1;
 }
@@ -343,10 +386,10 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 	options_r->max_age_secs = HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS;
 	options_r->max_retries = HTTP_NOTIFY_NO_MAX_RETRIES;
 	options_r->max_per_second = HTTP_NOTIFY_NO_MAX_PER_SECOND;
+	options_r->format = HTTP_NOTIFY_FORMAT_OX;
 	options_r->user_from_metadata = TRUE;
 	options_r->cache_lifetime_secs =
 		HTTP_NOTIFY_DEFAULT_CACHE_LIFETIME_SECS;
-	options_r->folders = HTTP_NOTIFY_DEFAULT_FOLDERS;
 	options_r->method = HTTP_NOTIFY_DEFAULT_METHOD;
 
 	for (; *words != NULL; words++) {
@@ -360,6 +403,14 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 		}
 	}
 
+	if (options_r->folders == NULL) {
+		options_r->folders =
+			http_notify_format_folders(options_r->format);
+	}
+	if (options_r->events == 0) {
+		options_r->events =
+			http_notify_format_events(options_r->format);
+	}
 	if (options_r->url == NULL) {
 		*error_r = "url= is missing: the endpoint to notify";
 		return -1;

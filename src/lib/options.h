@@ -16,8 +16,15 @@ struct http_url;
 #define HTTP_NOTIFY_MAX_TIMEOUT_MSECS (10*60*1000)
 #define HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS (60*60)
 #define HTTP_NOTIFY_DEFAULT_CACHE_LIFETIME_SECS 60
-#define HTTP_NOTIFY_DEFAULT_FOLDERS "INBOX"
 #define HTTP_NOTIFY_DEFAULT_METHOD "PUT"
+
+/* What the body of a notification looks like. */
+enum http_notify_format {
+	/* of OX */
+	HTTP_NOTIFY_FORMAT_OX,
+	/* of EGroupware's push server */
+	HTTP_NOTIFY_FORMAT_EGROUPWARE,
+};
 
 /* The options of one driver: an endpoint and how to send to it. */
 struct http_notify_options {
@@ -55,6 +62,10 @@ struct http_notify_options {
 	   the admin trusts. */
 	const char *owner;
 
+	/* The rest is the mail process's own. */
+	enum http_notify_format format;
+	/* which ones it hears of (mail-events.h) */
+	unsigned int events;
 	/* send user= of the registration rather than the mail user's name */
 	bool user_from_metadata;
 	/* how long a mail user object may reuse a registration */
@@ -101,6 +112,17 @@ bool http_notify_options_need_registration(
    They live on the data stack. */
 const char *const *
 http_notify_options_export(const struct http_notify_options *options);
+
+/* Parse the name of a format. Returns 0, or -1 and error_r, which says what a
+   value must be. */
+int http_notify_format_parse(const char *value,
+			     enum http_notify_format *format_r,
+			     const char **error_r);
+
+/* Returns which folders and events an endpoint of this format hears of by
+   itself. */
+const char *http_notify_format_folders(enum http_notify_format format);
+unsigned int http_notify_format_events(enum http_notify_format format);
 
 /* Parse a URL that _parse() or _check() has accepted; any other causes a panic.
    The result lives in the pool. */

@@ -2,6 +2,8 @@
 #ifndef HTTP_NOTIFY_NOTIFICATION_MAIL_H
 #define HTTP_NOTIFY_NOTIFICATION_MAIL_H
 
+#include "seq-range-array.h"
+
 struct http_notify_notification;
 struct mail;
 struct mailbox;
@@ -12,9 +14,11 @@ void http_notify_notification_read_mail(
 	struct http_notify_notification *notification, struct mail *mail,
 	pool_t pool);
 
-/* Fill in the unseen messages of a mailbox after a transaction was committed to
-   it, if they can be told. */
-void http_notify_notification_read_unseen(
-	struct http_notify_notification *notification, struct mailbox *box);
+/* Fill in how many messages a mailbox has after a transaction was committed to
+   it, and how many unseen ones, as far as that can be told. Those that it has
+   expunged, if that is not NULL, do not count. */
+void http_notify_notification_count(
+	struct http_notify_notification *notification, struct mailbox *box,
+	const ARRAY_TYPE(seq_range) *expunged);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "array.h"
-#include "eacces-error.h"
-#include "net.h"
+#include "ioloop.h"
 #include "str.h"
 #include "str-sanitize.h"
 #include "strescape.h"
@@ -10,20 +9,18 @@
 
 #include "handoff.h"
 #include "handoff-client.h"
+#include "handoff-connect.h"
 #include "monotonic.h"
 #include "slow-mark.h"
 #include "version-compat.h"
 
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECT_RETRY_USECS (5*1000)
 /* pause before connecting again after a lost connection, doubled each time */
 #define RECONNECT_MIN_USECS (5*1000)
 #define RECONNECT_MAX_USECS (40*1000)
-/* How long to wait for a missing socket: a reload of Dovecot removes its
-   sockets for a moment. */
-#define SOCKET_GONE_MSECS 100
 /* For IMPATIENT_FOR_MSECS after a missed deadline, a hand-off gets no more than
    IMPATIENT_TIMEOUT_MSECS. */
 #define IMPATIENT_FOR_MSECS 1000
@@ -32,12 +29,21 @@
    it stores at all, it does so within this time. */
 #define MARKED_TIMEOUT_MSECS 100
 
+/* In the background: how long to wait before connecting again, doubled each
+   time. */
+#define BACKGROUND_RETRY_MIN_MSECS 100
+#define BACKGROUND_RETRY_MAX_MSECS (5*1000)
+/* What a service that does not answer may make a process keep, in bytes of
+   bodies. */
+#define BACKGROUND_SIZE_MAX (1024*1024)
+/* So many have no answer at once: fewer than a session may be sent again
+   (handoff.h). */
+#define UNANSWERED_MAX 32
+
 struct handoff_client_item {
+	pool_t pool;
 	struct http_notify_handoff handoff;
 	struct event *event;
-	/* how many were added before it, and before the first of the
-	   consecutive items for the same user and folder that it belongs to */
-	unsigned int nr, first_nr;
 	/* on the present connection: sent = it is not to be sent again; written
 	   = some of it may have gone out */
 	bool sent;
@@ -65,9 +71,13 @@ struct handoff_client {
 	   process may use: do not wait for it again. */
 	bool socket_gone;
 
-	/* what was added since the last wait */
-	pool_t pool;
+	/* what is to be written on this connection */
+	string_t *output;
+
+	/* what was added and not answered yet, or since the last wait, and the
+	   size of its bodies in bytes */
 	ARRAY(struct handoff_client_item *) items;
+	size_t size;
 	/* how much time is left for them, and, while it is being spent, when it
 	   will have passed (monotonic, in milliseconds) */
 	int64_t budget_msecs, deadline;
@@ -78,6 +88,11 @@ struct handoff_client {
 	int64_t impatient_until;
 	/* it has been given little time */
 	bool impatient;
+
+	/* in the background */
+	struct io *io_read, *io_write;
+	struct timeout *to_retry;
+	unsigned int retry_msecs;
 };
 
 struct handoff_client *handoff_client_init(const char *socket_path)
@@ -89,8 +104,9 @@ struct handoff_client *handoff_client_init(const char *socket_path)
 	guid_128_generate(client->session);
 	client->fd = -1;
 	client->input = str_new(default_pool, 256);
-	client->pool = pool_alloconly_create("http-notify hand-off", 4096);
+	client->output = str_new(default_pool, 256);
 	i_array_init(&client->items, 4);
+	client->retry_msecs = BACKGROUND_RETRY_MIN_MSECS;
 	return client;
 }
 
@@ -115,10 +131,22 @@ static void handoff_client_disconnect(struct handoff_client *client)
 			item->maybe_stored = TRUE;
 		item->sent = item->written = FALSE;
 	}
+	io_remove(&client->io_read);
+	io_remove(&client->io_write);
 	i_close_fd(&client->fd);
 	str_truncate(client->input, 0);
+	str_truncate(client->output, 0);
 	client->version_received = FALSE;
 	client->connection_lost = FALSE;
+}
+
+static void
+handoff_client_item_free(struct handoff_client *client,
+			 struct handoff_client_item *item)
+{
+	client->size -= strlen(item->handoff.body);
+	event_unref(&item->event);
+	pool_unref(&item->pool);
 }
 
 static void handoff_client_forget_items(struct handoff_client *client)
@@ -126,9 +154,8 @@ static void handoff_client_forget_items(struct handoff_client *client)
 	struct handoff_client_item *item;
 
 	array_foreach_elem(&client->items, item)
-		event_unref(&item->event);
+		handoff_client_item_free(client, item);
 	array_clear(&client->items);
-	p_clear(client->pool);
 }
 
 void handoff_client_deinit(struct handoff_client **_client)
@@ -139,8 +166,9 @@ void handoff_client_deinit(struct handoff_client **_client)
 	handoff_client_disconnect(client);
 	handoff_client_forget_items(client);
 	array_free(&client->items);
-	pool_unref(&client->pool);
+	timeout_remove(&client->to_retry);
 	str_free(&client->input);
+	str_free(&client->output);
 	i_free(client->socket_path);
 	i_free(client);
 }
@@ -149,22 +177,20 @@ void handoff_client_add(struct handoff_client *client,
 			const struct http_notify_handoff *handoff,
 			struct event *event)
 {
-	struct handoff_client_item *item, *last;
-	pool_t pool = client->pool;
+	struct handoff_client_item *item;
+	pool_t pool;
 
+	pool = pool_alloconly_create("http-notify hand-off",
+				     strlen(handoff->body) + 1024);
 	item = p_new(pool, struct handoff_client_item, 1);
-	item->nr = item->first_nr = array_count(&client->items);
-	if (item->nr > 0) {
-		last = array_idx_elem(&client->items, item->nr - 1);
-		if (strcmp(last->handoff.username, handoff->username) == 0 &&
-		    strcmp(last->handoff.folder, handoff->folder) == 0)
-			item->first_nr = last->first_nr;
-	}
+	item->pool = pool;
+	item->handoff.seq = ++client->last_seq;
 	item->handoff.username = p_strdup(pool, handoff->username);
 	item->handoff.folder = p_strdup(pool, handoff->folder);
 	item->handoff.uid = handoff->uid;
 	item->handoff.body = p_strdup(pool, handoff->body);
 	item->handoff.options = p_strarray_dup(pool, handoff->options);
+	client->size += strlen(handoff->body);
 	item->event = event;
 	event_ref(event);
 	array_push_back(&client->items, &item);
@@ -190,84 +216,19 @@ handoff_client_poll(struct handoff_client *client, short events,
 	return ret;
 }
 
-/* lmtp has become the mail user, but only for a while, and its connection is for
-   the notifications of others, too. So it connects as what it is: then the
-   service knows by the kernel that it is no process of a user's own. Keeps
-   errno. */
-static int connect_as_root(const char *path)
-{
-	uid_t euid = geteuid();
-	int fd, error;
-
-	if (euid == 0 || getuid() != 0 || seteuid(0) < 0)
-		return net_connect_unix(path);
-	fd = net_connect_unix(path);
-	error = errno;
-	if (seteuid(euid) < 0)
-		i_fatal("seteuid(%s) failed: %m", dec2str(euid));
-	errno = error;
-	return fd;
-}
-
-static int
-handoff_client_connect(struct handoff_client *client, const char **error_r)
-{
-	const char *path = client->socket_path;
-	int64_t now = http_notify_monotonic_msecs();
-	int64_t gone_deadline = client->socket_gone ? 0 :
-		I_MIN(client->deadline, now + SOCKET_GONE_MSECS);
-
-	/* A UNIX socket connects at once, or says that its backlog is full:
-	   then there is nothing to poll for. */
-	while ((client->fd = connect_as_root(path)) == -1) {
-		/* EACCES: Dovecot makes the socket before it sets its owner */
-		bool gone = errno == ENOENT || errno == ECONNREFUSED ||
-			errno == EACCES;
-		int64_t until = gone ? gone_deadline : client->deadline;
-
-		if ((!gone && errno != EAGAIN) ||
-		    http_notify_monotonic_msecs() >= until) {
-			client->socket_gone = gone;
-			break;
-		}
-		usleep(CONNECT_RETRY_USECS);
-	}
-	if (client->fd != -1) {
-		client->socket_gone = FALSE;
-		/* Programs that a Sieve script runs must not inherit it. */
-		fd_close_on_exec(client->fd, TRUE);
-		net_set_nonblock(client->fd, TRUE);
-		return 0;
-	}
-
-	switch (errno) {
-	case EACCES:
-		*error_r = t_strconcat(eacces_error_get("connect", path),
-			" (set mode, user or group of unix_listener "
-			HTTP_NOTIFY_HANDOFF_SOCKET" in service "
-			HTTP_NOTIFY_HANDOFF_SOCKET" so that this process "
-			"may write to it)", NULL);
-		break;
-	case ENOENT:
-	case ECONNREFUSED:
-		*error_r = t_strdup_printf("connect(%s) failed: %m "
-			"(is service "HTTP_NOTIFY_HANDOFF_SOCKET" configured "
-			"and Dovecot running?)", path);
-		break;
-	default:
-		*error_r = t_strdup_printf("connect(%s) failed: %m", path);
-	}
-	return -1;
-}
-
-static void
-handoff_client_append_unsent(struct handoff_client *client, string_t *dest)
+static void handoff_client_append_unsent(struct handoff_client *client)
 {
 	struct handoff_client_item *item;
+	unsigned int unanswered = 0;
 
 	array_foreach_elem(&client->items, item) {
-		if (!item->sent && !item->answered) {
-			http_notify_handoff_append(dest, &item->handoff);
+		if (item->answered)
+			continue;
+		if (unanswered++ == UNANSWERED_MAX)
+			break;
+		if (!item->sent) {
+			http_notify_handoff_append(client->output,
+						   &item->handoff);
 			item->sent = TRUE;
 		}
 	}
@@ -292,26 +253,22 @@ handoff_client_connection_lost(struct handoff_client *client,
 	return -1;
 }
 
-static int
-handoff_client_write(struct handoff_client *client, const string_t *output,
-		     const char **error_r)
+/* Returns 1 if all is written, 0 if the service has to read first, -1 and
+   error_r if it failed. */
+static int handoff_client_write(struct handoff_client *client,
+				const char **error_r)
 {
-	const unsigned char *data = str_data(output);
-	size_t size = str_len(output);
 	ssize_t ret;
-	int poll_ret;
 
-	while (size > 0) {
-		ret = send(client->fd, data, size, MSG_NOSIGNAL);
+	while (str_len(client->output) > 0) {
+		ret = send(client->fd, str_data(client->output),
+			   str_len(client->output),
+			   MSG_NOSIGNAL | MSG_DONTWAIT);
 		if (ret >= 0) {
-			data += ret;
-			size -= ret;
+			str_delete(client->output, 0, ret);
 			handoff_client_set_written(client, TRUE);
 		} else if (errno == EAGAIN) {
-			poll_ret = handoff_client_poll(client, POLLOUT,
-						       error_r);
-			if (poll_ret <= 0)
-				return poll_ret;
+			return 0;
 		} else if (errno != EINTR) {
 			return handoff_client_connection_lost(client, "write",
 							      error_r);
@@ -346,7 +303,7 @@ handoff_client_input_line(struct handoff_client *client, const char *line,
 	array_foreach_elem(&client->items, item) {
 		if (item->handoff.seq == reply.seq) {
 			item->answered = TRUE;
-			item->error = p_strdup(client->pool, reply.error);
+			item->error = p_strdup(item->pool, reply.error);
 			return 0;
 		}
 	}
@@ -400,24 +357,35 @@ static bool handoff_client_all_answered(struct handoff_client *client)
 	return TRUE;
 }
 
-/* Send what has not been sent on this connection. Returns 1 if all is sent, 0
-   if the deadline has passed, -1 and error_r if it failed. */
+static void handoff_client_greet(struct handoff_client *client)
+{
+	str_printfa(client->output, "VERSION\t%s\t%u\t%u\n",
+		    HTTP_NOTIFY_HANDOFF_NAME,
+		    HTTP_NOTIFY_HANDOFF_VERSION_MAJOR,
+		    HTTP_NOTIFY_HANDOFF_VERSION_MINOR);
+	http_notify_handoff_append_session(client->output, client->session);
+}
+
+/* Send what has not been sent on this connection, as much as may be without an
+   answer. Returns 1 if that is sent, 0 if the deadline has passed, -1 and
+   error_r if it failed. */
 static int
 handoff_client_try_send(struct handoff_client *client, const char **error_r)
 {
-	string_t *output = t_str_new(2048);
+	int ret;
 
 	if (client->fd == -1) {
-		if (handoff_client_connect(client, error_r) < 0)
+		client->fd = handoff_connect(client->socket_path,
+					     client->deadline,
+					     &client->socket_gone, error_r);
+		if (client->fd == -1)
 			return -1;
-		str_printfa(output, "VERSION\t%s\t%u\t%u\n",
-			    HTTP_NOTIFY_HANDOFF_NAME,
-			    HTTP_NOTIFY_HANDOFF_VERSION_MAJOR,
-			    HTTP_NOTIFY_HANDOFF_VERSION_MINOR);
-		http_notify_handoff_append_session(output, client->session);
+		handoff_client_greet(client);
 	}
-	handoff_client_append_unsent(client, output);
-	return handoff_client_write(client, output, error_r);
+	handoff_client_append_unsent(client);
+	while ((ret = handoff_client_write(client, error_r)) == 0 &&
+	       (ret = handoff_client_poll(client, POLLOUT, error_r)) > 0) ;
+	return ret;
 }
 
 /* Likewise, and wait until all is answered. */
@@ -426,32 +394,15 @@ handoff_client_try_wait(struct handoff_client *client, const char **error_r)
 {
 	int ret;
 
-	ret = handoff_client_try_send(client, error_r);
-	while (ret > 0 && !handoff_client_all_answered(client)) {
+	while ((ret = handoff_client_try_send(client, error_r)) > 0 &&
+	       !handoff_client_all_answered(client)) {
 		ret = handoff_client_poll(client, POLLIN, error_r);
 		if (ret > 0 && handoff_client_read(client, error_r) < 0)
 			ret = -1;
+		if (ret <= 0)
+			break;
 	}
 	return ret;
-}
-
-/* Items that have been sent come first, in their order; then the new ones in
-   the order in which they were added, but consecutive ones of one folder by
-   UID. UIDs of different folders do not tell which came first. */
-static int
-handoff_client_item_cmp(struct handoff_client_item *const *a,
-			struct handoff_client_item *const *b)
-{
-	/* 0, which is not assigned yet, becomes the highest */
-	uint64_t seq_a = (*a)->handoff.seq - 1, seq_b = (*b)->handoff.seq - 1;
-
-	if (seq_a != seq_b)
-		return seq_a < seq_b ? -1 : 1;
-	if ((*a)->first_nr != (*b)->first_nr)
-		return (*a)->first_nr < (*b)->first_nr ? -1 : 1;
-	if ((*a)->handoff.uid != (*b)->handoff.uid)
-		return (*a)->handoff.uid < (*b)->handoff.uid ? -1 : 1;
-	return (*a)->nr < (*b)->nr ? -1 : 1;
 }
 
 static void handoff_client_spend(struct handoff_client *client)
@@ -466,23 +417,11 @@ static void handoff_client_spent(struct handoff_client *client)
 		client->budget_msecs = 0;
 }
 
-void handoff_client_send(struct handoff_client *client,
-			 unsigned int timeout_msecs)
+/* How much time there is to send what was added, and to wait. */
+static void
+handoff_client_set_budget(struct handoff_client *client,
+			  unsigned int timeout_msecs)
 {
-	struct handoff_client_item *item;
-	uint64_t old_last_seq = client->last_seq;
-
-	/* a mail transaction's messages arrive in no particular order */
-	array_sort(&client->items, handoff_client_item_cmp);
-	array_foreach_elem(&client->items, item) {
-		if (item->handoff.seq == 0)
-			item->handoff.seq = ++client->last_seq;
-	}
-	if (client->last_seq == old_last_seq) {
-		/* nothing is new: another driver line has sent it already */
-		return;
-	}
-
 	client->timeout_msecs = timeout_msecs;
 	client->impatient = TRUE;
 	if (http_notify_monotonic_msecs() < client->impatient_until) {
@@ -494,6 +433,12 @@ void handoff_client_send(struct handoff_client *client,
 	} else
 		client->impatient = FALSE;
 	client->budget_msecs = client->timeout_msecs;
+}
+
+void handoff_client_send(struct handoff_client *client,
+			 unsigned int timeout_msecs)
+{
+	handoff_client_set_budget(client, timeout_msecs);
 	handoff_client_spend(client);
 	T_BEGIN {
 		const char *error;
@@ -557,10 +502,138 @@ handoff_client_failed(struct handoff_client_item *item, const char *error)
 		item->handoff.uid, error);
 }
 
+static void handoff_client_background_run(struct handoff_client *client);
+
+static void handoff_client_background_retry(struct handoff_client *client)
+{
+	timeout_remove(&client->to_retry);
+	handoff_client_background_run(client);
+}
+
+static void handoff_client_background_later(struct handoff_client *client)
+{
+	handoff_client_disconnect(client);
+	client->to_retry = timeout_add(client->retry_msecs,
+		handoff_client_background_retry, client);
+	client->retry_msecs = I_MIN(client->retry_msecs * 2,
+				    BACKGROUND_RETRY_MAX_MSECS);
+}
+
+/* Forget what is answered. */
+static void handoff_client_background_answered(struct handoff_client *client)
+{
+	struct handoff_client_item *const *items;
+	unsigned int i, count;
+
+	items = array_get(&client->items, &count);
+	for (i = 0; i < count && items[i]->answered; i++) {
+		if (items[i]->error != NULL)
+			handoff_client_failed(items[i], items[i]->error);
+		handoff_client_item_free(client, items[i]);
+	}
+	if (i > 0) {
+		array_delete(&client->items, 0, i);
+		client->retry_msecs = BACKGROUND_RETRY_MIN_MSECS;
+	}
+}
+
+static void handoff_client_background_input(struct handoff_client *client)
+{
+	const char *error;
+	int ret;
+
+	T_BEGIN {
+		ret = handoff_client_read(client, &error);
+	} T_END;
+	handoff_client_background_answered(client);
+	if (ret < 0 && !array_is_empty(&client->items))
+		handoff_client_background_later(client);
+	else
+		handoff_client_background_run(client);
+}
+
+/* Returns 0 if all goes well, or -1 to try again later. */
+static int handoff_client_background_try(struct handoff_client *client)
+{
+	const char *error;
+	int ret;
+
+	if (client->fd == -1) {
+		/* tried once */
+		client->fd = handoff_connect(client->socket_path, 0,
+					     &client->socket_gone, &error);
+		if (client->fd == -1)
+			return -1;
+		handoff_client_greet(client);
+	}
+	handoff_client_append_unsent(client);
+	ret = handoff_client_write(client, &error);
+	if (ret < 0)
+		return -1;
+	if (client->io_read == NULL) {
+		client->io_read = io_add(client->fd, IO_READ,
+			handoff_client_background_input, client);
+	}
+	if (ret > 0)
+		io_remove(&client->io_write);
+	else if (client->io_write == NULL) {
+		client->io_write = io_add(client->fd, IO_WRITE,
+			handoff_client_background_run, client);
+	}
+	return 0;
+}
+
+static void handoff_client_background_run(struct handoff_client *client)
+{
+	int ret;
+
+	if (array_is_empty(&client->items)) {
+		/* There may be many such processes, most of them idle. */
+		handoff_client_disconnect(client);
+		return;
+	}
+	if (client->to_retry != NULL)
+		return;
+	T_BEGIN {
+		ret = handoff_client_background_try(client);
+	} T_END;
+	if (ret < 0)
+		handoff_client_background_later(client);
+}
+
+/* What has just been added is the last. */
+static void handoff_client_background_limit(struct handoff_client *client)
+{
+	struct handoff_client_item *item;
+	unsigned int last;
+
+	while (client->size > BACKGROUND_SIZE_MAX &&
+	       (last = array_count(&client->items) - 1) > 0) {
+		item = array_idx_elem(&client->items, last);
+		if (item->sent)
+			break;
+		handoff_client_failed(item, "too much waits for the service, "
+				      "which does not answer");
+		handoff_client_item_free(client, item);
+		array_delete(&client->items, last, 1);
+	}
+}
+
+void handoff_client_send_background(struct handoff_client *client,
+				    unsigned int timeout_msecs)
+{
+	handoff_client_set_budget(client, timeout_msecs);
+	handoff_client_background_limit(client);
+	handoff_client_background_run(client);
+}
+
 void handoff_client_wait(struct handoff_client *client)
 {
 	struct handoff_client_item *item;
 
+	timeout_remove(&client->to_retry);
+	io_remove(&client->io_read);
+	io_remove(&client->io_write);
 	if (array_is_empty(&client->items))
 		return;
 

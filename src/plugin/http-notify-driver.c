@@ -3,21 +3,18 @@
 #include "array.h"
 #include "mail-storage-private.h"
 #include "mail-storage-settings.h"
-#include "str.h"
 
 #include "setting-names.h"
 #include "driver-settings.h"
 #include "events.h"
 #include "folder.h"
 #include "folders.h"
-#include "handoff.h"
-#include "handoff-client.h"
 #include "http-notify-driver.h"
 #include "http-notify-event.h"
+#include "http-notify-handoff.h"
+#include "http-notify-txn.h"
 #include "log-spells.h"
-#include "maildir-uid.h"
 #include "monotonic.h"
-#include "notification.h"
 #include "push-notification-api.h"
 #include "registration-lookup.h"
 
@@ -28,32 +25,22 @@
 
 #define DRIVERS_USER_CONTEXT(obj) \
 	MODULE_CONTEXT(obj, http_notify_drivers_module)
+#define DRIVERS_USER_CONTEXT_REQUIRE(obj) \
+	MODULE_CONTEXT_REQUIRE(obj, http_notify_drivers_module)
 
 /* All drivers of one mail user. */
 struct http_notify_drivers_user {
 	union mail_user_module_context module_ctx;
 	unsigned int count;
-};
-
-/* One driver of one mail user. */
-struct http_notify_driver_user {
-	struct event *event;
-	struct http_notify_driver_settings set;
-	const char *const *service_options;
-	/* FALSE = the driver does nothing for this user: the settings are not
-	   needed, or invalid, which has been logged */
-	bool usable;
+	/* created if there are any */
+	ARRAY(struct http_notify_deferred) deferred;
+	/* how many more there are that are lost if the user is registered */
+	unsigned int not_deferred;
 };
 
 static MODULE_CONTEXT_DEFINE_INIT(http_notify_drivers_module,
 				  &mail_user_module_register);
 
-/* The process's client of the service. */
-static struct handoff_client *handoff_client = NULL;
-/* What follows a commit: how long registrations were waited for; and since when
-   UIDs have been looked for, 0 = all were known. */
-static unsigned int registration_msecs = 0;
-static int64_t uid_missing_since = 0;
 
 /* Returns a name for the user's next driver. */
 static const char *http_notify_driver_next(struct mail_user *user)
@@ -74,6 +61,7 @@ HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
 	const char *name, *error;
 
 	duser = p_new(pool, struct http_notify_driver_user, 1);
+	duser->user = user;
 	duser->event = event_create(user->event);
 	event_add_category(duser->event,
 			   push_notification_api.get_event_category());
@@ -108,19 +96,30 @@ HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
 static bool
 http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn);
 
-/* What the events of the mail transaction have found out. */
-static struct http_notify_event_txn *
-http_notify_driver_event_txn(const struct push_notification_txn *ptxn)
+/* What happens in the mail transaction. */
+static struct http_notify_txn *
+http_notify_driver_get_txn(const struct push_notification_driver_txn *dtxn)
 {
-	struct push_notification_driver_txn *dtxn;
+	const struct http_notify_driver_user *duser = dtxn->duser->context;
+	const struct push_notification_txn *ptxn = dtxn->ptxn;
+	struct push_notification_driver_txn *other;
+	struct http_notify_txn *txn;
 
-	array_foreach_elem(&ptxn->drivers, dtxn) {
-		if (dtxn->duser->driver->v.begin_txn ==
-		    http_notify_driver_begin_txn)
-			return dtxn->context;
+	array_foreach_elem(&ptxn->drivers, other) {
+		if (other->duser->driver->v.begin_txn ==
+		    http_notify_driver_begin_txn) {
+			txn = other->context;
+			http_notify_txn_ref(txn);
+			return txn;
+		}
 	}
 	/* This driver of the user's is the first. */
-	return http_notify_event_txn_begin(ptxn->pool);
+	txn = http_notify_txn_init();
+	txn->delivery = (ptxn->mbox->flags & MAILBOX_FLAG_POST_SESSION) != 0;
+	txn->registration_lifetime_secs =
+		duser->set.options.cache_lifetime_secs;
+	txn->event = duser->event;
+	return txn;
 }
 
 /* How long registrations may be waited for. There has to be time left for the
@@ -132,20 +131,24 @@ http_notify_driver_registration_timeout(
 	unsigned int timeout_msecs = duser->set.handoff_timeout_msecs;
 
 	timeout_msecs -= timeout_msecs / HANDOFF_SHARE;
-	timeout_msecs -= I_MIN(registration_msecs, timeout_msecs);
 	return I_MAX(timeout_msecs, REGISTRATION_MIN_MSECS);
 }
+
+static void http_notify_driver_registration_known(struct mail_user *user);
 
 static void
 http_notify_driver_begin_lookup(struct push_notification_driver_txn *dtxn)
 {
 	struct http_notify_driver_user *duser = dtxn->duser->context;
+	struct http_notify_txn *txn = dtxn->context;
 
 	if (!http_notify_options_need_registration(&duser->set.options))
 		return;
-	if (dtxn->ptxn->t == NULL) {
-		/* A folder's, which is over at once, such as that of a new
-		   user's INBOX. Its events ask if they happen. */
+	if (!txn->delivery) {
+		http_notify_registration_begin_background(
+			dtxn->ptxn->muser, dtxn->ptxn->mbox,
+			duser->set.options.cache_lifetime_secs, duser->event,
+			http_notify_driver_registration_known);
 		return;
 	}
 	http_notify_registration_begin(
@@ -169,12 +172,31 @@ http_notify_driver_has_folder(const struct http_notify_driver_user *duser,
 	return ret;
 }
 
+static void
+http_notify_driver_ask_for(struct push_notification_driver_txn *dtxn,
+			   const struct http_notify_event *event)
+{
+	struct http_notify_txn *txn = dtxn->context;
+	struct http_notify_event_config *config;
+
+	if ((txn->asked_for & HTTP_NOTIFY_MAIL_EVENT(event->id)) != 0) {
+		/* by another driver of the user's */
+		return;
+	}
+	txn->asked_for |= HTTP_NOTIFY_MAIL_EVENT(event->id);
+	config = p_new(dtxn->ptxn->pool, struct http_notify_event_config, 1);
+	config->txn = txn;
+	config->event = event;
+	push_notification_api_event_init(dtxn, event->push.name, config,
+					 txn->event);
+}
+
 static bool
 http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 {
 	struct http_notify_driver_user *duser = dtxn->duser->context;
+	struct mailbox *box = dtxn->ptxn->mbox;
 	const struct http_notify_event *const *event;
-	struct http_notify_event_config *config = NULL;
 	const char *why_not;
 
 	if (!duser->usable) {
@@ -182,290 +204,222 @@ http_notify_driver_begin_txn(struct push_notification_driver_txn *dtxn)
 			"No notification: "SETTING_DRIVER" is invalid");
 		return FALSE;
 	}
-	if (!http_notify_driver_has_folder(duser, dtxn->ptxn->mbox)) {
+	if (!http_notify_driver_has_folder(duser, box)) {
 		e_debug(duser->event, "No notification for folder %s: "
-			SETTING_FOLDERS" does not include it",
-			dtxn->ptxn->mbox->vname);
+			SETTING_FOLDERS" does not include it", box->vname);
+		return FALSE;
+	}
+	if (!duser->set.options.registration_optional &&
+	    http_notify_registration_is_missing(
+		dtxn->ptxn->muser, duser->set.options.cache_lifetime_secs)) {
+		e_debug(duser->event,
+			"No notification: the user is not registered");
 		return FALSE;
 	}
 	for (event = http_notify_events; *event != NULL; event++) {
-		why_not = (*event)->why_not(dtxn->ptxn->mbox);
+		if ((duser->set.options.events &
+		     HTTP_NOTIFY_MAIL_EVENT((*event)->id)) == 0 ||
+		    (*event)->of_folder != (dtxn->ptxn->t == NULL))
+			continue;
+		why_not = (*event)->why_not == NULL ? NULL :
+			(*event)->why_not(box);
 		if (why_not != NULL) {
 			e_debug(duser->event, "No notification for folder %s: "
-				"%s", dtxn->ptxn->mbox->vname, why_not);
+				"%s", box->vname, why_not);
 			continue;
 		}
-		if (config == NULL) {
-			dtxn->context =
-				http_notify_driver_event_txn(dtxn->ptxn);
-			config = p_new(dtxn->ptxn->pool,
-				       struct http_notify_event_config, 1);
-			config->txn = dtxn->context;
-			config->registration_lifetime_secs =
-				duser->set.options.cache_lifetime_secs;
-			config->registration_needed =
-				http_notify_options_need_registration(
-					&duser->set.options);
-			config->registration_optional =
-				duser->set.options.registration_optional;
-			config->event = duser->event;
+		if (dtxn->context == NULL) {
+			dtxn->context = http_notify_driver_get_txn(dtxn);
+			http_notify_txn_take_part(dtxn->context,
+						  &duser->set.options);
 			http_notify_driver_begin_lookup(dtxn);
 		}
-		push_notification_api_event_init(dtxn, (*event)->push.name,
-						 config, duser->event);
+		http_notify_driver_ask_for(dtxn, *event);
 	}
-	return config != NULL;
+	return dtxn->context != NULL;
 }
 
-static struct event_passthrough *
-http_notify_driver_lost_event(struct http_notify_driver_user *duser,
-			      const struct http_notify_handoff *handoff,
-			      const char *error)
+/* Returns the user's drivers that take part in the transaction, and NULL. They
+   live in the pool. */
+static struct http_notify_driver_user *const *
+http_notify_driver_users(const struct push_notification_txn *ptxn, pool_t pool)
 {
-	struct event_passthrough *e = event_create_passthrough(duser->event)->
-		set_name("http_notify_handoff_failed")->
-		add_str("folder", handoff->folder)->
-		add_str("stored", "no")->
-		add_str("error", error);
+	struct push_notification_driver_txn *dtxn;
+	struct http_notify_driver_user **dusers;
+	unsigned int count = 0;
 
-	if (handoff->uid != 0)
-		e->add_int("uid", handoff->uid);
-	return e;
+	dusers = p_new(pool, struct http_notify_driver_user *,
+		       array_count(&ptxn->drivers) + 1);
+	array_foreach_elem(&ptxn->drivers, dtxn) {
+		if (dtxn->duser->driver->v.begin_txn ==
+		    http_notify_driver_begin_txn)
+			dusers[count++] = dtxn->duser->context;
+	}
+	return dusers;
 }
 
+/* A delivery waits for what it has to: within the deadline. */
 static void
-http_notify_driver_lost(struct http_notify_driver_user *duser,
-			const struct http_notify_handoff *handoff,
-			const char *error)
+http_notify_driver_delivered(struct push_notification_txn *ptxn,
+			     struct http_notify_txn *txn)
 {
-	struct event_passthrough *e =
-		http_notify_driver_lost_event(duser, handoff, error);
-
-	e_error(e->event(), "Notification lost: user=%s folder=%s: %s",
-		handoff->username, handoff->folder, error);
-}
-
-/* Wait for the registration if it is not known yet. */
-static void
-http_notify_driver_wait_registration(struct push_notification_driver_txn *dtxn,
-				     struct http_notify_event_data *data)
-{
-	struct http_notify_driver_user *duser = dtxn->duser->context;
+	struct http_notify_driver_user *const *dusers =
+		http_notify_driver_users(ptxn, txn->pool);
+	unsigned int spent, left = (*dusers)->set.handoff_timeout_msecs;
 	int64_t start = http_notify_monotonic_msecs();
+	const char *lost = NULL;
+
+	if (txn->registration == HTTP_NOTIFY_REGISTRATION_PENDING) {
+		txn->registration = http_notify_registration_wait(
+			ptxn->muser, ptxn->mbox,
+			http_notify_driver_registration_timeout(*dusers),
+			txn->event, &txn->registered_user, &lost);
+	}
+	if (lost != NULL)
+		http_notify_hand_off_lost(dusers, txn, lost);
+	if (!http_notify_txn_is_told(txn)) {
+		if (txn->registration == 0) {
+			e_debug(txn->event,
+				"No notification: the user is not registered");
+		}
+		return;
+	}
+	spent = http_notify_monotonic_msecs() - start;
+	left -= I_MIN(spent, left);
+
+	/* There has to be time left for the hand-off. */
+	start = http_notify_monotonic_msecs();
+	http_notify_txn_committed(txn, ptxn->mbox, start + left / 2,
+				  http_notify_hand_off_failed, (void *)dusers);
+	spent = http_notify_monotonic_msecs() - start;
+	left -= I_MIN(spent, left / 2);
+	http_notify_hand_off(dusers, txn);
+	http_notify_hand_off_send(left);
+}
+
+/* So much waits for a registration at once. */
+#define DEFERRED_MAX 256
+
+/* What has happened before it was known whether the user is registered. */
+struct http_notify_deferred {
+	struct http_notify_txn *txn;
+	struct http_notify_driver_user *const *dusers;
+};
+
+static void
+http_notify_driver_defer(struct mail_user *user,
+			 struct http_notify_driver_user *const *dusers,
+			 struct http_notify_txn *txn)
+{
+	struct http_notify_drivers_user *drivers =
+		DRIVERS_USER_CONTEXT_REQUIRE(user);
+	struct http_notify_deferred *deferred;
+
+	if (!array_is_created(&drivers->deferred))
+		i_array_init(&drivers->deferred, 4);
+	if (array_count(&drivers->deferred) == DEFERRED_MAX) {
+		drivers->not_deferred++;
+		return;
+	}
+	deferred = array_append_space(&drivers->deferred);
+	deferred->txn = txn;
+	deferred->dusers = dusers;
+	http_notify_txn_ref(txn);
+}
+
+/* Hand off what has been deferred, in its order; or forget it. The user is
+   leaving: wait for the registration if it is not known yet. */
+static void http_notify_driver_undefer(struct mail_user *user, bool leaving)
+{
+	struct http_notify_drivers_user *drivers =
+		DRIVERS_USER_CONTEXT_REQUIRE(user);
+	struct http_notify_driver_user *duser;
+	struct http_notify_deferred *deferred;
+	int64_t start = http_notify_monotonic_msecs();
+	unsigned int spent, left;
+	const char *registered_user, *lost;
 	int ret;
 
-	if (!data->registration_pending)
+	if (!array_is_created(&drivers->deferred))
 		return;
-	data->registration_pending = FALSE;
-	ret = http_notify_registration_wait(
-		dtxn->ptxn->muser, dtxn->ptxn->mbox,
-		http_notify_driver_registration_timeout(duser),
-		duser->event, &data->registered_user, &data->lost);
-	data->registration_failed = ret < 0;
-	if (ret <= 0)
-		data->registered_user = NULL;
-	registration_msecs += http_notify_monotonic_msecs() - start;
-}
-
-/* Returns who it is for, NULL if there is to be no notification. */
-static const char *
-http_notify_driver_get_user(struct push_notification_driver_txn *dtxn,
-			    struct http_notify_event_data *data,
-			    const struct http_notify_handoff *handoff)
-{
-	struct http_notify_driver_user *duser = dtxn->duser->context;
-	const struct http_notify_options *options = &duser->set.options;
-	struct event_passthrough *e;
-
-	if (!http_notify_options_need_registration(options))
-		return handoff->username;
-	http_notify_driver_wait_registration(dtxn, data);
-	if (data->lost != NULL) {
-		/* which has been logged once for the spell */
-		e = http_notify_driver_lost_event(duser, handoff, data->lost);
-		e_debug(e->event(), "Notification lost: user=%s folder=%s: %s",
-			handoff->username, handoff->folder, data->lost);
-	}
-	if (data->registration_failed)
-		return NULL;
-	if (data->registered_user == NULL && !options->registration_optional) {
-		e_debug(duser->event,
-			"No notification: the user is not registered");
-		return NULL;
-	}
-	return options->user_from_metadata && data->registered_user != NULL ?
-		data->registered_user : handoff->username;
-}
-
-/* handoff is complete except for the body. */
-static void
-http_notify_driver_hand_off(struct http_notify_driver_user *duser,
-			    const struct mail_user *user,
-			    struct http_notify_handoff *handoff,
-			    const struct http_notify_notification *notification)
-{
-	string_t *body = t_str_new(1024);
-
-	if (http_notify_notification_append_json(notification, body) < 0) {
-		http_notify_driver_lost(duser, handoff, "out of memory");
-		return;
-	}
-	if (handoff_client == NULL) {
-		handoff_client = handoff_client_init(t_strconcat(
-			user->set->base_dir, "/"HTTP_NOTIFY_HANDOFF_SOCKET,
-			NULL));
-	}
-	handoff->body = str_c(body);
-	handoff_client_add(handoff_client, handoff, duser->event);
-}
-
-/* Returns what registrations have left of the deadline. */
-static unsigned int
-http_notify_driver_timeout(const struct http_notify_driver_user *duser)
-{
-	unsigned int timeout_msecs = duser->set.handoff_timeout_msecs;
-
-	return timeout_msecs - I_MIN(registration_msecs, timeout_msecs);
-}
-
-/* Returns when to give up. There has to be time left for the hand-off. */
-static int64_t
-http_notify_driver_uid_deadline(const struct http_notify_driver_user *duser)
-{
-	if (uid_missing_since == 0)
-		uid_missing_since = http_notify_monotonic_msecs();
-	return uid_missing_since + http_notify_driver_timeout(duser) / 2;
-}
-
-/* Maildir does not promise a UID after the commit, and an endpoint can do
-   nothing without one. Returns 0 if there is one, or -1 and error_r. The user's
-   first driver to get here looks for it. */
-static int
-http_notify_driver_get_uid(struct push_notification_driver_txn *dtxn,
-			   struct http_notify_event_data *data,
-			   const struct push_notification_txn_msg *msg,
-			   const char **error_r)
-{
-	struct http_notify_notification *notification = &data->notification;
-
-	if (msg->uid != 0) {
-		notification->uid = msg->uid;
-		notification->uidvalidity = msg->uid_validity;
-	} else if (notification->uid == 0 && data->uid_error == NULL) {
-		const char *error = "the storage does not say which";
-
-		if (data->maildir_name == NULL ||
-		    maildir_uid_find(dtxn->ptxn->mbox, data->maildir_name,
-			http_notify_driver_uid_deadline(dtxn->duser->context),
-			&notification->uid, &notification->uidvalidity,
-			&error) < 0)
-			data->uid_error = p_strdup(dtxn->ptxn->pool, error);
-	}
-	if (data->uid_error == NULL)
-		return 0;
-	*error_r = t_strdup_printf("the message has no UID: %s",
-				   data->uid_error);
-	return -1;
-}
-
-/* msg: NULL = the event has happened to the folder */
-static void
-http_notify_driver_happened(struct push_notification_driver_txn *dtxn,
-			    const struct http_notify_event *event,
-			    struct http_notify_event_data *data,
-			    const char *folder,
-			    const struct push_notification_txn_msg *msg)
-{
-	struct http_notify_driver_user *duser = dtxn->duser->context;
-	struct mail_user *user = dtxn->ptxn->muser;
-	const char *omit = duser->set.options.omit;
-	struct http_notify_notification notification;
-	struct http_notify_handoff handoff = {
-		.username = user->username,
-		.folder = folder,
-		.uid = msg == NULL ? 0 : msg->uid,
-		.options = duser->service_options,
-	};
-	const char *for_user, *error;
-
-	for_user = http_notify_driver_get_user(dtxn, data, &handoff);
-	if (for_user == NULL)
-		return;
-	if (msg != NULL &&
-	    http_notify_driver_get_uid(dtxn, data, msg, &error) < 0) {
-		http_notify_driver_lost(duser, &handoff, error);
-		return;
-	}
-	notification = data->notification;
-	handoff.uid = notification.uid;
-	notification.user = for_user;
-	notification.folder = folder;
-	if (event->committed != NULL)
-		event->committed(&notification, dtxn->ptxn->mbox);
-	T_BEGIN {
-		if (omit != NULL)
-			http_notify_notification_omit(&notification, omit);
-		http_notify_driver_hand_off(duser, user, &handoff,
-					    &notification);
-	} T_END;
-}
-
-/* Hand off what has happened to msg or to folder; the other one is NULL. */
-static void
-http_notify_driver_process(struct push_notification_driver_txn *dtxn,
-			   struct push_notification_txn_msg *msg,
-			   struct push_notification_txn_mbox *folder)
-{
-	const struct http_notify_event *const *event;
-	struct http_notify_event_data *data;
-
-	for (event = http_notify_events; *event != NULL; event++) {
-		data = msg != NULL ?
-			http_notify_event_get(*event, dtxn->context, msg) :
-			http_notify_event_get_folder(*event, dtxn->context,
-						     folder);
-		if (data != NULL) {
-			http_notify_driver_happened(dtxn, *event, data,
-				msg != NULL ? msg->mailbox : folder->mailbox,
-				msg);
+	deferred = array_front_modifiable(&drivers->deferred);
+	duser = deferred->dusers[0];
+	ret = http_notify_registration_finish(user, leaving ?
+		http_notify_driver_registration_timeout(duser) : 0,
+		duser->event, &registered_user, &lost);
+	array_foreach_modifiable(&drivers->deferred, deferred) {
+		deferred->txn->registration = ret;
+		deferred->txn->registered_user = registered_user;
+		if (lost != NULL) {
+			http_notify_hand_off_lost(deferred->dusers,
+						  deferred->txn, lost);
 		}
+		http_notify_hand_off(deferred->dusers, deferred->txn);
+		http_notify_txn_unref(&deferred->txn);
 	}
+	array_free(&drivers->deferred);
+	if (ret > 0 && drivers->not_deferred > 0) {
+		e_error(duser->event, "Notification lost: user=%s: too much "
+			"happened before it was known whether the user is "
+			"registered (%u times)", user->username,
+			drivers->not_deferred);
+	}
+	drivers->not_deferred = 0;
+	left = duser->set.handoff_timeout_msecs;
+	spent = http_notify_monotonic_msecs() - start;
+	left -= I_MIN(spent, left);
+	http_notify_hand_off_send_background(left);
 }
 
-static void
-http_notify_driver_process_msg(struct push_notification_driver_txn *dtxn,
-			       struct push_notification_txn_msg *msg)
+static void http_notify_driver_registration_known(struct mail_user *user)
 {
-	http_notify_driver_process(dtxn, msg, NULL);
+	http_notify_driver_undefer(user, FALSE);
 }
 
+/* An IMAP client waits for nothing. */
 static void
-http_notify_driver_process_mbox(struct push_notification_driver_txn *dtxn,
-				struct push_notification_txn_mbox *folder)
+http_notify_driver_committed(struct push_notification_txn *ptxn,
+			     struct http_notify_txn *txn)
 {
-	http_notify_driver_process(dtxn, NULL, folder);
+	struct http_notify_driver_user *const *dusers =
+		http_notify_driver_users(ptxn, txn->pool);
+
+	http_notify_txn_committed(txn, ptxn->mbox, 0,
+				  http_notify_hand_off_failed, (void *)dusers);
+	if (txn->registration == HTTP_NOTIFY_REGISTRATION_PENDING)
+		http_notify_driver_defer(ptxn->muser, dusers, txn);
+	else {
+		http_notify_hand_off(dusers, txn);
+		http_notify_hand_off_send_background(
+			(*dusers)->set.handoff_timeout_msecs);
+	}
 }
 
 static void
 http_notify_driver_end_txn(struct push_notification_driver_txn *dtxn,
-			   bool success ATTR_UNUSED)
+			   bool success)
 {
-	struct http_notify_driver_user *duser = dtxn->duser->context;
-	unsigned int timeout_msecs = http_notify_driver_timeout(duser);
-	int64_t spent;
+	struct http_notify_txn *txn = dtxn->context;
+	const struct http_notify_event *const *event;
 
-	/* By now every driver has seen every message of the transaction, so the
-	   first one to get here sends for all of them. */
-	http_notify_event_txn_end(dtxn->context);
-	http_notify_registration_end(dtxn->ptxn->muser);
-	registration_msecs = 0;
-	if (uid_missing_since != 0) {
-		spent = http_notify_monotonic_msecs() - uid_missing_since;
-		timeout_msecs -= I_MIN(spent, timeout_msecs / 2);
-		uid_missing_since = 0;
+	/* The first driver to get here does it for all of them. */
+	if (!txn->over) {
+		txn->over = TRUE;
+		for (event = http_notify_events; *event != NULL; event++) {
+			if ((*event)->finish != NULL)
+				(*event)->finish(txn);
+		}
+		if (success && txn->happenings != NULL) {
+			if (txn->delivery)
+				http_notify_driver_delivered(dtxn->ptxn, txn);
+			else
+				http_notify_driver_committed(dtxn->ptxn, txn);
+		}
+		if (txn->delivery)
+			http_notify_registration_end(dtxn->ptxn->muser);
 	}
-	if (handoff_client != NULL)
-		handoff_client_send(handoff_client, timeout_msecs);
+	http_notify_txn_unref(&txn);
+	dtxn->context = NULL;
 }
 
 static void
@@ -473,24 +427,24 @@ http_notify_driver_deinit_user(struct push_notification_driver_user *puser)
 {
 	struct http_notify_driver_user *duser = puser->context;
 
+	if (duser->usable) {
+		http_notify_driver_undefer(duser->user, TRUE);
+		http_notify_registration_end(duser->user);
+	}
 	/* Wait as late as possible: the service stores the notification while
 	   the mail process finishes the delivery. */
-	if (handoff_client != NULL)
-		handoff_client_wait(handoff_client);
+	http_notify_hand_off_wait();
 	event_unref(&duser->event);
 }
 
 void http_notify_driver_deinit(void)
 {
-	if (handoff_client != NULL)
-		handoff_client_deinit(&handoff_client);
+	http_notify_hand_off_deinit();
 }
 
 #define VFUNCS { \
 	.init = http_notify_driver_init_user, \
 	.begin_txn = http_notify_driver_begin_txn, \
-	.process_mbox = http_notify_driver_process_mbox, \
-	.process_msg = http_notify_driver_process_msg, \
 	.end_txn = http_notify_driver_end_txn, \
 	.deinit = http_notify_driver_deinit_user, \
 }

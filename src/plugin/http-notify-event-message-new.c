@@ -1,36 +1,44 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
-#include "array.h"
 #include "mail-storage-private.h"
 
 #include "http-notify-event.h"
+#include "http-notify-txn.h"
 #include "notification-mail.h"
 #include "push-notification-api.h"
 
-/* MessageNew: a delivery. POST_SESSION marks the mailboxes that this opens, as
+/* MessageNew: a delivery. POST_SESSION marks the mailboxes that one opens, as
    opposed to IMAP. */
 static const char *message_new_why_not(const struct mailbox *box)
 {
-	if ((box->flags & MAILBOX_FLAG_POST_SESSION) == 0)
-		return "only messages that LMTP or LDA delivers are announced";
-	return NULL;
+	return (box->flags & MAILBOX_FLAG_POST_SESSION) != 0 ? NULL :
+		"only messages that LMTP or LDA delivers are announced";
 }
+
+extern const struct http_notify_event http_notify_event_message_new;
 
 static void message_new_save(struct push_notification_txn *ptxn,
 			     struct push_notification_event_config *ec,
 			     struct push_notification_txn_msg *msg,
 			     struct mail *mail)
 {
-	struct http_notify_notification *notification;
+	struct http_notify_txn *txn = http_notify_txn_registered(ptxn, ec);
+	struct http_notify_happening *happening;
 
-	notification = http_notify_event_begin(ptxn, ec, msg, mail);
-	if (notification != NULL) {
-		http_notify_notification_read_mail(notification, mail,
-						   ptxn->pool);
-	}
+	if (txn == NULL)
+		return;
+	happening = http_notify_txn_add(txn, &http_notify_event_message_new,
+					msg->mailbox);
+	http_notify_happening_add_saved(txn, happening, msg, mail);
+	http_notify_notification_read_mail(&happening->notification, mail,
+					   txn->pool);
 }
 
-extern const struct http_notify_event http_notify_event_message_new;
+static void message_new_committed(struct http_notify_happening *happening,
+				  struct mailbox *box)
+{
+	http_notify_notification_count(&happening->notification, box, NULL);
+}
 
 const struct http_notify_event http_notify_event_message_new = {
 	.push = {
@@ -39,6 +47,7 @@ const struct http_notify_event http_notify_event_message_new = {
 			.save = message_new_save,
 		},
 	},
+	.id = HTTP_NOTIFY_MESSAGE_NEW,
 	.why_not = message_new_why_not,
-	.committed = http_notify_notification_read_unseen,
+	.committed = message_new_committed,
 };

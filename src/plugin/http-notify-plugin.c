@@ -105,6 +105,7 @@ void http_notify_plugin_init(struct module *module)
 
 	early_module.name = module->name;
 	mail_storage_hooks_add(&early_module, &http_notify_hooks);
+	metadata_dicts_init();
 	(void)take_place(&error);
 }
 

@@ -37,17 +37,27 @@ struct metadata_dict_lookup {
 	struct dict *dict;
 	struct ioloop *ioloop;
 
+	/* in the background; NULL = not, or no longer */
+	metadata_dict_callback_t *callback;
+	void *context;
+	/* when it is called */
+	struct timeout *to;
+
 	/* how long it took to begin: Dovecot's client waits for a second for a
 	   dict service that is busy */
 	unsigned int begin_msecs;
 	/* it has been too slow before; or for another process */
 	bool not_asked, marked;
 	bool timed_out, answered;
+	/* it is being left, and the dictionary says so */
+	bool left;
 	int ret;
 	char *value, *error;
 };
 
 static ARRAY(struct slow_dict) slow_dicts;
+/* the process's */
+static struct ioloop *background_ioloop = NULL;
 
 static void slow_dict_delete(unsigned int idx)
 {
@@ -117,18 +127,43 @@ metadata_dict_lookup_answer(struct metadata_dict_lookup *lookup, int ret,
 		lookup->error = i_strdup(error);
 }
 
+static void metadata_dict_lookup_call(struct metadata_dict_lookup *lookup)
+{
+	timeout_remove(&lookup->to);
+	if (!lookup->answered && lookup->dict != NULL)
+		lookup->timed_out = TRUE;
+	lookup->callback(lookup->context);
+}
+
+static void
+metadata_dict_lookup_call_after(struct metadata_dict_lookup *lookup,
+				unsigned int msecs)
+{
+	timeout_remove(&lookup->to);
+	lookup->to = timeout_add_to(background_ioloop, msecs,
+				    metadata_dict_lookup_call, lookup);
+}
+
 static void
 metadata_dict_lookup_callback(const struct dict_lookup_result *result,
 			      struct metadata_dict_lookup *lookup)
 {
+	if (lookup->left)
+		return;
 	metadata_dict_lookup_answer(lookup, result->ret, result->value,
 				    result->error);
-	io_loop_stop(lookup->ioloop);
+	if (lookup->callback == NULL)
+		io_loop_stop(lookup->ioloop);
+	else {
+		/* not now: it is going to leave the dictionary */
+		metadata_dict_lookup_call_after(lookup, 0);
+	}
 }
 
 struct metadata_dict_lookup *
 metadata_dict_lookup_begin(struct mail_user *user, const char *key,
-			   unsigned int timeout_msecs)
+			   unsigned int timeout_msecs,
+			   metadata_dict_callback_t *callback, void *context)
 {
 	int64_t start = http_notify_monotonic_msecs();
 	struct ioloop *prev_ioloop = current_ioloop;
@@ -147,14 +182,25 @@ metadata_dict_lookup_begin(struct mail_user *user, const char *key,
 	lookup->user = user;
 	lookup->name = i_strdup(name);
 	lookup->key = i_strdup(key);
+	lookup->callback = callback;
+	lookup->context = context;
 	if (kind == ATTRIBUTE_DICT_GIVES_UP ||
 	    slow_dict_left(name, timeout_msecs) == 0) {
 		dict_deinit(&dict);
 		lookup->not_asked = kind == ATTRIBUTE_DICT_ASYNC;
+		if (callback != NULL)
+			metadata_dict_lookup_call_after(lookup, 0);
 		return lookup;
 	}
 	lookup->dict = dict;
-	lookup->ioloop = io_loop_create();
+	if (callback == NULL)
+		lookup->ioloop = io_loop_create();
+	else {
+		lookup->ioloop = background_ioloop;
+		io_loop_set_current(background_ioloop);
+		metadata_dict_lookup_call_after(lookup,
+			METADATA_DICT_BACKGROUND_MSECS);
+	}
 	dict_switch_ioloop(dict);
 	http_notify_attribute_dict_lookup_async(dict, user, key,
 						metadata_dict_lookup_callback,
@@ -187,7 +233,14 @@ metadata_dict_lookup_wait(struct metadata_dict_lookup *lookup,
 	struct ioloop *prev_ioloop = current_ioloop;
 	struct timeout *to;
 
-	io_loop_set_current(lookup->ioloop);
+	if (lookup->callback == NULL)
+		io_loop_set_current(lookup->ioloop);
+	else {
+		/* no longer in the background */
+		lookup->callback = NULL;
+		lookup->ioloop = io_loop_create();
+		dict_switch_ioloop(lookup->dict);
+	}
 	to = timeout_add_short(timeout_msecs, metadata_dict_lookup_timeout,
 			       lookup);
 	while (!lookup->answered && !lookup->timed_out)
@@ -231,7 +284,9 @@ metadata_dict_lookup_ask(struct metadata_dict_lookup *lookup,
 	struct slow_dict *slow;
 	unsigned int msecs;
 
-	if (lookup->ioloop != NULL)
+	if (lookup->answered || lookup->timed_out)
+		;
+	else if (lookup->ioloop != NULL)
 		metadata_dict_lookup_wait(lookup, timeout_msecs);
 	else
 		metadata_dict_lookup_sync(lookup, timeout_msecs);
@@ -306,11 +361,14 @@ void metadata_dict_lookup_abort(struct metadata_dict_lookup **_lookup)
 	struct ioloop *prev_ioloop = current_ioloop;
 
 	*_lookup = NULL;
+	lookup->left = TRUE;
+	timeout_remove(&lookup->to);
 	if (lookup->ioloop != NULL) {
 		io_loop_set_current(lookup->ioloop);
 		metadata_dict_leave(lookup->dict);
 		io_loop_set_current(lookup->ioloop);
-		io_loop_destroy(&lookup->ioloop);
+		if (lookup->callback == NULL)
+			io_loop_destroy(&lookup->ioloop);
 		io_loop_set_current(prev_ioloop);
 	}
 	i_free(lookup->name);
@@ -318,6 +376,11 @@ void metadata_dict_lookup_abort(struct metadata_dict_lookup **_lookup)
 	i_free(lookup->value);
 	i_free(lookup->error);
 	i_free(lookup);
+}
+
+void metadata_dicts_init(void)
+{
+	background_ioloop = current_ioloop;
 }
 
 void metadata_dicts_deinit(void)

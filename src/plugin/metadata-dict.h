@@ -15,12 +15,22 @@ struct mail_user;
 struct metadata_dict_lookup;
 
 #define METADATA_DICT_SPELL_MSECS (10*1000)
+/* How long a look-up in the background may take. */
+#define METADATA_DICT_BACKGROUND_MSECS (10*1000)
+
+typedef void metadata_dict_callback_t(void *context);
 
 /* Begin to look up the key. Nothing is waited for. Returns NULL if the
-   dictionary can only be asked by lib-storage. */
+   dictionary can only be asked by lib-storage.
+
+   With a callback, the process's ioloop waits for the answer, in the
+   background, and calls it once there is one, or if it takes too long:
+   metadata_dict_lookup_finish() waits for nothing then. Until then it does, and
+   the callback is not called. */
 struct metadata_dict_lookup *
 metadata_dict_lookup_begin(struct mail_user *user, const char *key,
-			   unsigned int timeout_msecs);
+			   unsigned int timeout_msecs,
+			   metadata_dict_callback_t *callback, void *context);
 
 /* Wait for the answer, for timeout_msecs at most. Returns 1 and value_r; 0 if
    there is no such key; -1 and error_r if the dictionary failed; -2 and error_r
@@ -33,6 +43,8 @@ int metadata_dict_lookup_finish(struct metadata_dict_lookup **lookup,
 /* Leave it, without waiting. */
 void metadata_dict_lookup_abort(struct metadata_dict_lookup **lookup);
 
+/* current_ioloop is the process's. */
+void metadata_dicts_init(void);
 void metadata_dicts_deinit(void);
 
 #endif

@@ -23,6 +23,10 @@ struct registration_user {
 	/* a look-up that has begun; its result, or a former one, is known */
 	struct metadata_dict_lookup *pending;
 	bool known;
+	/* if that is in the background: whom to tell */
+	struct mail_user *mail_user;
+	struct event *event;
+	void (*known_callback)(struct mail_user *user);
 
 	time_t looked_up;
 	/* result of the look-up, as _lookup() returns it */
@@ -146,27 +150,47 @@ registration_get(const struct registration_user *muser, struct event *event,
 	return muser->result;
 }
 
-void http_notify_registration_begin(struct mail_user *user, struct mailbox *box,
-				    unsigned int lifetime_secs,
-				    unsigned int timeout_msecs)
+/* callback: NULL = not in the background */
+static void
+registration_begin(struct registration_user *muser, struct mail_user *user,
+		   struct mailbox *box, unsigned int timeout_msecs,
+		   metadata_dict_callback_t *callback)
 {
-	struct registration_user *muser = registration_user_get(user);
 	struct mailbox *inbox;
 	const char *key;
 
-	if (muser->pending != NULL ||
-	    registration_is_fresh(muser, lifetime_secs))
-		return;
 	muser->known = FALSE;
 	inbox = registration_inbox(user, box);
 	T_BEGIN {
 		if (http_notify_metadata_get_key(inbox, &key) == 0) {
 			muser->pending = metadata_dict_lookup_begin(
-				user, key, timeout_msecs);
+				user, key, timeout_msecs, callback, muser);
 		}
 	} T_END;
 	if (inbox != box)
 		mailbox_free(&inbox);
+}
+
+void http_notify_registration_begin(struct mail_user *user, struct mailbox *box,
+				    unsigned int lifetime_secs,
+				    unsigned int timeout_msecs)
+{
+	struct registration_user *muser = registration_user_get(user);
+
+	if (muser->pending == NULL &&
+	    !registration_is_fresh(muser, lifetime_secs)) {
+		registration_begin(muser, user, box, timeout_msecs, NULL);
+	}
+}
+
+bool http_notify_registration_is_missing(struct mail_user *user,
+					 unsigned int lifetime_secs)
+{
+	struct registration_user *muser = registration_user_get(user);
+
+	return muser->pending == NULL &&
+		registration_is_fresh(muser, lifetime_secs) &&
+		muser->result == 0;
 }
 
 int http_notify_registration_lookup(struct mail_user *user, struct mailbox *box,
@@ -198,6 +222,47 @@ registration_wait(struct registration_user *muser, struct mail_user *user,
 	if (ret == -1)
 		error = http_notify_metadata_read_error(error);
 	registration_found(muser, user, event, ret, value, error, said);
+}
+
+static void registration_answered(void *context)
+{
+	struct registration_user *muser = context;
+
+	T_BEGIN {
+		registration_wait(muser, muser->mail_user,
+				  METADATA_DICT_BACKGROUND_MSECS, muser->event);
+	} T_END;
+	muser->known_callback(muser->mail_user);
+}
+
+void http_notify_registration_begin_background(
+	struct mail_user *user, struct mailbox *box, unsigned int lifetime_secs,
+	struct event *event, void (*known)(struct mail_user *user))
+{
+	struct registration_user *muser = registration_user_get(user);
+
+	if (muser->pending != NULL ||
+	    registration_is_fresh(muser, lifetime_secs))
+		return;
+	muser->mail_user = user;
+	muser->event = event;
+	muser->known_callback = known;
+	registration_begin(muser, user, box, METADATA_DICT_BACKGROUND_MSECS,
+			   registration_answered);
+}
+
+int http_notify_registration_finish(struct mail_user *user,
+				    unsigned int timeout_msecs,
+				    struct event *event, const char **user_r,
+				    const char **lost_r)
+{
+	struct registration_user *muser = registration_user_get(user);
+
+	if (muser->pending != NULL) T_BEGIN {
+		registration_wait(muser, user, timeout_msecs, event);
+	} T_END;
+	*lost_r = muser->lost;
+	return registration_get(muser, event, user_r);
 }
 
 int http_notify_registration_wait(struct mail_user *user, struct mailbox *box,

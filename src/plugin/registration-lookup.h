@@ -13,6 +13,17 @@ void http_notify_registration_begin(struct mail_user *user, struct mailbox *box,
 				    unsigned int lifetime_secs,
 				    unsigned int timeout_msecs);
 
+/* The same in the background: unless a former result is known, known() will be
+   called when there is one. event is for the log, and has to live until then, or
+   until http_notify_registration_end(). */
+void http_notify_registration_begin_background(
+	struct mail_user *user, struct mailbox *box, unsigned int lifetime_secs,
+	struct event *event, void (*known)(struct mail_user *user));
+/* Returns TRUE if it is known, without a look-up, that the user is not
+   registered. */
+bool http_notify_registration_is_missing(struct mail_user *user,
+					 unsigned int lifetime_secs);
+
 #define HTTP_NOTIFY_REGISTRATION_PENDING 2
 
 /* Look up the registration, unless there is a former result.
@@ -32,7 +43,14 @@ int http_notify_registration_wait(struct mail_user *user, struct mailbox *box,
 				  unsigned int timeout_msecs,
 				  struct event *event, const char **user_r,
 				  const char **lost_r);
-/* The mail transaction is over: leave a look-up that nobody has waited for. */
+/* The same for a look-up in the background, whether known() has been called or
+   not. */
+int http_notify_registration_finish(struct mail_user *user,
+				    unsigned int timeout_msecs,
+				    struct event *event, const char **user_r,
+				    const char **lost_r);
+/* The mail transaction, or in the background the mail user, is over: leave a
+   look-up that nobody has waited for. */
 void http_notify_registration_end(struct mail_user *user);
 
 #endif

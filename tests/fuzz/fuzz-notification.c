@@ -21,6 +21,7 @@ struct texts {
 	const char *user, *folder;
 	const char *from, *sender, *envelope_sender;
 	const char *subject, *snippet;
+	const char *folder_old, *keyword;
 };
 
 static const char *
@@ -115,12 +116,13 @@ static void check_header(json_t *json, const char *key, const char *text)
 	i_assert(strcmp(http_notify_header_text(value), value) == 0);
 }
 
-static void check_json(const struct http_notify_notification *notification)
+static void check_json(const struct http_notify_notification *notification,
+		       enum http_notify_format format)
 {
 	string_t *text = t_str_new(1024);
 	json_t *json;
 
-	if (http_notify_notification_append_json(notification, text) < 0)
+	if (http_notify_notification_append_json(notification, format, text) < 0)
 		i_unreached();
 	i_assert(!fuzz_has_controls(str_c(text)));
 	i_assert(uni_utf8_str_is_valid(str_c(text)));
@@ -132,9 +134,16 @@ static void check_json(const struct http_notify_notification *notification)
 	check_text(json, "folder", notification->folder,
 		   HTTP_NOTIFY_FOLDER_MAX);
 	check_header(json, "from", notification->from);
-	check_header(json, "subject", notification->subject);
+	if (format == HTTP_NOTIFY_FORMAT_OX)
+		check_header(json, "subject", notification->subject);
+	else {
+		i_assert(json_string_length(json_object_get(json, "subject")) <=
+			 HTTP_NOTIFY_TEXT_MAX);
+	}
 	check_text(json, "snippet", notification->snippet,
 		   HTTP_NOTIFY_TEXT_MAX);
+	check_text(json, "folder-old", notification->folder_old,
+		   HTTP_NOTIFY_FOLDER_MAX);
 	json_decref(json);
 }
 
@@ -143,6 +152,7 @@ void fuzz_one(const unsigned char *data, size_t size, pool_t pool)
 	const unsigned char *end = data + size;
 	struct http_notify_notification notification;
 	struct texts texts;
+	const char *keywords[] = { NULL, NULL };
 
 	texts.user = text_next(&data, end, pool);
 	texts.folder = text_next(&data, end, pool);
@@ -151,6 +161,8 @@ void fuzz_one(const unsigned char *data, size_t size, pool_t pool)
 	texts.envelope_sender = text_next(&data, end, pool);
 	texts.subject = text_next(&data, end, pool);
 	texts.snippet = text_next(&data, end, pool);
+	texts.folder_old = text_next(&data, end, pool);
+	texts.keyword = text_next(&data, end, pool);
 
 	i_zero(&notification);
 	notification.user = texts.user;
@@ -158,5 +170,12 @@ void fuzz_one(const unsigned char *data, size_t size, pool_t pool)
 	notification.from = check_choose_from(&texts);
 	notification.subject = texts.subject;
 	notification.snippet = texts.snippet;
-	check_json(&notification);
+	notification.folder_old = texts.folder_old;
+	if (texts.keyword != NULL) {
+		notification.have_flags = notification.have_flags_old = TRUE;
+		notification.keywords = notification.keywords_old = keywords;
+	}
+	keywords[0] = texts.keyword;
+	check_json(&notification, HTTP_NOTIFY_FORMAT_OX);
+	check_json(&notification, HTTP_NOTIFY_FORMAT_EGROUPWARE);
 }

@@ -34,7 +34,8 @@ static void check_user_in_json(const char *user)
 	const char *sent;
 	json_t *json;
 
-	if (http_notify_notification_append_json(&notification, text) < 0)
+	if (http_notify_notification_append_json(
+		&notification, HTTP_NOTIFY_FORMAT_OX, text) < 0)
 		i_unreached();
 	i_assert(!fuzz_has_controls(str_c(text)));
 	json = json_loads(str_c(text), JSON_REJECT_DUPLICATES, NULL);

@@ -53,7 +53,7 @@ class Driver:
     Options: standby_url, timeout_msecs, max_age, max_retries, netrc_file,
     cache_lifetime, user_from_metadata, folders, registration,
     omit, max_per_second, method, token_file, sign_file, proxy,
-    proxy_netrc_file, ca_file, cert_file, key_file."""
+    proxy_netrc_file, ca_file, cert_file, key_file, format, events."""
 
     name = "ox"
 
@@ -350,6 +350,8 @@ auth_mechanisms {{
         "folders": "http_notify_folders",
         "registration": "http_notify_registration",
         "omit": "http_notify_omit",
+        "format": "http_notify_format",
+        "events": "http_notify_events",
     }
 
     def name(self, number):

@@ -73,7 +73,8 @@ def test_every_page_is_installed_and_named_by_the_others():
 def c_value(expression, name=""):
     """Of a constant in C, in the manual's words."""
     names = {"SET_UINT_UNLIMITED": "unlimited", "UINT_MAX": "unlimited",
-             "TRUE": "yes", "FALSE": "no", "NULL": "none", '""': "none"}
+             "TRUE": "yes", "FALSE": "no", "NULL": "none", '""': "none",
+             "HTTP_NOTIFY_FORMAT_OX": "ox"}
     if expression in names:
         return names[expression]
     if expression.startswith('"'):

@@ -227,8 +227,9 @@ def build_module(directory, *edits):
          "-DHTTP_NOTIFY_HAVE_SETTINGS_ROOT",
          "-DHTTP_NOTIFY_HAVE_STR_BEGINS_WITH", "-DHTTP_NOTIFY_HAVE_STR_PARSE",
          "-I", directory / "lib", "-I", directory / "settings",
-         "-I/usr/include/dovecot", *sources, directory / "lib/folders.c",
-         directory / "lib/options.c"],
+         "-I/usr/include/dovecot", *sources,
+         *(directory / "lib" / name for name in (
+             "folders.c", "lost-limit.c", "mail-events.c", "options.c"))],
         check=True)
     return directory / MODULE.name
 

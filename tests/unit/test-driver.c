@@ -12,13 +12,14 @@
 #include "str.h"
 
 #include "dovecot-compat.h"
-#include "driver-settings.h"
 #include "folder.h"
 #include "folders.h"
+#include "driver-settings.h"
 #include "handoff.h"
 #include "handoff-client.h"
 #include "http-notify-driver.h"
 #include "http-notify-event.h"
+#include "http-notify-txn.h"
 #include "log-spells.h"
 #include "maildir-uid.h"
 #include "monotonic.h"
@@ -33,16 +34,25 @@ struct mail_user_module_register mail_user_module_register = { 0 };
    returns */
 static int registered, registered_later;
 static unsigned int registration_takes, registration_timeout;
-static unsigned int lookup_count, begun_count, waited_count, ended_count;
+static unsigned int begun_count, waited_count, ended_count;
 static const char *lost;
-/* what is wrong with the settings, and one of them */
+/* what is wrong with the settings */
 static const char *invalid;
+static enum http_notify_format format;
+static unsigned int events;
 static const char *folders, *omit;
 static bool optional, own_name;
+/* it is known that nobody is registered */
+static bool missing;
+/* who is to be told of a registration */
+static void (*known_callback)(struct mail_user *user);
+static unsigned int sent_count, background_count;
 static string_t *handed_off;
 static unsigned int handoff_timeout;
 /* a message without a UID, and whether one can be found */
-static struct mail saved_mail;
+static struct mailbox_transaction_context trans;
+static struct mail saved_mail = { .transaction = &trans };
+static unsigned int looking_takes;
 static bool locked;
 static unsigned int looked_for_count;
 static int64_t looked_for_deadline;
@@ -51,34 +61,31 @@ static unsigned int errors_count, failed_count;
 
 /* The events: a message whose flags are set, and a folder that is renamed. */
 
-static const char *why_not_all(const struct mailbox *box ATTR_UNUSED)
-{
-	return NULL;
-}
-
-static const char *why_not_inbox(const struct mailbox *box)
-{
-	return box->inbox_user ? NULL : "it is not INBOX";
-}
-
 static void flags_set(struct push_notification_txn *ptxn,
 		      struct push_notification_event_config *ec,
 		      struct push_notification_txn_msg *msg,
 		      struct mail *mail,
 		      enum mail_flags old_flags ATTR_UNUSED)
 {
-	struct http_notify_notification *notification =
-		http_notify_event_begin(ptxn, ec, msg, mail);
+	const struct http_notify_event_config *config = ec->config;
+	struct http_notify_txn *txn = http_notify_txn_registered(ptxn, ec);
+	struct http_notify_happening *happening;
 
-	if (notification != NULL)
-		notification->event = "FlagsSet";
+	if (txn == NULL)
+		return;
+	happening = http_notify_txn_add_to(txn, config->event, msg->mailbox,
+					   "key");
+	if (mail != NULL)
+		http_notify_happening_add_saved(txn, happening, msg, mail);
+	else
+		http_notify_happening_add_msg(happening, msg);
 }
 
-static void flags_committed(struct http_notify_notification *notification,
+static void flags_committed(struct http_notify_happening *happening,
 			    struct mailbox *box ATTR_UNUSED)
 {
-	notification->unseen = 5;
-	notification->have_unseen = TRUE;
+	happening->notification.unseen = 5;
+	happening->notification.have_unseen = TRUE;
 }
 
 static void renamed(struct push_notification_txn *ptxn,
@@ -86,11 +93,10 @@ static void renamed(struct push_notification_txn *ptxn,
 		    struct push_notification_txn_mbox *folder,
 		    struct mailbox *old ATTR_UNUSED)
 {
-	struct http_notify_notification *notification =
-		http_notify_event_begin_folder(ptxn, ec, folder);
+	const struct http_notify_event_config *config = ec->config;
+	struct http_notify_txn *txn = http_notify_txn_registered(ptxn, ec);
 
-	if (notification != NULL)
-		notification->event = "MailboxRename";
+	(void)http_notify_txn_add(txn, config->event, folder->mailbox);
 }
 
 static const struct http_notify_event event_flags_set = {
@@ -98,7 +104,7 @@ static const struct http_notify_event event_flags_set = {
 		.name = HTTP_NOTIFY_EVENT_PREFIX"FlagsSet",
 		.msg_triggers = { .flagchange = flags_set },
 	},
-	.why_not = why_not_inbox,
+	.id = HTTP_NOTIFY_FLAGS_SET,
 	.committed = flags_committed,
 };
 
@@ -107,7 +113,8 @@ static const struct http_notify_event event_mailbox_rename = {
 		.name = HTTP_NOTIFY_EVENT_PREFIX"MailboxRename",
 		.mbox_triggers = { .rename = renamed },
 	},
-	.why_not = why_not_all,
+	.id = HTTP_NOTIFY_MAILBOX_RENAME,
+	.of_folder = TRUE,
 };
 
 const struct http_notify_event *const http_notify_events[] = {
@@ -166,6 +173,8 @@ int http_notify_driver_settings_get(
 	set_r->options.omit = omit;
 	set_r->options.folders = folders;
 	set_r->options.method = HTTP_NOTIFY_DEFAULT_METHOD;
+	set_r->options.format = format;
+	set_r->options.events = events;
 	set_r->handoff_timeout_msecs = 500;
 	return 0;
 }
@@ -185,7 +194,6 @@ int http_notify_registration_lookup(struct mail_user *user_ ATTR_UNUSED,
 				    struct event *event ATTR_UNUSED,
 				    const char **user_r)
 {
-	lookup_count++;
 	*user_r = "3@1";
 	return registered;
 }
@@ -213,6 +221,30 @@ int http_notify_registration_wait(struct mail_user *user_ ATTR_UNUSED,
 	return registered_later;
 }
 
+void http_notify_registration_begin_background(
+	struct mail_user *user_ ATTR_UNUSED, struct mailbox *box ATTR_UNUSED,
+	unsigned int lifetime_secs ATTR_UNUSED, struct event *event ATTR_UNUSED,
+	void (*known)(struct mail_user *user))
+{
+	known_callback = known;
+}
+
+int http_notify_registration_finish(struct mail_user *user_,
+				    unsigned int timeout_msecs,
+				    struct event *event, const char **user_r,
+				    const char **lost_r)
+{
+	return http_notify_registration_wait(user_, NULL, timeout_msecs, event,
+					     user_r, lost_r);
+}
+
+bool http_notify_registration_is_missing(
+	struct mail_user *user_ ATTR_UNUSED,
+	unsigned int lifetime_secs ATTR_UNUSED)
+{
+	return missing;
+}
+
 void http_notify_registration_end(struct mail_user *user_ ATTR_UNUSED)
 {
 	ended_count++;
@@ -230,6 +262,7 @@ int maildir_uid_find(struct mailbox *box ATTR_UNUSED, const char *name,
 	assert_string_equal(name, "name");
 	looked_for_count++;
 	looked_for_deadline = deadline;
+	now += looking_takes;
 	if (locked) {
 		*error_r = "it is locked";
 		return -1;
@@ -266,6 +299,14 @@ void handoff_client_send(struct handoff_client *client ATTR_UNUSED,
 			 unsigned int timeout_msecs)
 {
 	handoff_timeout = timeout_msecs;
+	sent_count++;
+}
+
+void handoff_client_send_background(struct handoff_client *client ATTR_UNUSED,
+				    unsigned int timeout_msecs)
+{
+	handoff_timeout = timeout_msecs;
+	background_count++;
 }
 
 void handoff_client_wait(struct handoff_client *client ATTR_UNUSED)
@@ -285,6 +326,7 @@ static struct mail_user_settings user_set = { .base_dir = "/run" };
 static struct mail_user user = { .username = "bob", .set = &user_set };
 static struct push_notification_driver_user duser;
 static struct push_notification_txn ptxn;
+static struct mailbox inbox;
 static struct push_notification_driver_txn dtxn, *dtxn_p = &dtxn;
 
 /* What push_notification does for each of a user's drivers. */
@@ -320,12 +362,18 @@ static int setup(void **state ATTR_UNUSED)
 {
 	registered = 1;
 	registered_later = 0;
-	registration_takes = lookup_count = begun_count = waited_count = ended_count = 0;
+	registration_takes = begun_count = waited_count = ended_count = 0;
 	failed_count = 0;
 	lost = NULL;
 	configs_count = looked_for_count = errors_count = 0;
 	locked = FALSE;
 	invalid = NULL;
+	format = HTTP_NOTIFY_FORMAT_OX;
+	events = ~0U;
+	missing = FALSE;
+	sent_count = background_count = looking_takes = 0;
+	inbox.inbox_user = TRUE;
+	inbox.flags = MAILBOX_FLAG_POST_SESSION;
 	folders = "*";
 	omit = NULL;
 	optional = own_name = FALSE;
@@ -335,6 +383,7 @@ static int setup(void **state ATTR_UNUSED)
 	i_zero(&dtxn);
 	ptxn.pool = pool_alloconly_create("transaction", 1024);
 	ptxn.muser = &user;
+	ptxn.t = &trans;
 	p_array_init(&ptxn.drivers, ptxn.pool, 2);
 	dtxn.ptxn = &ptxn;
 	dtxn.duser = &duser;
@@ -351,12 +400,20 @@ static void begin(struct mailbox *box)
 	array_push_back(&ptxn.drivers, &dtxn_p);
 }
 
-static int teardown(void **state ATTR_UNUSED)
+/* What push_notification does after the commit, for each of the user's
+   drivers. */
+static void end(void)
 {
 	struct push_notification_driver_txn *each;
 
 	array_foreach_elem(&ptxn.drivers, each)
 		duser.driver->v.end_txn(each, TRUE);
+	array_clear(&ptxn.drivers);
+}
+
+static int teardown(void **state ATTR_UNUSED)
+{
+	end();
 	duser.driver->v.deinit(&duser);
 	http_notify_driver_deinit();
 	log_spells_deinit();
@@ -366,26 +423,29 @@ static int teardown(void **state ATTR_UNUSED)
 	return 0;
 }
 
-/* Flags are set in this mailbox, once for each driver of the user's. */
+/* Something sets the flags of a message. */
+static void
+trigger(struct push_notification_txn_msg *msg, struct mail *mail)
+{
+	unsigned int i;
+
+	for (i = 0; i < configs_count; i++) {
+		const struct push_notification_event *event = configs[i].event;
+
+		if (event->msg_triggers.flagchange != NULL) {
+			event->msg_triggers.flagchange(&ptxn, &configs[i], msg,
+						       mail, 0);
+		}
+	}
+}
+
 static void
 set_flags_of(struct mailbox *box, struct push_notification_txn_msg *msg,
 	     struct mail *mail)
 {
-	unsigned int i;
-
 	begin(box);
-	for (i = 0; i < configs_count; i++) {
-		const struct push_notification_event *event = configs[i].event;
-
-		if (event->msg_triggers.flagchange == NULL)
-			continue;
-		event->msg_triggers.flagchange(&ptxn, &configs[i], msg, mail,
-					       0);
-		/* another driver's */
-		event->msg_triggers.flagchange(&ptxn, &configs[i], msg, mail,
-					       0);
-	}
-	duser.driver->v.process_msg(&dtxn, msg);
+	trigger(msg, mail);
+	end();
 }
 
 static void
@@ -396,16 +456,61 @@ set_flags(struct mailbox *box, struct push_notification_txn_msg *msg)
 
 static void test_event_of_a_message(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
 	struct push_notification_txn_msg msg = {
 		.mailbox = "INBOX", .uid = 7, .uid_validity = 8
 	};
 
 	set_flags(&inbox, &msg);
 	assert_string_equal(str_c(handed_off),
-		"bob INBOX 7 {\"user\":\"3@1\",\"event\":\"FlagsSet\","
+		"bob INBOX 7 {\"user\":\"3@1\",\"event\":\"flagsSet\","
 		"\"folder\":\"INBOX\",\"imap-uidvalidity\":8,\"imap-uid\":7,"
 		"\"unseen\":5,\"unread\":5}\n");
+}
+
+static void test_messages_are_told_together(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msgs[] = {
+		{ .mailbox = "INBOX", .uid = 9, .uid_validity = 8 },
+		{ .mailbox = "INBOX", .uid = 7, .uid_validity = 8 },
+		{ .mailbox = "INBOX", .uid = 8, .uid_validity = 8 },
+	};
+	unsigned int i;
+
+	begin(&inbox);
+	for (i = 0; i < N_ELEMENTS(msgs); i++)
+		trigger(&msgs[i], NULL);
+	assert_string_equal(str_c(handed_off), "");
+	end();
+	assert_string_equal(str_c(handed_off),
+		"bob INBOX 7 {\"user\":\"3@1\",\"event\":\"flagsSet\","
+		"\"folder\":\"INBOX\",\"imap-uidvalidity\":8,"
+		"\"imap-uid\":[7,8,9],\"unseen\":5,\"unread\":5}\n");
+}
+
+/* Their number is limited. */
+static void test_many_messages(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
+	const char *second;
+
+	begin(&inbox);
+	for (msg.uid = 10000; msg.uid < 30000; msg.uid++)
+		trigger(&msg, NULL);
+	end();
+	assert_true(str_begins_with(str_c(handed_off), "bob INBOX 10000 {"));
+	second = strchr(str_c(handed_off), '\n') + 1;
+	assert_true(second - str_c(handed_off) > HTTP_NOTIFY_UIDS_MAX);
+	assert_true(second - str_c(handed_off) < HTTP_NOTIFY_UIDS_MAX + 1024);
+	assert_true(str_begins_with(second, "bob INBOX 20922 {"));
+	assert_non_null(strstr(second, ",29999],"));
+	assert_string_equal(strchr(second, '\n'), "\n");
+}
+
+static void egroupware(void)
+{
+	duser.driver->v.deinit(&duser);
+	format = HTTP_NOTIFY_FORMAT_EGROUPWARE;
+	init_driver(&duser);
 }
 
 static void test_event_of_a_folder(void **state ATTR_UNUSED)
@@ -413,46 +518,53 @@ static void test_event_of_a_folder(void **state ATTR_UNUSED)
 	struct mailbox box = { .vname = "Sent" };
 	struct push_notification_txn_mbox folder = { .mailbox = "Sent" };
 
+	ptxn.t = NULL;
+	egroupware();
 	begin(&box);
 	assert_int_equal(configs_count, 1);
 	configs[0].event->mbox_triggers.rename(&ptxn, &configs[0], &folder,
 					       NULL);
-	duser.driver->v.process_mbox(&dtxn, &folder);
+	end();
 	assert_string_equal(str_c(handed_off),
 		"bob Sent 0 {\"user\":\"3@1\",\"event\":\"MailboxRename\","
-		"\"folder\":\"Sent\",\"imap-uidvalidity\":0,"
-		"\"imap-uid\":0}\n");
+		"\"folder\":\"Sent\"}\n");
 }
 
-static void test_event_of_another_mailbox(void **state ATTR_UNUSED)
+static void again(void)
 {
-	struct mailbox box = { .vname = "Sent" };
-	struct push_notification_txn_msg msg = { .mailbox = "Sent", .uid = 7 };
-
-	set_flags(&box, &msg);
-	assert_string_equal(str_c(handed_off), "");
+	duser.driver->v.deinit(&duser);
+	init_driver(&duser);
 }
 
 static void test_folder_that_is_not_included(void **state ATTR_UNUSED)
 {
-	struct push_notification_driver_user other = {};
-	struct mailbox box = { .vname = "Lists/c" }, inbox = { .vname = "Sent" };
+	struct mailbox box = { .vname = "Sent" };
 
 	folders = "%,Lists/*,!Sent";
-	init_driver(&other);
-	dtxn.duser = &other;
-	ptxn.mbox = &inbox;
-	assert_false(other.driver->v.begin_txn(&dtxn));
+	again();
 	ptxn.mbox = &box;
-	assert_true(other.driver->v.begin_txn(&dtxn));
-	other.driver->v.end_txn(&dtxn, TRUE);
-	other.driver->v.deinit(&other);
-	dtxn.duser = &duser;
+	assert_false(duser.driver->v.begin_txn(&dtxn));
+	box.vname = "Lists/c";
+	begin(&box);
+	end();
+}
+
+static void test_driver_hears_of_its_events(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
+	events = HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MAILBOX_RENAME);
+	again();
+	ptxn.mbox = &inbox;
+	assert_false(duser.driver->v.begin_txn(&dtxn));
+	events = HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_FLAGS_SET);
+	again();
+	set_flags(&inbox, &msg);
+	assert_string_not_equal(str_c(handed_off), "");
 }
 
 static void test_nobody_is_registered(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
 	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
 
 	registered = 0;
@@ -460,102 +572,17 @@ static void test_nobody_is_registered(void **state ATTR_UNUSED)
 	assert_string_equal(str_c(handed_off), "");
 }
 
-/* The same message by a user's first driver, which is duser, and by another
-   one. */
-static void
-set_flags_by_two(struct push_notification_driver_user *other,
-		 struct push_notification_txn_msg *msg)
+static void test_it_is_known_that_nobody_is_registered(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
-	struct push_notification_driver_txn second = dtxn;
-	struct push_notification_driver_txn *second_p = &second;
-	unsigned int i;
-
-	second.duser = other;
-	begin(&inbox);
-	assert_true(other->driver->v.begin_txn(&second));
-	array_push_back(&ptxn.drivers, &second_p);
-	for (i = 0; i < configs_count; i++) {
-		if (configs[i].event == &event_flags_set.push)
-			flags_set(&ptxn, &configs[i], msg, NULL, 0);
-	}
-	duser.driver->v.process_msg(&dtxn, msg);
-	str_append(handed_off, "--\n");
-	other->driver->v.process_msg(&second, msg);
-	for (i = 0; i < 2; i++)
-		duser.driver->v.end_txn(i == 0 ? &dtxn : &second, TRUE);
-	array_clear(&ptxn.drivers);
-	other->driver->v.deinit(other);
-}
-
-static void test_registration_is_optional_for_one(void **state ATTR_UNUSED)
-{
-	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
-	struct push_notification_driver_user other = {};
-
-	registered = 0;
-	optional = TRUE;
-	init_driver(&other);
-	set_flags_by_two(&other, &msg);
-	/* the first one needs it */
-	assert_true(str_begins_with(str_c(handed_off),
-				    "--\nbob INBOX 7 {\"user\":\"bob\","));
-}
-
-static void test_registration_wins_where_there_is_one(void **state ATTR_UNUSED)
-{
-	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
-	struct push_notification_driver_user other = {};
-
-	optional = TRUE;
-	init_driver(&other);
-	set_flags_by_two(&other, &msg);
-	assert_non_null(strstr(str_c(handed_off),
-			       "--\nbob INBOX 7 {\"user\":\"3@1\","));
-}
-
-/* It was asked for by the other one, which has come later. */
-static void test_registration_that_is_not_needed(void **state ATTR_UNUSED)
-{
-	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
-	struct push_notification_driver_user other = {};
-
-	ptxn.t = (void *)&ptxn;
-	registration_takes = 0;
-	registered_later = -1;
-	optional = own_name = TRUE;
-	duser.driver->v.deinit(&duser);
-	init_driver(&duser);
-	own_name = optional = FALSE;
-	init_driver(&other);
-	set_flags_by_two(&other, &msg);
-	assert_true(str_begins_with(str_c(handed_off),
-				    "bob INBOX 7 {\"user\":\"bob\","));
-	assert_true(strcmp(strchr(str_c(handed_off), '\n'), "\n--\n") == 0);
-	/* by the other one */
-	assert_int_equal(begun_count, 1);
-	assert_int_equal(lookup_count, 0);
-	assert_int_equal(waited_count, 1);
-}
-
-static void test_fields_are_omitted_by_one_driver(void **state ATTR_UNUSED)
-{
-	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
-	struct push_notification_driver_user other = {};
-	const char *second;
-
-	omit = "unseen";
-	init_driver(&other);
-	set_flags_by_two(&other, &msg);
-	second = strstr(str_c(handed_off), "--\n");
-	assert_non_null(strstr(str_c(handed_off), "\"unseen\":5"));
-	assert_null(strstr(second, "unseen"));
-	assert_null(strstr(second, "unread"));
+	missing = TRUE;
+	ptxn.mbox = &inbox;
+	assert_false(duser.driver->v.begin_txn(&dtxn));
+	assert_int_equal(begun_count, 0);
+	assert_int_equal(configs_count, 0);
 }
 
 static void test_registration_is_of_no_use(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
 	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
 
 	registered = -1;
@@ -563,74 +590,167 @@ static void test_registration_is_of_no_use(void **state ATTR_UNUSED)
 	assert_string_equal(str_c(handed_off), "");
 }
 
-static void end(void)
+static void test_nothing_is_told_without_a_commit(void **state ATTR_UNUSED)
 {
-	duser.driver->v.end_txn(&dtxn, TRUE);
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
+	begin(&inbox);
+	trigger(&msg, NULL);
+	duser.driver->v.end_txn(&dtxn, FALSE);
 	array_clear(&ptxn.drivers);
+	assert_string_equal(str_c(handed_off), "");
 }
 
-/* Each hands off what the first of them has found out. */
+static void another_driver(struct push_notification_driver_txn *other)
+{
+	*other = dtxn;
+	other->context = NULL;
+	assert_true(duser.driver->v.begin_txn(other));
+	array_push_back(&ptxn.drivers, &other);
+}
+
+/* The same message by duser, as it is, and by one with what is set now. */
+static void set_flags_by_two(struct push_notification_txn_msg *msg)
+{
+	struct push_notification_driver_user other_user = {};
+	struct push_notification_driver_txn other = { .ptxn = &ptxn };
+	struct push_notification_driver_txn *other_p = &other;
+
+	init_driver(&other_user);
+	other.duser = &other_user;
+	begin(&inbox);
+	assert_true(duser.driver->v.begin_txn(&other));
+	array_push_back(&ptxn.drivers, &other_p);
+	trigger(msg, NULL);
+	end();
+	other_user.driver->v.deinit(&other_user);
+}
+
+static void test_registration_is_optional_for_one(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
+	registered = 0;
+	optional = TRUE;
+	set_flags_by_two(&msg);
+	assert_true(str_begins_with(str_c(handed_off),
+				    "bob INBOX 7 {\"user\":\"bob\","));
+	assert_string_equal(strchr(str_c(handed_off), '\n'), "\n");
+}
+
+static void test_registration_wins_where_there_is_one(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
+	optional = TRUE;
+	set_flags_by_two(&msg);
+	assert_non_null(strstr(str_c(handed_off),
+			       "\nbob INBOX 7 {\"user\":\"3@1\","));
+}
+
+static void test_registration_that_is_not_needed(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
+	/* but by duser */
+	registered = HTTP_NOTIFY_REGISTRATION_PENDING;
+	registered_later = -1;
+	optional = own_name = TRUE;
+	set_flags_by_two(&msg);
+	assert_true(str_begins_with(str_c(handed_off),
+				    "bob INBOX 7 {\"user\":\"bob\","));
+	assert_string_equal(strchr(str_c(handed_off), '\n'), "\n");
+	assert_int_equal(begun_count, 1);
+	assert_int_equal(waited_count, 1);
+
+	/* by nobody */
+	again();
+	configs_count = 0;
+	set_flags(&inbox, &msg);
+	assert_int_equal(begun_count, 1);
+	assert_int_equal(waited_count, 1);
+}
+
+static void test_fields_are_omitted_by_one_driver(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+	const char *second;
+
+	omit = "unseen";
+	set_flags_by_two(&msg);
+	second = strchr(str_c(handed_off), '\n');
+	assert_non_null(strstr(str_c(handed_off), "\"unseen\":5"));
+	assert_null(strstr(second, "unseen"));
+	assert_null(strstr(second, "unread"));
+}
+
+/* Each hands off what has happened. */
 static void test_two_drivers_of_a_user(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
 	struct push_notification_txn_msg msg = {
 		.mailbox = "INBOX", .uid = 7, .uid_validity = 8
 	};
-	struct push_notification_driver_txn other = dtxn;
-	struct push_notification_driver_txn *other_p = &other;
+	struct push_notification_driver_txn other;
 	const char *once;
 
 	set_flags(&inbox, &msg);
 	once = t_strdup(str_c(handed_off));
-	assert_true(duser.driver->v.begin_txn(&other));
-	array_push_back(&ptxn.drivers, &other_p);
-	duser.driver->v.process_msg(&other, &msg);
-	assert_string_equal(str_c(handed_off), t_strconcat(once, once, NULL));
+	str_truncate(handed_off, 0);
+	configs_count = 0;
+	begin(&inbox);
+	another_driver(&other);
+	/* push_notification is asked once */
+	assert_int_equal(configs_count, 1);
+	trigger(&msg, NULL);
 	end();
+	assert_string_equal(str_c(handed_off), t_strconcat(once, once, NULL));
+	assert_int_equal(sent_count, 2);
 }
 
 static void test_uid_is_found_after_the_commit(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
 	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
-	struct push_notification_driver_txn other = dtxn;
-	struct push_notification_driver_txn *other_p = &other;
+	struct push_notification_driver_txn other;
 
-	set_flags_of(&inbox, &msg, &saved_mail);
+	begin(&inbox);
+	another_driver(&other);
+	trigger(&msg, &saved_mail);
+	looking_takes = 100;
+	end();
 	assert_non_null(strstr(str_c(handed_off), "bob INBOX 9 {"));
 	assert_non_null(strstr(str_c(handed_off),
 			       "\"imap-uidvalidity\":8,\"imap-uid\":9,"));
 	/* half of the hand-off's time, and only once */
-	assert_int_equal(looked_for_deadline, now + 250);
-	str_truncate(handed_off, 0);
-	assert_true(duser.driver->v.begin_txn(&other));
-	array_push_back(&ptxn.drivers, &other_p);
-	duser.driver->v.process_msg(&other, &msg);
-	assert_non_null(strstr(str_c(handed_off), "bob INBOX 9 {"));
+	assert_int_equal(looked_for_deadline, now - 100 + 250);
 	assert_int_equal(looked_for_count, 1);
 	/* the hand-off has what is left */
-	now += 100;
-	end();
 	assert_int_equal(handoff_timeout, 400);
+}
+
+static void test_uid_that_the_commit_assigns(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
+
+	begin(&inbox);
+	trigger(&msg, &saved_mail);
+	msg.uid = 5;
 	end();
-	assert_int_equal(handoff_timeout, 500);
+	assert_non_null(strstr(str_c(handed_off), "\"imap-uid\":5,"));
+	assert_int_equal(looked_for_count, 0);
 }
 
 static void test_hand_off_has_half_of_the_time(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
 	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
 
+	looking_takes = 1000;
 	set_flags_of(&inbox, &msg, &saved_mail);
-	now += 1000;
-	end();
 	assert_int_equal(handoff_timeout, 250);
 }
 
-/* There is a transaction, and the look-up has begun. */
+/* The look-up has begun. */
 static void registration_is_pending(int result, unsigned int msecs)
 {
-	ptxn.t = (void *)&ptxn;
 	registered = HTTP_NOTIFY_REGISTRATION_PENDING;
 	registered_later = result;
 	registration_takes = msecs;
@@ -638,64 +758,48 @@ static void registration_is_pending(int result, unsigned int msecs)
 
 static void test_registration_is_waited_for(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
 	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
-	struct push_notification_driver_txn other = dtxn;
-	struct push_notification_driver_txn *other_p = &other;
+	struct push_notification_driver_txn other;
 
 	registration_is_pending(1, 100);
-	ptxn.mbox = &inbox;
-	assert_true(duser.driver->v.begin_txn(&other));
-	array_push_back(&ptxn.drivers, &other_p);
-	set_flags(&inbox, &msg);
+	begin(&inbox);
+	another_driver(&other);
 	/* by each driver */
 	assert_int_equal(begun_count, 2);
+	trigger(&msg, NULL);
+	assert_int_equal(waited_count, 0);
+	end();
 	assert_int_equal(registration_timeout, 400);
 	assert_non_null(strstr(str_c(handed_off),
 			       "bob INBOX 7 {\"user\":\"4@1\","));
 	/* once for all drivers */
-	str_truncate(handed_off, 0);
-	duser.driver->v.process_msg(&other, &msg);
-	assert_non_null(strstr(str_c(handed_off), "\"4@1\""));
 	assert_int_equal(waited_count, 1);
-	/* the hand-off has what is left */
-	assert_int_equal(ended_count, 0);
-	end();
 	assert_int_equal(ended_count, 1);
+	/* the hand-off has what is left */
 	assert_int_equal(handoff_timeout, 400);
 }
 
-static void test_registrations_share_the_time(void **state ATTR_UNUSED)
+static void test_registration_and_uid_share_the_time(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
-	struct push_notification_txn_msg msgs[2] = {
-		{ .mailbox = "INBOX" }, { .mailbox = "INBOX" }
-	};
-	unsigned int i;
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
 
-	registration_is_pending(1, 300);
-	begin(&inbox);
-	for (i = 0; i < N_ELEMENTS(msgs); i++) {
-		flags_set(&ptxn, &configs[0], &msgs[i], &saved_mail, 0);
-		registration_takes = i == 0 ? 300 : 100;
-		duser.driver->v.process_msg(&dtxn, &msgs[i]);
-		assert_int_equal(registration_timeout, i == 0 ? 400 : 100);
-	}
+	registration_is_pending(1, 400);
+	looking_takes = 50;
+	set_flags_of(&inbox, &msg, &saved_mail);
+	assert_int_equal(registration_timeout, 400);
 	/* half of what is left */
-	assert_int_equal(looked_for_deadline, now - 100 + 100 / 2);
-	end();
+	assert_int_equal(looked_for_deadline, now - 50 + 100 / 2);
 	assert_int_equal(handoff_timeout, 50);
 }
 
 static void test_nobody_is_registered_after_all(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
-	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
 
 	registration_is_pending(0, 0);
-	set_flags(&inbox, &msg);
-	duser.driver->v.process_msg(&dtxn, &msg);
+	set_flags_of(&inbox, &msg, &saved_mail);
 	assert_int_equal(waited_count, 1);
+	assert_int_equal(looked_for_count, 0);
 	assert_string_equal(str_c(handed_off), "");
 	assert_int_equal(failed_count, 0);
 }
@@ -719,8 +823,8 @@ count_failed(struct event *event, enum event_callback_type type,
 /* The look-up has logged that. */
 static void test_registration_that_can_not_be_read(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
 	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+	struct push_notification_driver_txn other;
 
 	struct event_filter *filter = event_filter_create();
 	const char *error;
@@ -733,8 +837,10 @@ static void test_registration_that_can_not_be_read(void **state ATTR_UNUSED)
 	event_register_callback(count_failed);
 	registration_is_pending(-1, 0);
 	lost = "it hangs";
-	set_flags(&inbox, &msg);
-	duser.driver->v.process_msg(&dtxn, &msg);
+	begin(&inbox);
+	another_driver(&other);
+	trigger(&msg, NULL);
+	end();
 	event_unregister_callback(count_failed);
 	event_unset_global_debug_log_filter();
 	assert_string_equal(str_c(handed_off), "");
@@ -747,34 +853,38 @@ static void test_registration_that_can_not_be_read(void **state ATTR_UNUSED)
 /* Such as the one in which a new user's INBOX is made. */
 static void test_nothing_is_begun_without_messages(void **state ATTR_UNUSED)
 {
-	struct mailbox box = { .vname = "Sent" };
-
-	begin(&box);
+	ptxn.t = NULL;
+	duser.driver->v.deinit(&duser);
+	events = HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_FLAGS_SET);
+	init_driver(&duser);
+	ptxn.mbox = &inbox;
+	assert_false(duser.driver->v.begin_txn(&dtxn));
 	assert_int_equal(begun_count, 0);
 }
 
 static void test_uid_is_not_found(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
 	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
+	struct push_notification_driver_txn other;
 
 	locked = TRUE;
-	set_flags_of(&inbox, &msg, &saved_mail);
-	duser.driver->v.process_msg(&dtxn, &msg);
+	begin(&inbox);
+	another_driver(&other);
+	trigger(&msg, &saved_mail);
+	end();
 	assert_string_equal(str_c(handed_off), "");
 	assert_int_equal(looked_for_count, 1);
 	/* by each driver */
 	assert_int_equal(errors_count, 2);
-	end();
 }
 
 /* No Maildir, but one of another kind that assigned none. */
 static void test_uid_can_not_be_found(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
 	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
+	struct mail mail = { .transaction = &trans };
 
-	set_flags(&inbox, &msg);
+	set_flags_of(&inbox, &msg, &mail);
 	assert_int_equal(looked_for_count, 0);
 	assert_int_equal(errors_count, 1);
 	assert_string_equal(str_c(handed_off), "");
@@ -783,12 +893,93 @@ static void test_uid_can_not_be_found(void **state ATTR_UNUSED)
 /* Some take any data of a message for theirs. */
 static void test_other_drivers_see_no_data(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
 	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
 
 	set_flags(&inbox, &msg);
 	assert_string_not_equal(str_c(handed_off), "");
 	assert_false(array_is_created(&msg.eventdata));
+}
+
+/* As in IMAP, whose clients wait for nothing. */
+static void in_imap(void)
+{
+	inbox.flags = 0;
+	registration_is_pending(1, 0);
+}
+
+static void
+test_registration_is_not_waited_for_in_imap(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msgs[] = {
+		{ .mailbox = "INBOX", .uid = 7 },
+		{ .mailbox = "INBOX", .uid = 8 },
+	};
+
+	in_imap();
+	set_flags(&inbox, &msgs[0]);
+	configs_count = 0;
+	set_flags(&inbox, &msgs[1]);
+	assert_int_equal(waited_count, 0);
+	assert_int_equal(ended_count, 0);
+	assert_string_equal(str_c(handed_off), "");
+	known_callback(&user);
+	assert_int_equal(registration_timeout, 0);
+	assert_true(str_begins_with(str_c(handed_off),
+				    "bob INBOX 7 {\"user\":\"4@1\","));
+	assert_non_null(strstr(str_c(handed_off), "\nbob INBOX 8 {"));
+	assert_int_equal(background_count, 1);
+	assert_int_equal(sent_count, 0);
+
+	/* by now it is known */
+	registered = 1;
+	configs_count = 0;
+	set_flags(&inbox, &msgs[0]);
+	assert_int_equal(background_count, 2);
+	assert_int_equal(handoff_timeout, 500);
+}
+
+static void test_registration_is_waited_for_when_the_user_leaves(
+	void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
+	in_imap();
+	registration_takes = 100;
+	set_flags(&inbox, &msg);
+	duser.driver->v.deinit(&duser);
+	assert_int_equal(registration_timeout, 400);
+	assert_int_equal(ended_count, 1);
+	assert_non_null(strstr(str_c(handed_off), "bob INBOX 7 {"));
+	assert_int_equal(handoff_timeout, 400);
+	init_driver(&duser);
+}
+
+static void test_what_is_deferred_is_limited(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+	unsigned int i;
+
+	in_imap();
+	for (i = 0; i < 256 + 2; i++) {
+		configs_count = 0;
+		set_flags(&inbox, &msg);
+	}
+	assert_int_equal(errors_count, 0);
+	known_callback(&user);
+	assert_int_equal(errors_count, 1);
+	assert_int_equal(background_count, 1);
+}
+
+static void test_nobody_is_registered_in_imap(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
+	in_imap();
+	registered_later = 0;
+	set_flags(&inbox, &msg);
+	known_callback(&user);
+	assert_string_equal(str_c(handed_off), "");
+	assert_int_equal(background_count, 0);
 }
 
 static void next_message_by_drivers(const char *first, const char *second)
@@ -824,7 +1015,6 @@ static void test_invalid_settings_are_logged_once(void **state ATTR_UNUSED)
 
 static void test_driver_with_invalid_settings(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
 	struct push_notification_driver_user other = {};
 
 	invalid = "bad";
@@ -839,15 +1029,13 @@ static void test_driver_with_invalid_settings(void **state ATTR_UNUSED)
 /* The driver "dlog" asks for all events, without a configuration. */
 static void test_asked_for_by_others(void **state ATTR_UNUSED)
 {
-	struct mailbox inbox = { .inbox_user = TRUE };
-	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
 	struct push_notification_event_config config = {
 		.event = &event_flags_set.push
 	};
 
 	begin(&inbox);
-	flags_set(&ptxn, &config, &msg, NULL, 0);
-	duser.driver->v.process_msg(&dtxn, &msg);
+	assert_null(http_notify_txn_registered(&ptxn, &config));
+	end();
 	assert_string_equal(str_c(handed_off), "");
 }
 
@@ -856,26 +1044,35 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_event_of_a_message),
+		TEST(test_messages_are_told_together),
+		TEST(test_many_messages),
 		TEST(test_event_of_a_folder),
-		TEST(test_event_of_another_mailbox),
 		TEST(test_folder_that_is_not_included),
-		TEST(test_nobody_is_registered),
 		TEST(test_registration_is_optional_for_one),
 		TEST(test_registration_wins_where_there_is_one),
 		TEST(test_registration_that_is_not_needed),
 		TEST(test_fields_are_omitted_by_one_driver),
+		TEST(test_driver_hears_of_its_events),
+		TEST(test_nobody_is_registered),
+		TEST(test_it_is_known_that_nobody_is_registered),
 		TEST(test_registration_is_of_no_use),
+		TEST(test_nothing_is_told_without_a_commit),
 		TEST(test_two_drivers_of_a_user),
 		TEST(test_uid_is_found_after_the_commit),
+		TEST(test_uid_that_the_commit_assigns),
 		TEST(test_hand_off_has_half_of_the_time),
 		TEST(test_registration_is_waited_for),
-		TEST(test_registrations_share_the_time),
+		TEST(test_registration_and_uid_share_the_time),
 		TEST(test_nobody_is_registered_after_all),
 		TEST(test_registration_that_can_not_be_read),
 		TEST(test_nothing_is_begun_without_messages),
 		TEST(test_uid_is_not_found),
 		TEST(test_uid_can_not_be_found),
 		TEST(test_other_drivers_see_no_data),
+		TEST(test_registration_is_not_waited_for_in_imap),
+		TEST(test_registration_is_waited_for_when_the_user_leaves),
+		TEST(test_what_is_deferred_is_limited),
+		TEST(test_nobody_is_registered_in_imap),
 		TEST(test_invalid_settings_are_logged_once),
 		TEST(test_driver_with_invalid_settings),
 		TEST(test_asked_for_by_others),

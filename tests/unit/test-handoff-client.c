@@ -4,7 +4,9 @@
    test's. */
 #include "lib.h"
 #include "array.h"
+#include "ioloop.h"
 #include "net.h"
+#include "str.h"
 #include "strfuncs.h"
 
 #include "handoff.h"
@@ -36,7 +38,7 @@ static char *log_lines;
 static bool marked;
 static unsigned int marked_count;
 /* what has come over the present connection */
-static char received[4096];
+static char received[8192];
 
 int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
 /* what poll() is with _FORTIFY_SOURCE */
@@ -291,10 +293,8 @@ static int service_stores_six(struct pollfd *pfd ATTR_UNUSED)
 	return service_says(HELLO"OK\t1\nOK\t2\nOK\t3\nOK\t4\nOK\t5\nOK\t6\n");
 }
 
-/* Messages of one folder in the order of their UIDs, whichever their mail
-   transaction gives first; what happened to one message, or in several folders,
-   in the order in which it happened. */
-static void test_order(void **state ATTR_UNUSED)
+/* Whatever their folders and UIDs are. */
+static void test_order_is_that_of_adding(void **state ATTR_UNUSED)
 {
 #define HANDOFF(folder_, uid_, body_) { \
 	.username = "bob", .folder = folder_, .uid = uid_, .body = body_, \
@@ -309,11 +309,11 @@ static void test_order(void **state ATTR_UNUSED)
 		HANDOFF("INBOX", 1, "last"),
 	};
 	static const char *const expected[] = {
-		"NOTIFY\t1\tbob\tINBOX\t7\tset\t",
-		"NOTIFY\t2\tbob\tINBOX\t8\tset\t",
-		"NOTIFY\t3\tbob\tINBOX\t8\texpunged\t",
-		"NOTIFY\t4\tbob\tSent\t2\ta\t",
-		"NOTIFY\t5\tbob\tSent\t3\tb\t",
+		"NOTIFY\t1\tbob\tINBOX\t8\tset\t",
+		"NOTIFY\t2\tbob\tINBOX\t8\texpunged\t",
+		"NOTIFY\t3\tbob\tINBOX\t7\tset\t",
+		"NOTIFY\t4\tbob\tSent\t3\tb\t",
+		"NOTIFY\t5\tbob\tSent\t2\ta\t",
 		"NOTIFY\t6\tbob\tINBOX\t1\tlast\t",
 	};
 	service_step_t *const stores[] = { service_stores_six, NULL };
@@ -361,6 +361,204 @@ static void test_failing_poll_ends_no_process(void **state ATTR_UNUSED)
 		"poll() failed: Cannot allocate memory\n");
 }
 
+/* In the background: the process's ioloop does it. */
+
+static struct handoff_client *background;
+static struct event *background_event;
+
+static void background_begin(bool listen)
+{
+	static service_step_t *const no_steps[] = { NULL };
+
+	steps = no_steps;
+	connections = 0;
+	service_fd = listen_fd = -1;
+	i_free(log_lines);
+	log_lines = i_strdup("");
+	if (listen)
+		listen_fd = net_listen_unix(socket_path, 10);
+	background = handoff_client_init(socket_path);
+	background_event = event_create(NULL);
+	i_set_error_handler(log_error);
+}
+
+static void background_end(void)
+{
+	i_set_error_handler(default_error_handler);
+	handoff_client_deinit(&background);
+	event_unref(&background_event);
+	if (service_fd != -1)
+		i_close_fd(&service_fd);
+	if (listen_fd != -1)
+		i_close_fd(&listen_fd);
+	(void)unlink(socket_path);
+}
+
+static void background_add(const char *body, unsigned int count)
+{
+	struct http_notify_handoff other = handoff;
+
+	other.body = body;
+	for (; count > 0; count--)
+		handoff_client_add(background, &other, background_event);
+	handoff_client_send_background(background, TIMEOUT_MSECS);
+}
+
+static void stop_loop(void *context ATTR_UNUSED)
+{
+	io_loop_stop(current_ioloop);
+}
+
+/* Let the client do what it has to for so long. */
+static void background_run(unsigned int msecs)
+{
+	struct timeout *to;
+
+	to = timeout_add_short(msecs, stop_loop, (void *)NULL);
+	io_loop_run(current_ioloop);
+	timeout_remove(&to);
+}
+
+/* It tries again after a while. */
+static void background_connects(void)
+{
+	net_set_nonblock(listen_fd, TRUE);
+	while (service_fd < 0) {
+		background_run(50);
+		service_fd = net_accept(listen_fd, NULL, NULL);
+	}
+}
+
+static void background_is_closed(void)
+{
+	char byte;
+
+	background_run(50);
+	assert_int_equal(read(service_fd, &byte, 1), 0);
+	i_close_fd(&service_fd);
+}
+
+static void test_stored_in_the_background(void **state ATTR_UNUSED)
+{
+	background_begin(TRUE);
+	background_add("{}", 1);
+	service_says(HELLO"OK\t1\n");
+	background_is_closed();
+	/* once more */
+	background_add("{}", 2);
+	service_accept();
+	assert_non_null(strstr(received, "\nNOTIFY\t2\t"));
+	background_end();
+}
+
+static void test_refused_in_the_background(void **state ATTR_UNUSED)
+{
+	background_begin(TRUE);
+	background_add("{}", 2);
+	service_says(HELLO"FAIL\t1\tthe queue is full\nOK\t2\n");
+	background_is_closed();
+	assert_string_equal(log_lines,
+			    NOTIFICATION("lost")"the queue is full\n");
+	background_end();
+}
+
+static void test_service_comes_later(void **state ATTR_UNUSED)
+{
+	int64_t begin = clock_msecs;
+
+	background_begin(FALSE);
+	background_add("{}", 1);
+	assert_int_equal(clock_msecs, begin);
+	listen_fd = net_listen_unix(socket_path, 10);
+	background_connects();
+	service_says(HELLO"OK\t1\n");
+	background_is_closed();
+	assert_string_equal(log_lines, "");
+	background_end();
+}
+
+/* It is sent again, by the same number. */
+static void test_connection_is_lost_in_the_background(void **state ATTR_UNUSED)
+{
+	background_begin(TRUE);
+	background_add("{}", 1);
+	service_says(HELLO);
+	i_close_fd(&service_fd);
+	background_connects();
+	service_accept();
+	assert_non_null(strstr(received, "\nNOTIFY\t1\tbob\t"));
+	background_end();
+}
+
+static void test_user_leaves(void **state ATTR_UNUSED)
+{
+	static service_step_t *const stores[] = { service_stores, NULL };
+	static service_step_t *const hangs[] = { service_hangs, NULL };
+
+	background_begin(TRUE);
+	background_add("{}", 1);
+	steps = stores;
+	handoff_client_wait(background);
+	assert_string_equal(log_lines, "");
+	background_end();
+
+	background_begin(TRUE);
+	background_add("{}", 1);
+	steps = hangs;
+	handoff_client_wait(background);
+	assert_string_equal(log_lines, NOTIFICATION("not confirmed")
+		"the service did not store it within 500 ms\n");
+	background_end();
+
+	background_begin(FALSE);
+	background_add("{}", 1);
+	handoff_client_wait(background);
+	assert_non_null(strstr(log_lines, NOTIFICATION("lost")"connect("));
+	background_end();
+}
+
+/* No more than may be sent again. */
+static void test_unanswered_are_limited(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	background_begin(TRUE);
+	background_add("{}", 40);
+	service_accept();
+	assert_non_null(strstr(received, "\nNOTIFY\t32\t"));
+	assert_null(strstr(received, "\nNOTIFY\t33\t"));
+	assert_int_equal(write(service_fd, HELLO, strlen(HELLO)),
+			 strlen(HELLO));
+	for (i = 1; i <= 32; i++) {
+		const char *ok = t_strdup_printf("OK\t%u\n", i);
+
+		assert_int_equal(write(service_fd, ok, strlen(ok)), strlen(ok));
+	}
+	background_run(50);
+	service_accept();
+	assert_true(strncmp(received, "NOTIFY\t33\t", 10) == 0);
+	assert_non_null(strstr(received, "\nNOTIFY\t40\t"));
+	background_end();
+}
+
+static void test_what_waits_is_limited(void **state ATTR_UNUSED)
+{
+	string_t *body = str_new(default_pool, 100*1024);
+	unsigned int i;
+
+	for (i = 0; i < 100*1024 - 1; i++)
+		str_append_c(body, 'x');
+	background_begin(FALSE);
+	for (i = 0; i < 10; i++)
+		background_add(str_c(body), 1);
+	assert_string_equal(log_lines, "");
+	background_add(str_c(body), 1);
+	assert_string_equal(log_lines, NOTIFICATION("lost")
+		"too much waits for the service, which does not answer\n");
+	background_end();
+	str_free(&body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,16 +569,26 @@ int main(void)
 		cmocka_unit_test(test_silence_is_not_confirmed),
 		cmocka_unit_test(test_other_processes),
 		cmocka_unit_test(test_refused_is_lost_at_once),
-		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_order_is_that_of_adding),
 		cmocka_unit_test(test_nobody_there_is_lost_soon),
 		cmocka_unit_test(test_failing_poll_ends_no_process),
+		cmocka_unit_test(test_stored_in_the_background),
+		cmocka_unit_test(test_refused_in_the_background),
+		cmocka_unit_test(test_service_comes_later),
+		cmocka_unit_test(test_connection_is_lost_in_the_background),
+		cmocka_unit_test(test_user_leaves),
+		cmocka_unit_test(test_unanswered_are_limited),
+		cmocka_unit_test(test_what_waits_is_limited),
 	};
+	struct ioloop *ioloop;
 	int ret;
 
 	lib_init();
 	socket_path = i_strdup_printf("/tmp/http-notify-test-%ld",
 				      (long)getpid());
+	ioloop = io_loop_create();
 	ret = cmocka_run_group_tests_name("hand-off client", tests, NULL, NULL);
+	io_loop_destroy(&ioloop);
 	i_free(socket_path);
 	i_free(log_lines);
 	lib_deinit();

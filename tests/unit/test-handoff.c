@@ -311,8 +311,8 @@ static const char *biggest_body(void)
 	};
 	string_t *body = t_str_new(1024);
 
-	assert_int_equal(http_notify_notification_append_json(&notification,
-							      body), 0);
+	assert_int_equal(http_notify_notification_append_json(
+		&notification, HTTP_NOTIFY_FORMAT_OX, body), 0);
 	assert_true(str_len(body) > 6 * (HTTP_NOTIFY_USER_MAX +
 					 HTTP_NOTIFY_FOLDER_MAX +
 					 3 * HTTP_NOTIFY_TEXT_MAX));

@@ -101,6 +101,13 @@ static void test_dict_lookup_async(
 	}
 }
 
+static bool test_dict_switch_ioloop(struct dict *dict ATTR_UNUSED)
+{
+	if (to_answer != NULL)
+		to_answer = io_loop_move_timeout(&to_answer);
+	return TRUE;
+}
+
 static void test_dict_deinit(struct dict *dict)
 {
 	struct dict_lookup_result result = { .ret = -1, .error = "Deinit" };
@@ -173,8 +180,10 @@ int http_notify_attribute_dict_init(struct mail_user *of_user,
 	dict->event = event_create(NULL);
 	dict->v.deinit = test_dict_deinit;
 	dict->v.lookup = test_dict_lookup;
-	if (kind == ATTRIBUTE_DICT_ASYNC)
+	if (kind == ATTRIBUTE_DICT_ASYNC) {
 		dict->v.lookup_async = test_dict_lookup_async;
+		dict->v.switch_ioloop = test_dict_switch_ioloop;
+	}
 	open_count++;
 	asked_timeout = timeout_msecs;
 	*dict_r = dict;
@@ -210,7 +219,8 @@ static int look_up(const char **value_r, const char **error_r, bool *said_r)
 	bool said;
 	int ret;
 
-	lookup = metadata_dict_lookup_begin(&user, "priv/key", TIMEOUT_MSECS);
+	lookup = metadata_dict_lookup_begin(&user, "priv/key", TIMEOUT_MSECS,
+					    NULL, NULL);
 	assert_non_null(lookup);
 	ret = metadata_dict_lookup_finish(&lookup, TIMEOUT_MSECS, value_r,
 					  error_r, &said);
@@ -269,9 +279,80 @@ static void test_synchronous_answers(void **state ATTR_UNUSED)
 static void test_others_are_left_to_lib_storage(void **state ATTR_UNUSED)
 {
 	kind = ATTRIBUTE_DICT_BLOCKS;
-	assert_null(metadata_dict_lookup_begin(&user, "priv/key", 400));
+	assert_null(metadata_dict_lookup_begin(&user, "priv/key", 400,
+						NULL, NULL));
 	dict_name = NULL;
-	assert_null(metadata_dict_lookup_begin(&user, "priv/key", 400));
+	assert_null(metadata_dict_lookup_begin(&user, "priv/key", 400,
+						NULL, NULL));
+}
+
+/* In the background. */
+
+static struct metadata_dict_lookup *background;
+static unsigned int called_count;
+
+static void background_called(void *context)
+{
+	assert_ptr_equal(context, &called_count);
+	called_count++;
+	io_loop_stop(ioloop);
+}
+
+static void background_begin(void)
+{
+	called_count = 0;
+	background = metadata_dict_lookup_begin(
+		&user, "priv/key", METADATA_DICT_BACKGROUND_MSECS,
+		background_called, &called_count);
+	assert_non_null(background);
+	assert_int_equal(called_count, 0);
+	assert_ptr_equal(current_ioloop, ioloop);
+}
+
+static void background_finished(int expected)
+{
+	const char *value, *error;
+	bool said;
+
+	assert_int_equal(metadata_dict_lookup_finish(&background, TIMEOUT_MSECS,
+						     &value, &error, &said),
+			 expected);
+	if (expected > 0)
+		assert_string_equal(value, "value");
+}
+
+static void test_answers_in_the_background(void **state ATTR_UNUSED)
+{
+	static const enum attribute_dict_kind kinds[] = {
+		ATTRIBUTE_DICT_ASYNC, ATTRIBUTE_DICT_GIVES_UP
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(kinds); i++) {
+		kind = kinds[i];
+		background_begin();
+		io_loop_run(ioloop);
+		assert_int_equal(called_count, 1);
+		background_finished(1);
+	}
+}
+
+/* Before there is an answer. */
+static void test_background_is_over(void **state ATTR_UNUSED)
+{
+	background_begin();
+	background_finished(1);
+	assert_int_equal(called_count, 0);
+
+	takes = NEVER;
+	background_begin();
+	background_finished(-2);
+	assert_int_equal(called_count, 0);
+
+	now += METADATA_DICT_SPELL_MSECS;
+	background_begin();
+	metadata_dict_lookup_abort(&background);
+	assert_int_equal(called_count, 0);
 }
 
 static void hangs(enum attribute_dict_kind of_kind)
@@ -373,7 +454,8 @@ static void test_left(void **state ATTR_UNUSED)
 	struct metadata_dict_lookup *lookup;
 
 	takes = NEVER;
-	lookup = metadata_dict_lookup_begin(&user, "priv/key", TIMEOUT_MSECS);
+	lookup = metadata_dict_lookup_begin(&user, "priv/key", TIMEOUT_MSECS,
+					    NULL, NULL);
 	assert_int_equal(open_count, 1);
 	metadata_dict_lookup_abort(&lookup);
 	assert_null(lookup);
@@ -401,6 +483,8 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(test_answers_in_the_background),
+		TEST(test_background_is_over),
 		TEST(test_asynchronous_answers),
 		TEST(test_synchronous_answers),
 		TEST(test_others_are_left_to_lib_storage),
@@ -417,6 +501,7 @@ int main(void)
 
 	lib_init();
 	ioloop = io_loop_create();
+	metadata_dicts_init();
 	ret = cmocka_run_group_tests_name("METADATA dictionaries", tests, NULL,
 					  NULL);
 	io_loop_destroy(&ioloop);

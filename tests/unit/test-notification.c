@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
+#include "array.h"
 #include "str.h"
 #include "unichar.h"
 
@@ -17,13 +18,21 @@
 #define INBOX_JA "\xe5\x8f\x97\xe4\xbf\xa1\xe7\xae\xb1"
 
 static const char *
-to_text(const struct http_notify_notification *notification)
+to_format(const struct http_notify_notification *notification,
+	  enum http_notify_format format)
 {
 	string_t *dest = t_str_new(256);
 
-	if (http_notify_notification_append_json(notification, dest) < 0)
+	if (http_notify_notification_append_json(notification, format,
+						 dest) < 0)
 		i_unreached();
 	return str_c(dest);
+}
+
+static const char *
+to_text(const struct http_notify_notification *notification)
+{
+	return to_format(notification, HTTP_NOTIFY_FORMAT_OX);
 }
 
 static json_t *to_json(const struct http_notify_notification *notification)
@@ -95,6 +104,114 @@ static void test_fields_are_in_the_peers_order(void **state ATTR_UNUSED)
 		"\"snippet\":\"Dear Bob\","
 		"\"unseen\":2,"
 		"\"unread\":2}");
+}
+
+static void test_fields_of_egroupware(void **state ATTR_UNUSED)
+{
+	const struct http_notify_notification notification = {
+		.user = "5::bob;token@host", .folder = "Sent",
+		.uidvalidity = 1700000000, .uid = 17,
+		.from = "=?utf-8?q?J=C3=B6rg?= <joerg@example.org>",
+		.subject = "=?utf-8?q?Gr=C3=BC=C3=9Fe?=", .snippet = "Dear Bob",
+		.unseen = 2, .have_unseen = TRUE,
+		.messages = 5, .have_messages = TRUE,
+	};
+
+	assert_string_equal(to_format(&notification,
+				      HTTP_NOTIFY_FORMAT_EGROUPWARE),
+		"{\"user\":\"5::bob;token@host\","
+		"\"event\":\"MessageNew\","
+		"\"folder\":\"Sent\","
+		"\"imap-uidvalidity\":1700000000,"
+		"\"imap-uid\":17,"
+		"\"from\":\"=?utf-8?q?J=C3=B6rg?= <joerg@example.org>\","
+		"\"subject\":\"Gr\xc3\xbc\xc3\x9f\x65\","
+		"\"snippet\":\"Dear Bob\","
+		"\"unseen\":2,"
+		"\"messages\":5}");
+}
+
+static void test_fields_of_egroupware_may_be_unknown(void **state ATTR_UNUSED)
+{
+	const struct http_notify_notification notification = { .uid = 17 };
+
+	assert_string_equal(to_format(&notification,
+				      HTTP_NOTIFY_FORMAT_EGROUPWARE),
+		"{\"event\":\"MessageNew\",\"imap-uidvalidity\":0,"
+		"\"imap-uid\":17}");
+}
+
+static void test_several_messages(void **state ATTR_UNUSED)
+{
+	struct http_notify_notification notification = {
+		.event = "MessageExpunge", .uid = 9
+	};
+	ARRAY_TYPE(seq_range) uids;
+
+	t_array_init(&uids, 4);
+	notification.uids = &uids;
+	seq_range_array_add(&uids, 7);
+	assert_string_equal(to_text(&notification),
+		"{\"event\":\"messageExpunge\",\"imap-uidvalidity\":0,"
+		"\"imap-uid\":7}");
+	seq_range_array_add_range(&uids, 4, 5);
+	assert_string_equal(to_text(&notification),
+		"{\"event\":\"messageExpunge\",\"imap-uidvalidity\":0,"
+		"\"imap-uid\":[4,5,7]}");
+}
+
+static void test_folder(void **state ATTR_UNUSED)
+{
+	static const struct http_notify_notification notification = {
+		.user = "3@1", .event = "MailboxRename", .of_folder = TRUE,
+		.folder = "new", .folder_old = "old"
+	};
+
+	assert_string_equal(to_text(&notification),
+		"{\"user\":\"3@1\",\"event\":\"mailboxRename\","
+		"\"folder\":\"new\",\"folder-old\":\"old\"}");
+}
+
+static void test_keywords_are_limited(void **state ATTR_UNUSED)
+{
+	const char *keywords[] = {
+		"\"\xff\"", repeat("x", HTTP_NOTIFY_KEYWORDS_MAX - 6), "y", "z",
+		NULL
+	};
+	struct http_notify_notification notification = {
+		.event = "FlagsSet", .uid = 9, .flags = MAIL_FLAGGED,
+		.have_flags = TRUE, .keywords = keywords
+	};
+
+	assert_string_equal(to_text(&notification), t_strconcat(
+		"{\"event\":\"flagsSet\",\"imap-uidvalidity\":0,"
+		"\"imap-uid\":9,\"flags\":[\"\\\\Flagged\"],"
+		"\"keywords\":[\"\\\""FFFD"\\\"\",\"",
+		keywords[1], "\",\"y\"]}", NULL));
+}
+
+static void test_uids_are_limited(void **state ATTR_UNUSED)
+{
+	ARRAY_TYPE(seq_range) all, uids;
+	struct seq_range_iter iter;
+	unsigned int n;
+
+	t_array_init(&all, 4);
+	t_array_init(&uids, 4);
+	seq_range_array_add_range(&all, 1, 9);
+	seq_range_array_add_range(&all, UINT32_MAX - 9999, UINT32_MAX - 1);
+	seq_range_array_iter_init(&iter, &all);
+	n = http_notify_uids_take(&iter, 0, &uids);
+	/* with a comma each */
+	assert_int_equal(n, 9 + (HTTP_NOTIFY_UIDS_MAX - 9 * 2) / 11);
+	assert_int_equal(seq_range_count(&uids), n);
+	assert_true(seq_range_exists(&uids, 1));
+	n = http_notify_uids_take(&iter, n, &uids);
+	assert_int_equal(n, 9 + 9999);
+	assert_true(seq_range_exists(&uids, UINT32_MAX - 1));
+	assert_false(seq_range_exists(&uids, 1));
+	assert_int_equal(http_notify_uids_take(&iter, n, &uids), n);
+	assert_true(array_is_empty(&uids));
 }
 
 static void test_strings_that_are_null_are_left_out(void **state ATTR_UNUSED)
@@ -174,8 +291,8 @@ static void test_json_is_appended(void **state ATTR_UNUSED)
 	string_t *dest = t_str_new(128);
 
 	str_append(dest, "before ");
-	assert_int_equal(http_notify_notification_append_json(&notification,
-							      dest), 0);
+	assert_int_equal(http_notify_notification_append_json(
+		&notification, HTTP_NOTIFY_FORMAT_OX, dest), 0);
 	assert_true(str_begins_with(str_c(dest), "before {\"event\":"));
 }
 
@@ -370,7 +487,8 @@ static void test_out_of_memory_is_an_error(void **state ATTR_UNUSED)
 	do {
 		allocs_left = allocs++;
 		str_truncate(text, 0);
-		ret = http_notify_notification_append_json(&notification, text);
+		ret = http_notify_notification_append_json(
+			&notification, HTTP_NOTIFY_FORMAT_OX, text);
 	} while (ret < 0 && allocs < 1000);
 	json_set_alloc_funcs(malloc, free);
 	assert_int_equal(ret, 0);
@@ -461,6 +579,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fields_are_in_the_peers_order),
+		cmocka_unit_test(test_fields_of_egroupware),
+		cmocka_unit_test(test_fields_of_egroupware_may_be_unknown),
+		cmocka_unit_test(test_several_messages),
+		cmocka_unit_test(test_folder),
+		cmocka_unit_test(test_keywords_are_limited),
+		cmocka_unit_test(test_uids_are_limited),
 		cmocka_unit_test(test_strings_that_are_null_are_left_out),
 		cmocka_unit_test(test_empty_strings_are_not_left_out),
 		cmocka_unit_test(test_unknown_unseen_is_left_out),

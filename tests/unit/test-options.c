@@ -4,6 +4,7 @@
 #include "str.h"
 
 #include "dovecot-compat.h"
+#include "mail-events.h"
 #include "options.h"
 
 #include "test-common.h"
@@ -78,6 +79,7 @@ static void test_defaults(void **state ATTR_UNUSED)
 	assert_int_equal(options.max_per_second,
 			 HTTP_NOTIFY_NO_MAX_PER_SECOND);
 	assert_null(options.netrc_file);
+	assert_int_equal(options.format, HTTP_NOTIFY_FORMAT_OX);
 	assert_true(options.user_from_metadata);
 	assert_int_equal(options.cache_lifetime_secs, 60);
 	assert_string_equal(options.folders, "INBOX");
@@ -106,7 +108,7 @@ static void test_all_options(void **state ATTR_UNUSED)
 		"method=POST", "sign_file=/etc/dovecot/keys",
 		"proxy=http://proxy:3128", "proxy_netrc_file=/etc/proxy",
 		"ca_file=/ca.pem", "cert_file=/cert.pem",
-		"key_file=/key.pem"));
+		"key_file=/key.pem", "format=egroupware"));
 
 	assert_string_equal(options.url, "https://node1.example.org/notify");
 	assert_string_equal(options.standby_url,
@@ -128,6 +130,44 @@ static void test_all_options(void **state ATTR_UNUSED)
 	assert_string_equal(options.ca_file, "/ca.pem");
 	assert_string_equal(options.cert_file, "/cert.pem");
 	assert_string_equal(options.key_file, "/key.pem");
+	assert_int_equal(options.format, HTTP_NOTIFY_FORMAT_EGROUPWARE);
+}
+
+static void test_format(void **state ATTR_UNUSED)
+{
+	assert_int_equal(parse(WORDS(URL, "format=ox")).format,
+			 HTTP_NOTIFY_FORMAT_OX);
+	check_refused(WORDS("format=", "format", "format=OX", "format=json"));
+
+	/* the folders of each, unless there are others */
+	assert_string_equal(parse(WORDS(URL, "format=ox")).folders, "INBOX");
+	assert_string_equal(parse(WORDS(URL, "format=egroupware")).folders,
+			    "*");
+	assert_string_equal(parse(WORDS(URL, "folders=INBOX",
+					"format=egroupware")).folders,
+			    "INBOX");
+}
+
+#define EVENTS(word) parse(WORDS(URL, word)).events
+
+static void test_events(void **state ATTR_UNUSED)
+{
+	assert_int_equal(parse(WORDS(URL)).events,
+			 HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_NEW));
+	assert_int_equal(EVENTS("format=egroupware"), 0x1f);
+	assert_int_equal(EVENTS("events=MessageNew"), 0x1);
+	assert_int_equal(EVENTS("events=FlagsSet,MessageExpunge,FlagsSet"),
+			 HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_FLAGS_SET) |
+			 HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_EXPUNGE));
+	assert_int_equal(parse(WORDS(URL, "events=MessageRead",
+				     "format=egroupware")).events,
+			 HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_READ));
+	check_refused(WORDS("events=", "events", "events=messageNew",
+			    "events=MessageNew,", "events=,MessageNew",
+			    "events=MessageNew;FlagsSet"));
+	assert_contains(parse_error(WORDS(URL, "events=MessageNew,Flags")),
+			"events=MessageNew,Flags: must be some of these, "
+			"separated by commas: MessageNew, MessageAppend, ");
 }
 
 static void test_url_is_kept_verbatim(void **state ATTR_UNUSED)
@@ -756,6 +796,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_all_options),
+		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_url_is_kept_verbatim),
 		cmocka_unit_test(test_bad_urls_are_refused),
 		cmocka_unit_test(test_no_credentials_of_a_url_cut_off),

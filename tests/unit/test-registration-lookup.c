@@ -81,13 +81,20 @@ const char *http_notify_metadata_read_error(const char *error)
 	return t_strconcat(error, " (do something)", NULL);
 }
 
+static metadata_dict_callback_t *answered;
+static void *answered_context;
+
 struct metadata_dict_lookup *
 metadata_dict_lookup_begin(struct mail_user *of_user, const char *key,
-			   unsigned int timeout_msecs)
+			   unsigned int timeout_msecs,
+			   metadata_dict_callback_t *callback, void *context)
 {
 	assert_ptr_equal(of_user, user);
 	assert_string_equal(key, "key");
-	assert_int_equal(timeout_msecs, 400);
+	assert_int_equal(timeout_msecs, callback == NULL ? 400 :
+			 METADATA_DICT_BACKGROUND_MSECS);
+	answered = callback;
+	answered_context = context;
 	if (!asynchronous)
 		return NULL;
 	begun_count++;
@@ -99,7 +106,8 @@ int metadata_dict_lookup_finish(struct metadata_dict_lookup **lookup,
 				const char **value_r, const char **error_r,
 				bool *said_r)
 {
-	assert_int_equal(timeout_msecs, 300);
+	assert_int_equal(timeout_msecs, answered == NULL ? 300 :
+			 METADATA_DICT_BACKGROUND_MSECS);
 	assert_ptr_equal(*lookup, &begun_count);
 	*lookup = NULL;
 	finished_count++;
@@ -338,6 +346,61 @@ static void test_others_are_asked_by_lib_storage(void **state ATTR_UNUSED)
 	assert_int_equal(asked_count, 1);
 }
 
+static unsigned int known_count;
+
+static void known(struct mail_user *of_user)
+{
+	assert_ptr_equal(of_user, user);
+	known_count++;
+}
+
+static void test_in_the_background(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	struct event *event = event_create(NULL);
+	const char *registered, *lost;
+
+	known_count = 0;
+	asynchronous = TRUE;
+	assert_false(http_notify_registration_is_missing(user, LIFETIME_SECS));
+	http_notify_registration_begin_background(user, &inbox, LIFETIME_SECS,
+						  event, known);
+	http_notify_registration_begin_background(user, &inbox, LIFETIME_SECS,
+						  event, known);
+	assert_int_equal(begun_count, 1);
+	assert_int_equal(look_up(&inbox, &registered),
+			 HTTP_NOTIFY_REGISTRATION_PENDING);
+	answered(answered_context);
+	assert_int_equal(known_count, 1);
+	assert_int_equal(http_notify_registration_finish(user, 0, event,
+							 &registered, &lost),
+			 1);
+	assert_string_equal(registered, "3@1");
+	assert_false(http_notify_registration_is_missing(user, LIFETIME_SECS));
+
+	/* it is known for a while */
+	http_notify_registration_begin_background(user, &inbox, LIFETIME_SECS,
+						  event, known);
+	assert_int_equal(begun_count, 1);
+	ioloop_time += LIFETIME_SECS;
+	value = NULL;
+	http_notify_registration_begin_background(user, &inbox, LIFETIME_SECS,
+						  event, known);
+	assert_int_equal(begun_count, 2);
+	answered(answered_context);
+	assert_true(http_notify_registration_is_missing(user, LIFETIME_SECS));
+	ioloop_time += LIFETIME_SECS;
+	assert_false(http_notify_registration_is_missing(user, LIFETIME_SECS));
+
+	/* the user leaves */
+	http_notify_registration_begin_background(user, &inbox, LIFETIME_SECS,
+						  event, known);
+	http_notify_registration_end(user);
+	assert_int_equal(known_count, 2);
+	assert_int_equal(aborted_count, 1);
+	event_unref(&event);
+}
+
 /* A look-up belongs to a transaction, but the user may have two. */
 static void test_what_was_left_begins_again(void **state ATTR_UNUSED)
 {
@@ -422,6 +485,8 @@ int main(void)
 			test_what_has_begun_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_others_are_asked_by_lib_storage, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_in_the_background, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_what_was_left_begins_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(

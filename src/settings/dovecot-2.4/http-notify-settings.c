@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "settings-parser.h"
+#include "str-sanitize.h"
 
 #include "driver-settings.h"
 #include "http-notify-settings.h"
 #include "lost-limit.h"
+#include "mail-events.h"
 #include "options.h"
 #include "service-settings.h"
 
@@ -37,10 +39,15 @@ struct endpoint_settings {
 	const char *http_notify_ca_file;
 	const char *http_notify_cert_file;
 	const char *http_notify_key_file;
+	/* "" = those of the format */
 	const char *http_notify_folders;
 	/* required or optional */
 	const char *http_notify_registration;
 	const char *http_notify_omit;
+	/* ox or egroupware */
+	const char *http_notify_format;
+	/* "" = those of the format */
+	const char *http_notify_events;
 };
 
 struct common_settings {
@@ -92,6 +99,8 @@ static const struct setting_define http_notify_endpoint_setting_defines[] = {
 	DEF(STR, http_notify_folders),
 	DEF(ENUM, http_notify_registration),
 	DEF(STR, http_notify_omit),
+	DEF(ENUM, http_notify_format),
+	DEF(STR, http_notify_events),
 	{ .type = SET_FILTER_NAME, .key = HTTP_NOTIFY_SETTINGS_FILTER_NAME },
 
 	SETTING_DEFINE_LIST_END
@@ -119,9 +128,11 @@ http_notify_endpoint_default_settings = {
 	.http_notify_ca_file = "",
 	.http_notify_cert_file = "",
 	.http_notify_key_file = "",
-	.http_notify_folders = HTTP_NOTIFY_DEFAULT_FOLDERS,
+	.http_notify_folders = "",
 	.http_notify_registration = "required:optional",
 	.http_notify_omit = "",
+	.http_notify_format = "ox:egroupware",
+	.http_notify_events = "",
 };
 
 /* ... except inside our own filter, which nobody else reads: there the defaults
@@ -225,9 +236,13 @@ static const char *value_or_null(const char *value)
 	return value[0] == '\0' || value == set_value_unknown ? NULL : value;
 }
 
-static void endpoint_settings_get_options(const struct endpoint_settings *set,
-					  struct http_notify_options *options_r)
+/* Returns 0, or -1 and error_r, after which the options are not complete. */
+static int endpoint_settings_get_options(const struct endpoint_settings *set,
+					 struct http_notify_options *options_r,
+					 const char **error_r)
 {
+	const char *events, *error;
+
 	i_zero(options_r);
 	options_r->url = value_or_null(set->push_notification_ox_url);
 	options_r->standby_url = value_or_null(set->http_notify_standby_url);
@@ -248,8 +263,7 @@ static void endpoint_settings_get_options(const struct endpoint_settings *set,
 	options_r->ca_file = value_or_null(set->http_notify_ca_file);
 	options_r->cert_file = value_or_null(set->http_notify_cert_file);
 	options_r->key_file = value_or_null(set->http_notify_key_file);
-	options_r->folders = set->http_notify_folders == set_value_unknown ?
-		NULL : set->http_notify_folders;
+	options_r->folders = value_or_null(set->http_notify_folders);
 	options_r->registration_optional =
 		strcmp(set->http_notify_registration, "optional") == 0;
 	options_r->omit = value_or_null(set->http_notify_omit);
@@ -257,6 +271,25 @@ static void endpoint_settings_get_options(const struct endpoint_settings *set,
 		set->push_notification_ox_user_from_metadata;
 	options_r->cache_lifetime_secs =
 		set->push_notification_ox_cache_ttl_msecs / 1000;
+	if (http_notify_format_parse(set->http_notify_format,
+				     &options_r->format, &error) < 0)
+		i_unreached();
+	if (set->http_notify_folders[0] == '\0') {
+		options_r->folders =
+			http_notify_format_folders(options_r->format);
+	}
+	events = value_or_null(set->http_notify_events);
+	if (events == NULL) {
+		options_r->events =
+			http_notify_format_events(options_r->format);
+	} else if (http_notify_mail_events_parse(events, &options_r->events,
+						 &error) < 0) {
+		*error_r = t_strdup_printf("http_notify_events=%s: %s",
+			str_sanitize(http_notify_url_mask(events), 256),
+			error);
+		return -1;
+	}
+	return 0;
 }
 
 void http_notify_endpoint_settings_get_options(
@@ -265,8 +298,10 @@ void http_notify_endpoint_settings_get_options(
 {
 	const struct endpoint_settings *set =
 		container_of(_set, const struct endpoint_settings, base);
+	const char *error;
 
-	endpoint_settings_get_options(set, options_r);
+	if (endpoint_settings_get_options(set, options_r, &error) < 0)
+		i_unreached();
 	options_r->url = p_strdup(pool, options_r->url);
 	options_r->standby_url = p_strdup(pool, options_r->standby_url);
 	options_r->netrc_file = p_strdup(pool, options_r->netrc_file);
@@ -342,8 +377,8 @@ http_notify_endpoint_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 	};
 	struct http_notify_options options;
 
-	endpoint_settings_get_options(_set, &options);
-	return http_notify_options_check(&options, &names, error_r) == 0;
+	return endpoint_settings_get_options(_set, &options, error_r) == 0 &&
+		http_notify_options_check(&options, &names, error_r) == 0;
 }
 
 static bool

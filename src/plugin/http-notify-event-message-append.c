@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "array.h"
+#include "mail-storage-private.h"
+
+#include "http-notify-event.h"
+#include "http-notify-txn.h"
+#include "notification-mail.h"
+#include "push-notification-api.h"
+
+extern const struct http_notify_event http_notify_event_message_append;
+
+/* MessageAppend: an IMAP client appends, copies or moves messages to a folder.
+   They are told together, with the text of the first: there may be many. */
+static void message_append(struct push_notification_txn *ptxn,
+			   struct push_notification_event_config *ec,
+			   struct push_notification_txn_msg *msg,
+			   struct mail *mail)
+{
+	struct http_notify_txn *txn = http_notify_txn_registered(ptxn, ec);
+	struct http_notify_happening *happening;
+
+	if (txn == NULL)
+		return;
+	happening = http_notify_txn_add_to(txn,
+		&http_notify_event_message_append, msg->mailbox, "");
+	if (!array_is_created(&happening->saved)) {
+		http_notify_notification_read_mail(&happening->notification,
+						   mail, txn->pool);
+	}
+	http_notify_happening_add_saved(txn, happening, msg, mail);
+}
+
+static void message_append_committed(struct http_notify_happening *happening,
+				     struct mailbox *box)
+{
+	http_notify_notification_count(&happening->notification, box, NULL);
+}
+
+const struct http_notify_event http_notify_event_message_append = {
+	.push = {
+		.name = HTTP_NOTIFY_EVENT_PREFIX"MessageAppend",
+		.msg_triggers = {
+			.append = message_append,
+		},
+	},
+	.id = HTTP_NOTIFY_MESSAGE_APPEND,
+	.committed = message_append_committed,
+};
