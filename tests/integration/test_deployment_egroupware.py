@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""conf.d/examples/egroupware: what a Lua script for Dovecot's own driver would
+send, by one line of configuration."""
+
+import base64
+import json
+import pathlib
+import re
+import time
+
+import pytest
+
+from conftest import driver, running_dovecot
+from harness.config import OtherDriver, config
+from harness.doveadm import check, failed_check
+from harness.dovecot import LIBEXEC, message
+from harness.endpoint import Endpoint
+from harness.example import LINE, deploy
+
+USER = "5::bob;0123456789abcdef@egroupware.example.com"
+PLUGINS = ("notify", "push_notification", "http_notify")
+
+
+def status(request):
+    """What EGroupware's push server answers."""
+    if request.path != "/egroupware/push":
+        return 404
+    credentials = base64.b64encode(b"Bearer:secret").decode()
+    if request.headers.get("Authorization") != "Basic " + credentials:
+        return 401
+    user = request.body.get("user", "")
+    return 200 if re.fullmatch(r"\d+::[^;]+;[^@]+@.+", user) else 400
+
+
+def clear(push):
+    push.clear()
+    push.status = status
+
+
+@pytest.fixture
+def push():
+    push = Endpoint()
+    push.status = status
+    yield push
+    push.stop()
+
+
+def test_egroupware_is_told(push):
+    with running_dovecot(start=False) as dovecot:
+        deploy(dovecot, "egroupware/dovecot-%s.conf" % LINE, {
+            "https://Bearer:secret@egroupware.example.com":
+            "http://Bearer:secret@" + push.authority,
+            "192.0.2.11": "127.0.0.1",
+            # the test's mail user has no name
+            "user = vmail": "mode = 0666"})
+        assert failed_check(dovecot, "-r", "127.0.0.1").keys() == {
+            "registration"}
+        dovecot.setmetadata("bob", "user=" + USER)
+        assert not any(check(dovecot, "-r", "127.0.0.1").values())
+        clear(push)
+        dovecot.deliver("bob", message("new"))
+        with dovecot.imap("bob") as imap:
+            imap.select("INBOX")
+            imap.store("1", "+FLAGS", "(\\Seen)")
+            first, second = (request.body for request in push.wait(2))
+        assert not dovecot.log_lines("Error:")
+        dovecot.doveadm("http-notify", "test", "-u", "bob", "-e",
+                        "FlagsSet")
+        third = push.wait(3)[2].body
+    assert (first["event"], first["user"]) == ("MessageNew", USER)
+    assert (second["event"], second["flags"]) == ("FlagsSet", ["\\Seen"])
+    assert third == second
+
+
+# -- beside a script --
+
+# It sends what EGroupware's push server is told by the script that comes with
+# it, by what is known of that: which event has which fields, which events are
+# left out, and which are told together.
+SCRIPT = r"""
+local http = require "socket.http"
+local ltn12 = require "ltn12"
+
+local entry = "/private/vendor/vendor.dovecot/http-notify"
+
+function dovecot_lua_notify_begin_txn(user)
+  local value = user:metadata_get(entry)
+  return {user = user, to = value and value:match("^user=(.*)$"),
+          list = {}, by_key = {}}
+end
+
+-- As JSON. A table without names is an array.
+local function encode(value)
+  if type(value) == "string" then
+    return '"' .. value:gsub('[%c"\\]', function(c)
+      return ("\\u%04x"):format(c:byte())
+    end) .. '"'
+  elseif type(value) ~= "table" then
+    return tostring(value)
+  end
+  local parts = {}
+  if next(value) == nil or #value > 0 then
+    for i, item in ipairs(value) do parts[i] = encode(item) end
+    return "[" .. table.concat(parts, ",") .. "]"
+  end
+  for name, item in pairs(value) do
+    table.insert(parts, encode(name) .. ":" .. encode(item))
+  end
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+-- Fill in the numbers of messages that these are the names of.
+local function count(txn, item, names)
+  local box = txn.user:mailbox(item.folder)
+  box:sync()
+  local numbers = box:status(dovecot.storage.STATUS_UNSEEN,
+                             dovecot.storage.STATUS_MESSAGES)
+  box:free()
+  for _, name in ipairs(names) do
+    item[name] = math.tointeger(numbers[name])
+  end
+end
+
+-- What has the same key is told together.
+local function tell(txn, event, key, fields, names)
+  if not txn.to then return end
+  key = event.name .. key
+  local item = txn.by_key[key]
+  local uid = math.tointeger(event.uid)
+  if item then
+    if type(item["imap-uid"]) == "table" then
+      table.insert(item["imap-uid"], uid)
+    else
+      item["imap-uid"] = {item["imap-uid"], uid}
+    end
+  else
+    item = fields
+    item.user, item.event, item.folder = txn.to, event.name, event.mailbox
+    item["imap-uidvalidity"] = math.tointeger(event.uid_validity)
+    item["imap-uid"] = uid
+    table.insert(txn.list, item)
+    txn.by_key[key] = item
+  end
+  count(txn, item, names)
+end
+
+function dovecot_lua_notify_event_message_new(txn, event)
+  tell(txn, event, "", {from = event.from, subject = event.subject,
+                        snippet = event.snippet}, {"unseen", "messages"})
+end
+
+dovecot_lua_notify_event_message_append = dovecot_lua_notify_event_message_new
+
+function dovecot_lua_notify_event_message_expunge(txn, event)
+  tell(txn, event, "", {}, {"unseen", "messages"})
+end
+
+local function flags(txn, event, fields)
+  if #event.flags + #event.keywords == 0 or
+     #event.keywords == 1 and event.keywords[1] == "NonJunk" then
+    return
+  end
+  fields.flags, fields.keywords = event.flags, event.keywords
+  local seen = #event.flags == 1 and event.flags[1] == "\\Seen"
+  tell(txn, event, encode({event.flags, event.keywords}), fields,
+       seen and {"unseen"} or {})
+end
+
+function dovecot_lua_notify_event_flags_set(txn, event)
+  flags(txn, event, {})
+end
+
+function dovecot_lua_notify_event_flags_clear(txn, event)
+  flags(txn, event, {["flags-old"] = event.flags_old,
+                     ["keywords-old"] = event.keywords_old})
+end
+
+function dovecot_lua_notify_end_txn(txn, success)
+  for _, item in ipairs(txn.list) do
+    local body = encode(item)
+    http.request{url = "URL", method = "PUT",
+                 headers = {["Content-Type"] = "application/json",
+                            ["Content-Length"] = #body},
+                 source = ltn12.source.string(body)}
+  end
+end
+"""
+
+NEEDED = [LIBEXEC / "modules/lib22_push_notification_lua_plugin.so",
+          pathlib.Path("/usr/share/lua/5.4/socket/http.lua")]
+
+
+def same(bodies):
+    """In any order: what is told of one command. Nor does that of UIDs
+    matter."""
+    for body in bodies:
+        if isinstance(body["imap-uid"], list):
+            body["imap-uid"].sort()
+    return sorted(json.dumps(body, sort_keys=True) for body in bodies)
+
+
+@pytest.mark.skipif(not all(path.exists() for path in NEEDED),
+                    reason="no Lua for Dovecot")
+def test_the_script_sends_the_same(push, other_endpoint, script):
+    def told(count):
+        """What both have been told by a command that leads to so many
+        notifications."""
+        by_script = [request.body for request in push.wait(count)]
+        ours = [request.body for request in other_endpoint.wait(count)]
+        time.sleep(0.2)
+        assert len(push.attempts) == len(other_endpoint.attempts) == count, (
+            [request.body for request in push.attempts],
+            [request.body for request in other_endpoint.attempts])
+        assert same(ours) == same(by_script)
+        clear(push)
+        other_endpoint.clear()
+        return {body["event"] for body in ours}
+
+    script.write_text(SCRIPT.replace(
+        "URL", "http://Bearer:secret@%s/egroupware/push" % push.authority))
+    script.chmod(0o644)
+    lua = "mail_lua", "push_notification_lua"
+    with running_dovecot(
+            driver(other_endpoint, format="egroupware"),
+            OtherDriver("lua", script),
+            extra=config.more_plugins(*lua, protocol="lmtp") +
+            config.more_plugins(*PLUGINS, *lua, protocol="imap") +
+            config.handoff_access()) as dovecot:
+        dovecot.setmetadata("bob", "user=" + USER)
+        dovecot.deliver("bob", message(
+            "=?utf-8?q?Gr=C3=BC=C3=9Fe?=",
+            "=?utf-8?q?J=C3=B6rg?= <joerg@example.org>", "Some text"))
+        assert told(1) == {"MessageNew"}
+        dovecot.deliver("bob", message("no MIME"))
+        assert told(1) == {"MessageNew"}
+        with dovecot.imap("bob") as imap:
+            imap.select("INBOX")
+            imap.store("1:2", "+FLAGS", "(\\Seen)")
+            assert told(1) == {"FlagsSet"}
+            imap.store("1", "+FLAGS", "(\\Answered $Forwarded)")
+            assert told(1) == {"FlagsSet"}
+            imap.store("1", "+FLAGS", "(NonJunk)")
+            imap.store("1:2", "FLAGS", "(\\Flagged)")
+            # of the first, a flag, a keyword and NonJunk; of the other, a flag
+            assert told(3) == {"FlagsSet", "FlagsClear"}
+            imap.store("2", "-FLAGS", "(\\Flagged)")
+            assert told(1) == {"FlagsClear"}
+            imap.create("Entw&APw-rfe")
+            imap.copy("1", "Entw&APw-rfe")
+            assert told(1) == {"MessageAppend"}
+            imap.append("Entw&APw-rfe", "\\Seen", None,
+                        message("appended").encode())
+            assert told(1) == {"MessageAppend"}
+            imap.uid("MOVE", "2", "Entw&APw-rfe")
+            assert told(2) == {"MessageAppend", "MessageExpunge"}
+            imap.select("Entw&APw-rfe")
+            imap.store("1:*", "+FLAGS", "(\\Deleted)")
+            assert told(1) == {"FlagsSet"}
+            imap.expunge()
+            assert told(1) == {"MessageExpunge"}
+        assert not dovecot.log_lines("Error:")
