@@ -153,6 +153,7 @@ void check_find_needs(struct check_cmd_context *ctx, struct mail_user *user)
 
 	t_array_init(&lines, 4);
 	ctx->registration_needed = ctx->registration_required = FALSE;
+	ctx->registration_of_ox = FALSE;
 	if (get_lines(user, &ctx->lmtp, &lines) == NULL) {
 		array_foreach(&lines, line) {
 			if (line->error != NULL)
@@ -163,10 +164,15 @@ void check_find_needs(struct check_cmd_context *ctx, struct mail_user *user)
 				ctx->registration_needed = TRUE;
 			if (!line->options.registration_optional)
 				ctx->registration_required = TRUE;
+			if (line->ox &&
+			    line->options.format == HTTP_NOTIFY_FORMAT_OX)
+				ctx->registration_of_ox = TRUE;
 		}
 	}
-	if (!valid)
+	if (!valid) {
 		ctx->registration_needed = ctx->registration_required = TRUE;
+		ctx->registration_of_ox = TRUE;
+	}
 }
 
 static bool
@@ -209,23 +215,6 @@ void check_endpoints(struct check_cmd_context *ctx, struct mail_user *user,
 		if (!is_one_of(line, &lines))
 			check_line(ctx, user, line, lda_name, value);
 	}
-}
-
-bool check_endpoints_have_format(struct check_cmd_context *ctx,
-				 struct mail_user *user,
-				 enum http_notify_format format)
-{
-	ARRAY_TYPE(user_line) lines;
-	const struct user_line *line;
-
-	t_array_init(&lines, 4);
-	if (get_lines(user, &ctx->lmtp, &lines) != NULL)
-		return TRUE;
-	array_foreach(&lines, line) {
-		if (line->error != NULL || line->options.format == format)
-			return TRUE;
-	}
-	return FALSE;
 }
 
 bool check_endpoints_hear_of_imap(struct check_cmd_context *ctx,

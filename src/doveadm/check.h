@@ -43,6 +43,8 @@ struct check_cmd_context {
 	bool registration_needed, registration_required;
 	/* the same as imap does */
 	int imap_result;
+	/* is OX among these lines' endpoints, or can't that be told? */
+	bool registration_of_ox;
 };
 
 /* Print a row. The link is fine; note is "" or a remark. */
@@ -63,10 +65,6 @@ void check_endpoints(struct check_cmd_context *ctx, struct mail_user *user,
 void check_lost_read(struct check_cmd_context *ctx, const char *username);
 /* If something of the user's was given up and is kept, print a row. */
 void check_lost(struct check_cmd_context *ctx, const char *username);
-/* Is there a driver of this format, as far as can be told? */
-bool check_endpoints_have_format(struct check_cmd_context *ctx,
-				 struct mail_user *user,
-				 enum http_notify_format format);
 /* Does any of imap's drivers hear of what happens in IMAP? */
 bool check_endpoints_hear_of_imap(struct check_cmd_context *ctx,
 				  struct mail_user *user);

@@ -201,28 +201,27 @@ static const char *why_not_registered(struct mail_user *user)
 		doveadm_http_notify_quote(earlier.value, 128), user->username);
 }
 
-/* Returns NULL if the registration is as it should be, or what is wrong. */
-static const char *
-registration_error(struct check_cmd_context *ctx, struct mail_user *user,
-		   const char *value)
+/* Returns NULL if the registration is as it should be, or what is wrong. of_ox:
+   it is for an OX endpoint. */
+static const char *registration_error(const char *value, bool of_ox)
 {
 	const char *registered, *error;
 	uint32_t user_id, context_id;
-	bool valid;
 
 	if (http_notify_registration_is_of_ox(value, &user_id, &context_id))
 		return NULL;
 
-	valid = http_notify_registration_parse(value, &registered, &error) == 0;
-	value = doveadm_http_notify_quote(value, 128);
-	if (!valid)
-		return t_strdup_printf("%s: %s", value, error);
-	if (!check_endpoints_have_format(ctx, user, HTTP_NOTIFY_FORMAT_OX))
+	if (http_notify_registration_parse(value, &registered, &error) < 0) {
+		return t_strdup_printf("%s: %s",
+			doveadm_http_notify_quote(value, 128), error);
+	}
+	if (!of_ox)
 		return NULL;
 	return t_strdup_printf("%s: OX takes <OX user>@<OX context>, two "
 		"numbers from 1 to 2147483647 without leading zeros, and "
 		"nothing before or after them; it drops others silently, or "
-		"takes them for somebody else's", value);
+		"takes them for somebody else's",
+		doveadm_http_notify_quote(value, 128));
 }
 
 /* What try_metadata() says. */
@@ -303,7 +302,8 @@ check_metadata(struct check_cmd_context *ctx, struct mail_user *user,
 		return NULL;
 	}
 	value = p_strdup(user->pool, lines[METADATA_LINE_VALUE] + 1);
-	check_row(ctx, "registration", registration_error(ctx, user, value));
+	check_row(ctx, "registration",
+		  registration_error(value, ctx->registration_of_ox));
 	return value;
 }
 

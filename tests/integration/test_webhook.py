@@ -11,6 +11,7 @@ import pytest
 
 from conftest import driver, running_dovecot
 from harness.config import Webhook, config
+from harness.doveadm import EX_DATAERR, check
 from harness.dovecot import message
 from harness.endpoint import Endpoint
 from harness.standard_webhooks import is_signed, new_key
@@ -226,3 +227,12 @@ def test_webhook_beside_ox(receiver, endpoint):
         assert endpoint.wait(1)[0].body == receiver.wait(1)[0].body
         dovecot.doveadm("http-notify", "test", "-u", "bob")
         assert receiver.wait(2)[1].method == "POST"
+
+
+def test_check_wants_no_ox_registration(receiver, endpoint):
+    with running_dovecot(webhook(receiver)) as dovecot:
+        dovecot.setmetadata("bob", "user=alice@example.org")
+        assert check(dovecot, status=EX_DATAERR)["registration"] == ""
+    with running_dovecot(webhook(receiver), driver(endpoint)) as dovecot:
+        dovecot.setmetadata("bob", "user=alice@example.org")
+        assert "OX takes" in check(dovecot, status=EX_DATAERR)["registration"]

@@ -14,12 +14,16 @@ bool driver_line_has_name(const char *name, const char *setting)
 	return number[strspn(number, "0123456789")] == '\0';
 }
 
+bool driver_line_is_ox(const char *value)
+{
+	return strcasecmp(t_strcut(value, ':'), HTTP_NOTIFY_DRIVER_OX) == 0;
+}
+
 bool driver_line_is_ours(const char *value)
 {
-	const char *name = t_strcut(value, ':');
-
-	return strcasecmp(name, HTTP_NOTIFY_DRIVER_OX) == 0 ||
-		strcasecmp(name, HTTP_NOTIFY_DRIVER_WEBHOOK) == 0;
+	return driver_line_is_ox(value) ||
+		strcasecmp(t_strcut(value, ':'),
+			   HTTP_NOTIFY_DRIVER_WEBHOOK) == 0;
 }
 
 int driver_line_parse(const char *value, pool_t pool,

@@ -14,6 +14,8 @@ struct http_notify_options;
 bool driver_line_has_name(const char *name, const char *setting);
 /* Is the value, "driver:options", one of our driver? */
 bool driver_line_is_ours(const char *value);
+/* Is it that of an OX endpoint? */
+bool driver_line_is_ox(const char *value);
 /* Parse the options of a value of ours, as http_notify_options_parse() does. */
 int driver_line_parse(const char *value, pool_t pool,
 		      struct http_notify_options *options_r,

@@ -161,6 +161,7 @@ line_read_ours(struct user_lines_context *ctx, const char *name,
 	struct user_line *line = line_add(ctx, name, ctx->stopped);
 	const char *error;
 
+	line->ox = driver_line_is_ox(value);
 	if (ctx->stopped != NULL)
 		return;
 	if (driver_line_parse(value, ctx->pool, &line->options, &error) < 0 ||

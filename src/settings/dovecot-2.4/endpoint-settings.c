@@ -61,19 +61,31 @@ int http_notify_endpoint_options_get(struct event *event, const char *name,
 	return 0;
 }
 
-bool http_notify_endpoint_is_ours(struct event *event, const char *name)
+/* Returns the driver's name, NULL if it can't be found out. */
+static const char *endpoint_driver_get(struct event *event, const char *name)
 {
 	const struct http_notify_endpoint_settings *set;
 	const char *driver, *error;
-	bool ours;
 
 	if (endpoint_settings_get(event, name, &set, &error) < 0)
-		return TRUE;
-	driver = http_notify_endpoint_settings_get_driver(set);
-	if (driver[0] == '\0')
-		driver = name;
-	ours = strcasecmp(driver, HTTP_NOTIFY_DRIVER_OX) == 0 ||
-		strcasecmp(driver, HTTP_NOTIFY_DRIVER_WEBHOOK) == 0;
+		return NULL;
+	driver = t_strdup(http_notify_endpoint_settings_get_driver(set));
 	settings_free(set);
-	return ours;
+	return driver[0] == '\0' ? name : driver;
+}
+
+bool http_notify_endpoint_is_ours(struct event *event, const char *name)
+{
+	const char *driver = endpoint_driver_get(event, name);
+
+	return driver == NULL ||
+		strcasecmp(driver, HTTP_NOTIFY_DRIVER_OX) == 0 ||
+		strcasecmp(driver, HTTP_NOTIFY_DRIVER_WEBHOOK) == 0;
+}
+
+bool http_notify_endpoint_is_ox(struct event *event, const char *name)
+{
+	const char *driver = endpoint_driver_get(event, name);
+
+	return driver != NULL && strcasecmp(driver, HTTP_NOTIFY_DRIVER_OX) == 0;
 }

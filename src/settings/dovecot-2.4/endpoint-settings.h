@@ -16,5 +16,7 @@ int http_notify_endpoint_options_get(struct event *event, const char *name,
    TRUE also if that can't be found out: http_notify_endpoint_options_get()
    fails then, too. */
 bool http_notify_endpoint_is_ours(struct event *event, const char *name);
+/* Is its driver that of OX endpoints? FALSE if that can't be found out. */
+bool http_notify_endpoint_is_ox(struct event *event, const char *name);
 
 #endif

@@ -109,6 +109,7 @@ line_read_ours(struct user_lines_context *ctx, const char *name,
 
 	line->setting = p_strdup_printf(ctx->pool, "push_notification %s",
 					name);
+	line->ox = http_notify_endpoint_is_ox(ctx->event, name);
 	if (ctx->stopped != NULL) {
 		line->error = p_strdup(ctx->pool, ctx->stopped);
 		return;
