@@ -14,7 +14,7 @@ import pytest
 from conftest import driver, running_dovecot
 from harness.doveadm import EX_NOTFOUND, EX_USAGE, doveadm, rows
 from harness.dovecot import message, wait_for
-from test_doveadm import enqueue
+from test_doveadm import ACCESS, enqueue
 
 
 def kept(dovecot, columns="username, folder, uid, reason, answer, attempts"):
@@ -84,9 +84,17 @@ def test_nothing_is_kept_if_that_is_not_wanted(other_endpoint):
 
 # -- doveadm http-notify lost --
 
+def has_queue(dovecot):
+    """The service has opened it."""
+    process = dovecot.doveadm_start("http-notify", "status")
+    process.communicate(timeout=60)
+    return process.returncode == 0
+
+
 def lose(dovecot, endpoint, count, user_count=3, first=1, size=0):
     """Some of user0, user1 and so on were given up by a former process. Returns
     their keys, by UID."""
+    wait_for(lambda: has_queue(dovecot), 30, "the service")
     enqueue(dovecot, endpoint.url, 1, first=first + count)
     endpoint.wait(1)
     dovecot.wait_queue_empty()
@@ -98,8 +106,8 @@ def lose(dovecot, endpoint, count, user_count=3, first=1, size=0):
         db.executemany(
             "INSERT INTO lost (notification, session, seq, created, lost, "
             "reason, answer, attempts, size, username, folder, uid, body) "
-            "VALUES ((1 << 40) + ?1, ?2, ?1, ?3, ?3 + 1, ?4, 'refused: 422', "
-            "3, length(?6), ?5, 'INBOX', ?1, ?6)",
+            "VALUES ((1 << 40) + ?1, ?2, ?1, ?3, ?3, ?4, 'refused: 422', 3, "
+            "length(?6), ?5, 'INBOX', ?1, ?6)",
             ((uid, session, now, REFUSED, "user%d" % (uid % user_count),
               json.dumps({"user": "3@1", "event": "messageNew",
                           "folder": "INBOX", "imap-uid": uid, "from": "a@b",
@@ -107,6 +115,7 @@ def lose(dovecot, endpoint, count, user_count=3, first=1, size=0):
              for uid in range(first, first + count)))
         db.commit()
     dovecot.start()
+    wait_for(lambda: has_queue(dovecot), 30, "the service")
     return {uid: '"%s-%d"' % (session.hex(), uid)
             for uid in range(first, first + count)}
 
@@ -258,8 +267,8 @@ def test_killed_at_any_moment(other_endpoint):
             pid = dovecot.service_pid()
             os.kill(pid, signal.SIGKILL)
             process.wait(30)
-            wait_for(lambda: dovecot.service_pid() not in (None, pid), 30,
-                     "another service")
+            wait_for(lambda: dovecot.pids("http-notify") not in ([], [pid]),
+                     30, "another service")
         endpoint.status = 200
 
         def all_there():
@@ -308,7 +317,7 @@ def test_too_many_are_forgotten(other_endpoint):
 
 def test_check_names_what_a_user_has_lost(other_endpoint):
     endpoint = other_endpoint
-    with running_dovecot(driver(endpoint)) as dovecot:
+    with running_dovecot(driver(endpoint), extra=ACCESS) as dovecot:
         def given_up(user):
             return [row["detail"] for row in rows(
                 dovecot, "check", "-u", user) if row["link"] == "given up"]

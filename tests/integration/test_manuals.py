@@ -490,8 +490,13 @@ def test_commands_of_doveadm(dovecot):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         encoding="utf-8").stdout
     commands = {}
-    for name, arguments in re.findall(r"^(?:doveadm.* http-notify|  ) *"
-                                      r"([a-z]+(?: [a-z]+)?) +(.*)$", usage, re.M):
+    for name, arguments in re.findall(r"^(?:doveadm.* http-notify|  ) *(\w+)"
+                                      r" +(.*)$", usage, re.M):
+        if re.fullmatch(r"[\w|]+", arguments):
+            # commands below it, which have the same filters
+            commands.update(("%s %s" % (name, below), commands[name])
+                            for below in arguments.split("|"))
+            continue
         commands[name] = set(re.findall(r"-(\w)\b", arguments))
         if "<OX user>" in arguments:
             commands[name].add("OX user")

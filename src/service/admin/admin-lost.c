@@ -64,8 +64,10 @@ lost_row(struct admin_lost *lost, const char *name,
 	row[HTTP_NOTIFY_ADMIN_LOST_UID] = admin_num(item->uid);
 	row[HTTP_NOTIFY_ADMIN_LOST_REASON] =
 		loss_reason_name(item->loss.reason);
-	row[HTTP_NOTIFY_ADMIN_LOST_FIRST] = admin_num(now - item->created);
-	row[HTTP_NOTIFY_ADMIN_LOST_LAST] = admin_num(now - item->loss.time);
+	row[HTTP_NOTIFY_ADMIN_LOST_FIRST] =
+		admin_num(I_MAX(now - item->created, 0));
+	row[HTTP_NOTIFY_ADMIN_LOST_LAST] =
+		admin_num(I_MAX(now - item->loss.time, 0));
 	row[HTTP_NOTIFY_ADMIN_LOST_ATTEMPTS] = admin_num(item->attempts);
 	row[HTTP_NOTIFY_ADMIN_LOST_ID] = admin_num(item->lost_id);
 	row[HTTP_NOTIFY_ADMIN_LOST_ANSWER] = item->loss.answer;

@@ -98,8 +98,8 @@ status_row(struct admin_walk *walk, const char *name, const char *state,
 	row[HTTP_NOTIFY_ADMIN_STATUS_KEPT_EXPIRED] =
 		admin_num(lost->rows[QUEUE_LOSS_EXPIRED]);
 	row[HTTP_NOTIFY_ADMIN_STATUS_KEPT_OLDEST] = admin_num(
-		lost->oldest == 0 ? 0 :
-		queue_now(walk->conn->admin->queue) - lost->oldest);
+		lost->oldest == 0 ? 0 : I_MAX(0,
+		queue_now(walk->conn->admin->queue) - lost->oldest));
 	row[HTTP_NOTIFY_ADMIN_STATUS_FORGOTTEN] = admin_num(lost->forgotten);
 	row[HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR] =
 		status->last_error == NULL ? "" : status->last_error;
