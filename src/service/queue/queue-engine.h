@@ -115,7 +115,7 @@ struct queue_engine_vfuncs {
 	/* Make all of the changes or none; only one such call is under way at a
 	   time. If none are made, each number is as it was before, and each id
 	   0. If something was kept or is not any more, the engine calls
-	   queue_engine_lost_oldest(); if there is no space, it calls
+	   queue_engine_lost_oldest(); if there is little space left, it calls
 	   queue_engine_full(). It calls queue_engine_committed() at the end,
 	   from inside this function or later; changes lives until then. */
 	void (*commit)(struct queue_engine *engine,
@@ -169,8 +169,8 @@ void queue_engine_have_lost(struct queue *queue, int64_t endpoint_number,
 /* For init() and commit(): when the oldest one that is kept was given up; 0 =
    none is. */
 void queue_engine_lost_oldest(struct queue *queue, int64_t oldest);
-/* For commit(): there was no space, even without what is given up. If something
-   was to be added, the oldest of what is kept makes room. */
+/* For commit(): there is no or little space, so that the oldest of what is kept
+   have to make room. */
 void queue_engine_full(struct queue *queue);
 /* For commit(): error is NULL, or why none of the changes were made. */
 void queue_engine_committed(struct queue *queue, const char *error);

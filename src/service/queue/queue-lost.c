@@ -36,8 +36,8 @@ struct queue_lost {
 	unsigned int forget_max;
 	int64_t forget_before;
 	bool too_old;
-	/* the disk is full */
-	bool full;
+	/* the disk is full, or nearly so; and what is committed makes room */
+	bool full, making_room;
 	/* what has been logged of this spell */
 	bool forgetting;
 	uint64_t forgotten;
@@ -133,8 +133,9 @@ static void queue_lost_say(struct queue_lost *lost, unsigned int early,
 	if (early > 0 && !lost->forgetting) {
 		lost->forgetting = TRUE;
 		if (no_space) {
-			i_warning("Disk is full; forgetting notifications that "
-				  "were given up, and keeping no more of them");
+			i_warning("Disk is nearly full; forgetting "
+				  "notifications that were given up, and "
+				  "keeping no more of them");
 		} else {
 			i_warning("Too many notifications were given up; "
 				  "forgetting the oldest of them "
@@ -174,6 +175,8 @@ void queue_lost_begin(struct queue *queue)
 	}
 	id_set_take(&lost->dropping, &lost->dropped, queue->removals_max);
 	array_append_array(&changes->dropped, &lost->dropping.ids);
+	lost->making_room = lost->full;
+	lost->full = FALSE;
 	changes->forget_lost_max = lost->forget_max;
 	changes->forget_lost_before = lost->forget_before;
 	lost->forget_max = 0;
@@ -197,7 +200,7 @@ void queue_lost_succeeded(struct queue *queue)
 	const struct queue_lost_gone *gone;
 	struct queue_given_up *up;
 	unsigned int early = lost->too_old ? 0 : changes->lost_forgotten;
-	bool no_space = lost->full, kept = FALSE;
+	bool no_space = lost->making_room, kept = FALSE;
 
 	array_foreach(&changes->lost_gone, gone) {
 		queue_lost_count(lost, queue_find_endpoint(queue,
@@ -220,7 +223,6 @@ void queue_lost_succeeded(struct queue *queue)
 	array_clear(&lost->dropping.ids);
 	lost->dropping.sorted = 0;
 	lost->forgotten += early;
-	lost->full = FALSE;
 	queue_lost_say(lost, early, no_space, kept);
 	queue_lost_plan(queue);
 }
@@ -248,7 +250,7 @@ void queue_engine_lost_oldest(struct queue *queue, int64_t oldest)
 
 void queue_engine_full(struct queue *queue)
 {
-	queue->lost->full = !array_is_empty(&queue->changes.added);
+	queue->lost->full = TRUE;
 }
 
 struct queue_endpoint *

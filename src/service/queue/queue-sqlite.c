@@ -336,18 +336,21 @@ sqlite_queue_commit(struct queue_engine *engine, struct queue_changes *changes)
 {
 	struct sqlite_queue *queue =
 		container_of(engine, struct sqlite_queue, engine);
+	bool keep = sqlite_lost_has_room(queue->lost, changes);
 	const char *error;
 	int errcode;
 
 	/* what is given up needs more space than its removal alone */
-	if (transact(queue, changes, TRUE, &errcode, &error) ||
+	if (transact(queue, changes, keep, &errcode, &error) ||
 	    (errcode == SQLITE_FULL && sqlite_tidy_make_room(queue->tidy) &&
-	     transact(queue, changes, TRUE, &errcode, &error)) ||
+	     transact(queue, changes, keep, &errcode, &error)) ||
 	    (errcode == SQLITE_FULL && !array_is_empty(&changes->given_up) &&
 	     transact(queue, changes, FALSE, &errcode, &error))) {
 		sqlite_lost_committed(queue->lost);
 		error = NULL;
-	} else if (errcode == SQLITE_FULL)
+	} else if (errcode == SQLITE_FULL && !array_is_empty(&changes->added))
+		keep = FALSE;
+	if (!keep)
 		queue_engine_full(engine->queue);
 	queue_engine_committed(engine->queue, error);
 }

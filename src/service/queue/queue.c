@@ -343,7 +343,8 @@ static void queue_update_trouble(struct queue *queue, const char *error)
 		queue->retry_msecs = RETRY_MIN_MSECS;
 		timeout_remove(&queue->to_retry);
 	}
-	if (queue->in_trouble && array_is_empty(&queue->removed.ids)) {
+	if (queue->in_trouble && array_is_empty(&queue->removed.ids) &&
+	    !queue_lost_has_changes(queue->lost)) {
 		i_info("Queue can be written again");
 		queue->in_trouble = FALSE;
 	}

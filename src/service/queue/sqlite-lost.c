@@ -5,6 +5,11 @@
 #include "queue-engine.h"
 #include "sqlite-lost.h"
 
+#include <sys/statvfs.h>
+
+/* How much is left to what waits: this, or a tenth of a small disk. */
+#define ROOM_MIN (64*1024*1024)
+
 #define ENDPOINT_NUMBER(id) ((id) >> SQLITE_DB_ENDPOINT_SHIFT)
 
 enum statement {
@@ -13,6 +18,7 @@ enum statement {
 	STATEMENT_OLDEST,
 	STATEMENT_DELETE,
 	STATEMENT_READ,
+	STATEMENT_FREE,
 
 	STATEMENT_COUNT
 };
@@ -36,6 +42,10 @@ static const char *const statements[STATEMENT_COUNT] = {
 		"SELECT id, notification, session, seq, created, lost, reason, "
 		"answer, attempts, username, folder, uid, body FROM lost "
 		"WHERE id > ?1 ORDER BY id LIMIT ?2",
+	/* in bytes, of the file */
+	[STATEMENT_FREE] =
+		"SELECT freelist_count * page_size "
+		"FROM pragma_freelist_count, pragma_page_size",
 };
 
 struct sqlite_lost {
@@ -150,6 +160,25 @@ forget(struct sqlite_lost *lost, struct queue_changes *changes,
 		changes->lost_forgotten++;
 	}
 	return TRUE;
+}
+
+bool sqlite_lost_has_room(struct sqlite_lost *lost,
+			  const struct queue_changes *changes)
+{
+	sqlite3_stmt *stmt = lost->statements[STATEMENT_FREE];
+	struct statvfs st;
+	uint64_t room;
+
+	if ((lost->oldest == 0 && array_is_empty(&changes->given_up)) ||
+	    statvfs(lost->db->path, &st) < 0)
+		return TRUE;
+	room = (uint64_t)st.f_bavail * st.f_frsize;
+	/* what is free in the file can be used as well */
+	if (sqlite3_step(stmt) == SQLITE_ROW)
+		room += sqlite3_column_int64(stmt, 0);
+	(void)sqlite3_reset(stmt);
+	return room >= I_MIN(ROOM_MIN,
+			     (uint64_t)st.f_blocks * st.f_frsize / 10);
 }
 
 bool sqlite_lost_change(struct sqlite_lost *lost, struct queue_changes *changes,
@@ -296,6 +325,7 @@ int sqlite_lost_init(struct sqlite_db *db, struct queue *queue,
 		sqlite_lost_deinit(&lost);
 		return -1;
 	}
+	lost->oldest = row.lost;
 	queue_engine_lost_oldest(queue, row.lost);
 	*lost_r = lost;
 	return 0;

@@ -21,6 +21,11 @@ int sqlite_lost_init(struct sqlite_db *db, struct queue *queue,
 		     const char **error_r);
 void sqlite_lost_deinit(struct sqlite_lost **lost);
 
+/* Is there room for more than what waits? Nothing more can be forgotten once
+   the disk is full, so the last part of it is left to others. */
+bool sqlite_lost_has_room(struct sqlite_lost *lost,
+			  const struct queue_changes *changes);
+
 /* Parts of a transaction; they return FALSE and error_r if it has failed. keep:
    keep what is given up. */
 bool sqlite_lost_change(struct sqlite_lost *lost, struct queue_changes *changes,
