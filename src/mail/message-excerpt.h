@@ -5,11 +5,9 @@
 struct istream;
 struct message_part;
 
-/* How much of a message is read, in bytes: of its header, and of the MIME part
-   from which the snippet is taken. The sender decides how large these are, and
-   a mail process has little memory and time to spare. Dovecot's own functions
-   for this have no limit, and keep what they read. */
-#define HTTP_NOTIFY_HEADER_READ_MAX (256*1024)
+/* How much is read, in bytes, of the MIME part from which the snippet is taken;
+   for the same reason as HTTP_NOTIFY_HEADER_READ_MAX (header-field.h), which is
+   for the header. */
 #define HTTP_NOTIFY_SNIPPET_READ_MAX (128*1024)
 
 /* The values of header fields. If a field occurs several times, the first one

@@ -6,6 +6,7 @@
 #include "str.h"
 #include "write-full.h"
 
+#include "header-field.h"
 #include "message-excerpt.h"
 
 #include "test-common.h"
