@@ -200,7 +200,7 @@ fuzzing() {
 	fuzz_build
 	# two at a time
 	for targets in "handoff notification" "options registration" \
-			"admin credentials"; do
+			"admin credentials" calendar; do
 		set -- $targets
 		fuzz "$1" & first=$!
 		children=$first

@@ -8,6 +8,7 @@
 
 #include "calendar-mail.h"
 #include "header-field.h"
+#include "header-params.h"
 
 #include <ctype.h>
 
@@ -62,54 +63,6 @@ static const char *words_decode(const char *value)
 	return str_c(dest);
 }
 
-/* Likewise RFC 2231. */
-static const char *percent_decode(const char *value)
-{
-	string_t *dest = t_str_new(128);
-	char hex[3] = "";
-
-	for (; *value != '\0'; value++) {
-		if (*value == '%' && i_isxdigit(value[1]) &&
-		    i_isxdigit(value[2])) {
-			memcpy(hex, value + 1, 2);
-			str_append_c(dest, strtoul(hex, NULL, 16));
-			value += 2;
-		} else {
-			str_append_c(dest, *value);
-		}
-	}
-	return str_c(dest);
-}
-
-/* Parse parameters. What those of this name say is appended to value: one, or
-   the pieces of one in the order in which they come (RFC 2231). Returns -1 if
-   there is something else among the parameters. Dovecot's rfc2231_parse() may
-   take seconds for many. */
-static int
-params_get(struct rfc822_parser_context *parser, const char *name,
-	   string_t *value)
-{
-	string_t *piece = t_str_new(128);
-	size_t name_size = strlen(name);
-	const char *key;
-	int ret, result = 0;
-
-	while ((ret = rfc822_parse_content_param(parser, &key, piece)) != 0) {
-		if (ret < 0) {
-			result = -1;
-			if (parser->data >= parser->end)
-				break;
-			parser->data++;
-		} else if (strncasecmp(key, name, name_size) == 0 &&
-			   (key[name_size] == '\0' || key[name_size] == '*')) {
-			str_append(value, key[strlen(key) - 1] == '*' ?
-				   percent_decode(str_c(piece)) :
-				   str_c(piece));
-		}
-	}
-	return result;
-}
-
 /* Content-Type and Content-Disposition differ in the name of the parameter. */
 static bool
 field_is_calendar(const struct http_notify_header_field *field,
@@ -128,7 +81,7 @@ field_is_calendar(const struct http_notify_header_field *field,
 	(void)rfc822_parse_content_type(&parser, type);
 	ret = strcasecmp(str_c(type), CALENDAR_TYPE) == 0 ||
 		/* a blank or a colon in a name without quotes */
-		(params_get(&parser, param_name, name) < 0 &&
+		(http_notify_header_param_get(&parser, param_name, name) < 0 &&
 		 has_suffix_somewhere(words_decode(value))) ||
 		ends_in_suffix(words_decode(str_c(name)));
 	rfc822_parser_deinit(&parser);
