@@ -171,13 +171,12 @@ static void stored(struct queue_item *item, const char *error,
 		endpoint_stored(ep, item);
 }
 
-/* The body names the user and a number. */
-static void add(const char *username, unsigned int number)
+static void
+add_body(const char *username, unsigned int number, const char *body)
 {
 	struct queue_item item = {
 		.endpoint = queue_ep, .seq = last_seq + 1, .username = username,
-		.folder = "INBOX", .uid = number,
-		.body = t_strdup_printf("%s:%u", username, number),
+		.folder = "INBOX", .uid = number, .body = body,
 		.created = queue_now(queue),
 		.expires = queue_now(queue) + max_age_secs,
 	};
@@ -185,6 +184,12 @@ static void add(const char *username, unsigned int number)
 	guid_128_copy(item.session, session);
 	last_seq++;
 	assert_true(queue_add(queue, &item, stored, NULL));
+}
+
+/* The body names the user and a number. */
+static void add(const char *username, unsigned int number)
+{
+	add_body(username, number, t_strdup_printf("%s:%u", username, number));
 }
 
 static void store(void)
@@ -1048,6 +1053,80 @@ static void test_probes_of_an_outage_stay_within_budget(void **state ATTR_UNUSED
 	assert_int_equal(array_count(&taken), 201);
 }
 
+#define LARGE_SIZE (1024*1024)
+#define LARGE_BUDGET (4 * LARGE_SIZE)
+
+static void add_large(const char *username)
+{
+	char *body = t_malloc0(LARGE_SIZE + 1);
+
+	memset(body, 'x', LARGE_SIZE);
+	memcpy(body, t_strconcat(username, ":", NULL), strlen(username) + 1);
+	add_body(username, 0, body);
+}
+
+/* Beyond the budget there may be one whose turn it is, and one that comes from
+   the queue. */
+static void check_large_ones_are_within_budget(void)
+{
+	assert_true(common.lane_budget.used <= LARGE_BUDGET + 2 * LARGE_SIZE);
+	assert_uint_in_range(under_way(), 0, 6);
+}
+
+static void test_large_ones_stay_within_budget(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	lane_budget = LARGE_BUDGET;
+	restart();
+	for (i = 0; i < 60; i++) T_BEGIN {
+		add_large(user(i % 50));
+		store();
+		check_large_ones_are_within_budget();
+		if (under_way() > 1)
+			answer(0, 200);
+	} T_END;
+	/* after an outage, and after a restart of the service */
+	for (i = 0; i < 8; i++) {
+		while (under_way() > 0) {
+			answer(0, i < 4 ? 0 : 503);
+			check_large_ones_are_within_budget();
+		}
+		test_clock_pass(60*1000);
+		check_large_ones_are_within_budget();
+		if (i % 4 == 3)
+			restart();
+	}
+	for (i = 0; i < 1000 && !endpoint_is_idle(ep); i++) {
+		check_large_ones_are_within_budget();
+		if (under_way() > 0)
+			answer(0, 200);
+		else
+			test_clock_pass(60*1000);
+		test_clock_turn();
+	}
+	assert_int_equal(array_count(&taken), 60);
+}
+
+/* They may take all of the budget; small ones go on beside them. */
+static void test_small_ones_pass_large_ones(void **state ATTR_UNUSED)
+{
+	unsigned int i, before;
+
+	lane_budget = LARGE_BUDGET;
+	restart();
+	for (i = 0; i < 20; i++) T_BEGIN {
+		add_large(user(i));
+		store();
+	} T_END;
+	before = under_way();
+	add_stored("alice", 0);
+	assert_int_equal(under_way(), before + 1);
+	assert_string_equal(body_under_way(before), "alice:0");
+	answer_all();
+	assert_int_equal(array_count(&taken), 21);
+}
+
 /* Whatever it waits for. */
 static void test_waiting_costs_nothing(void **state ATTR_UNUSED)
 {
@@ -1541,6 +1620,8 @@ int main(void)
 		endpoint_test(test_probe_is_one_that_has_not_failed),
 		endpoint_test(test_probe_is_found_behind_many_that_fail),
 		endpoint_test(test_probes_of_an_outage_stay_within_budget),
+		endpoint_test(test_large_ones_stay_within_budget),
+		endpoint_test(test_small_ones_pass_large_ones),
 		endpoint_test(test_waiting_costs_nothing),
 		endpoint_test(test_rate_is_kept),
 		endpoint_test(test_rate_of_one_that_is_down),

@@ -1406,6 +1406,32 @@ static void add_many(unsigned int count, size_t size)
 	commit();
 }
 
+/* However many rows a caller asks for, it gets what fits into a megabyte, or
+   one. */
+static void test_reading_is_limited_in_bytes(void **state ATTR_UNUSED)
+{
+	static const size_t sizes[] = { 3 * 1024*1024, 300*1024, 1024 };
+	static const unsigned int counts[] = { 1, 4, 20 };
+	struct reading reading;
+	unsigned int i, total;
+	int64_t after;
+
+	for (i = 0; i < N_ELEMENTS(sizes); i++) {
+		endpoint = set_endpoint(t_strdup_printf("large %u", i), "");
+		guid_128_generate(session);
+		add_many(20, sizes[i]);
+		after = 0;
+		for (total = 0; total < 20; total += reading.count) T_BEGIN {
+			reading = read_from(endpoint, QUEUE_READ_WHOLE, after,
+					    INT64_MAX, 64);
+			assert_int_equal(reading.count, counts[i]);
+			assert_int_equal(reading.more, counts[i] < 20);
+			after = reading.read_to;
+		} T_END;
+		assert_int_equal(count_in(endpoint), 20);
+	}
+}
+
 static void remove_first(unsigned int count)
 {
 	struct reading reading = read_from(endpoint, QUEUE_READ_USERS, 0,
@@ -2049,6 +2075,7 @@ int main(int argc, char *argv[])
 		queue_test(test_one_endpoints_reading_ends_at_the_other),
 		queue_test(test_many_interleaved_stay_apart),
 		queue_test(test_reading_ends_at_the_last_id),
+		queue_test(test_reading_is_limited_in_bytes),
 		queue_test(test_read_can_be_cancelled),
 		queue_test(test_endpoint_is_known_by_its_key),
 		queue_test(test_endpoints_keep_their_latest_options),

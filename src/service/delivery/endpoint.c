@@ -422,6 +422,8 @@ void endpoint_pump(struct endpoint *ep)
 			endpoint_run_later(ep);
 		return;
 	}
+	lane_reads_run(ep->lane_reads, ep->attempts == NULL &&
+		       lanes_ready_count(ep->lanes) == 0);
 	for (i = 0; i < SEND_BATCH; i++) {
 		target = targets_choose(&ep->targets, now);
 		untried = target == NULL;
@@ -529,12 +531,12 @@ static void endpoint_open(struct endpoint *ep)
 {
 	ep->reader = reader_init(ep->common->queue, ep->queue_ep,
 				 endpoint_reader_changed, ep);
+	ep->lanes = lanes_init(&ep->common->lane_budget);
 	ep->lane_reads = lane_reads_init(ep->common->queue, ep->queue_ep,
-					 endpoint_lane_read, ep);
+					 ep->lanes, endpoint_lane_read, ep);
 	ep->expiry = expiry_init(ep->common->queue, ep->queue_ep,
 				 ep->max_age_secs, endpoint_expired,
 				 endpoint_expiry_done, ep);
-	ep->lanes = lanes_init(&ep->common->lane_budget);
 	i_zero(&ep->supply);
 	ep->supply.lanes = ep->lanes;
 	ep->supply.reader = ep->reader;

@@ -14,6 +14,7 @@ struct lane_read {
 	struct lane_read *prev, *next;
 	struct lane_reads *reads;
 	struct lane *lane;
+	bool begun;
 	struct queue_read *read;
 	/* set after a read that failed */
 	struct timeout *to_retry;
@@ -22,16 +23,24 @@ struct lane_read {
 struct lane_reads {
 	struct queue *queue;
 	struct queue_endpoint *queue_ep;
+	struct lanes *lanes;
 	lane_read_callback_t *callback;
 	void *context;
-	struct lane_read *head;
+	/* in the order in which they are to begin */
+	struct lane_read *head, *tail;
+	/* how many have begun, and how many wait for the budget */
+	unsigned int begun, waiting;
 };
 
 static void lane_read_start(struct lane_read *lread);
 
 static void lane_read_free(struct lane_read *lread)
 {
-	DLLIST_REMOVE(&lread->reads->head, lread);
+	DLLIST2_REMOVE(&lread->reads->head, &lread->reads->tail, lread);
+	if (lread->begun)
+		lread->reads->begun--;
+	else
+		lread->reads->waiting--;
 	queue_read_cancel(&lread->read);
 	timeout_remove(&lread->to_retry);
 	i_free(lread);
@@ -79,8 +88,26 @@ void lane_read_begin(struct lane_reads *reads, struct lane *lane)
 	lread = i_new(struct lane_read, 1);
 	lread->reads = reads;
 	lread->lane = lane;
-	DLLIST_PREPEND(&reads->head, lread);
-	lane_read_start(lread);
+	DLLIST2_APPEND(&reads->head, &reads->tail, lread);
+	reads->waiting++;
+	lane_reads_run(reads, TRUE);
+}
+
+void lane_reads_run(struct lane_reads *reads, bool idle)
+{
+	struct lane_read *lread = reads->head;
+
+	for (; reads->waiting > 0 && lread != NULL; lread = lread->next) {
+		if (lread->begun)
+			continue;
+		if (!lanes_are_within_budget(reads->lanes) &&
+		    (!idle || reads->begun > 0))
+			break;
+		lread->begun = TRUE;
+		reads->begun++;
+		reads->waiting--;
+		lane_read_start(lread);
+	}
 }
 
 void lane_read_cancel(struct lane_reads *reads, struct lane *lane)
@@ -89,19 +116,23 @@ void lane_read_cancel(struct lane_reads *reads, struct lane *lane)
 
 	while (lread != NULL && lread->lane != lane)
 		lread = lread->next;
-	if (lread != NULL)
-		lane_read_free(lread);
+	if (lread == NULL)
+		return;
+	lane_read_free(lread);
+	lane_reads_run(reads, TRUE);
 }
 
 struct lane_reads *
 lane_reads_init(struct queue *queue, struct queue_endpoint *queue_ep,
-		lane_read_callback_t *callback, void *context)
+		struct lanes *lanes, lane_read_callback_t *callback,
+		void *context)
 {
 	struct lane_reads *reads;
 
 	reads = i_new(struct lane_reads, 1);
 	reads->queue = queue;
 	reads->queue_ep = queue_ep;
+	reads->lanes = lanes;
 	reads->callback = callback;
 	reads->context = context;
 	return reads;

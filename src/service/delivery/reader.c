@@ -33,6 +33,8 @@ struct reader {
 	   and NULL ones were removed from the queue */
 	ARRAY(struct queue_item *) ahead;
 	unsigned int ahead_idx, batch;
+	/* there was more than one read gives: what is ahead is large */
+	bool ahead_large;
 	struct queue_read *read;
 	struct timeout *to_retry;
 };
@@ -127,6 +129,7 @@ reader_read_done(const struct queue_read_result *result, void *context)
 		array_push_back(&reader->ahead, &item);
 	}
 	reader->cursor = result->read_to;
+	reader->ahead_large = result->more && result->count < reader->batch;
 	if (result->error != NULL)
 		reader_retry_later(reader);
 	else
@@ -152,11 +155,14 @@ static void reader_drop_ahead(struct reader *reader)
 	reader->ahead_idx = 0;
 }
 
-/* Have more rows read before the last of these is pulled. */
+/* Have more rows read before the last of these is pulled, unless they take much
+   memory. */
 static void reader_read_ahead(struct reader *reader, unsigned int batch)
 {
+	unsigned int left = array_count(&reader->ahead) - reader->ahead_idx;
+
 	if (reader->batch > 0 || reader->cursor >= reader->scouted ||
-	    array_count(&reader->ahead) - reader->ahead_idx > batch / 2)
+	    left > (reader->ahead_large ? 0 : batch / 2))
 		return;
 	array_delete(&reader->ahead, 0, reader->ahead_idx);
 	reader->ahead_idx = 0;

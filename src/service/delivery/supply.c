@@ -18,12 +18,22 @@
    lanes that are ready, to find one that has not failed; none if the lanes'
    budget is used up. Each probe that fails leaves one more that has failed. */
 #define PROBE_PULL_MAX 64
+/* A larger notification, in bytes, takes part only within the lanes' budget:
+   many of them would take more memory than there is. */
+#define SMALL_SIZE (64*1024)
+
+static bool supply_is_large(struct queue_item *item)
+{
+	return queue_item_size(item) > SMALL_SIZE;
+}
 
 void supply_stored(struct supply *supply, struct queue_item *item, bool up)
 {
 	struct lane *lane = lanes_find(supply->lanes, item->username);
 	bool have_room = lane != NULL ||
-		(up && lanes_ready_count(supply->lanes) < READY_MAX);
+		(up && lanes_ready_count(supply->lanes) < READY_MAX &&
+		 (!supply_is_large(item) ||
+		  lanes_are_within_budget(supply->lanes)));
 
 	if (!reader_stored(supply->reader, item, have_room))
 		return;
@@ -54,18 +64,28 @@ static struct lane *supply_first_untried(const struct supply *supply)
 	return lane;
 }
 
-/* Pull from the backlog what it is owed, and until enough lanes are ready. A
-   probe is also better off with one that has not failed, however many others
-   are ready. */
+/* Is there to be more from the backlog: what it is owed, and until enough lanes
+   are ready? A probe is also better off with one that has not failed, however
+   many others are ready. */
+static bool
+supply_wants_backlog(const struct supply *supply, unsigned int batch,
+		     bool probe)
+{
+	if (lanes_first_ready(supply->lanes) == NULL)
+		return TRUE;
+	if (!lanes_are_within_budget(supply->lanes))
+		return FALSE;
+	return supply->owed > 0 || lanes_ready_count(supply->lanes) < batch ||
+		(probe && supply->pulled < PROBE_PULL_MAX &&
+		 supply_first_untried(supply) == NULL);
+}
+
 static void
 supply_pull_backlog(struct supply *supply, unsigned int batch, bool probe)
 {
 	struct queue_item *item;
 
-	while (supply->owed > 0 || lanes_ready_count(supply->lanes) < batch ||
-	       (probe && supply->pulled < PROBE_PULL_MAX &&
-		lanes_are_within_budget(supply->lanes) &&
-		supply_first_untried(supply) == NULL)) {
+	while (supply_wants_backlog(supply, batch, probe)) {
 		item = reader_pull(supply->reader, batch);
 		if (item == NULL)
 			break;
@@ -85,7 +105,14 @@ struct lane *supply_next(struct supply *supply, unsigned int requests,
 	supply_pull_backlog(supply, requests * READY_PER_REQUEST, probe);
 	if (probe)
 		lane = supply_first_untried(supply);
-	return lane != NULL ? lane : lanes_first_ready(supply->lanes);
+	if (lane == NULL)
+		lane = lanes_first_ready(supply->lanes);
+	/* when one of those under way is done, this is called again */
+	if (requests > 1 && !lanes_are_within_budget(supply->lanes)) {
+		while (lane != NULL && supply_is_large(lane_item(lane)))
+			lane = lane_next_ready(lane);
+	}
+	return lane;
 }
 
 void supply_sending(struct supply *supply, struct lane *lane)

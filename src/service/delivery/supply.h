@@ -27,10 +27,11 @@ struct supply {
    room. Otherwise it becomes backlog. up: is any of the endpoint's servers? */
 void supply_stored(struct supply *supply, struct queue_item *item, bool up);
 
-/* Returns the ready lane whose turn it is; NULL = no lane is ready. requests:
-   how many are under way, with the one to come. probe: prefer a notification
-   that has not failed yet. If only some notifications are to blame, the first
-   other one shows that the endpoint is up. */
+/* Returns the ready lane whose turn it is; NULL = no lane is ready, or its
+   notification is too large to be sent beside the others. requests: how many
+   are under way, with the one to come. probe: prefer a notification that has
+   not failed yet. If only some notifications are to blame, the first other one
+   shows that the endpoint is up. */
 struct lane *supply_next(struct supply *supply, unsigned int requests,
 			 bool probe);
 /* This lane's notification is about to be sent. */

@@ -148,6 +148,7 @@ struct queue_read {
 	/* for queue.c */
 	bool begun;
 	unsigned int rows;
+	size_t size;
 	int64_t read_to;
 	ARRAY(struct queue_item *) items;
 	queue_read_callback_t *callback;
@@ -180,8 +181,10 @@ void queue_engine_reclaimed(struct queue *queue);
 /* For read(): returns the endpoint that a row is of; NULL = there is none. */
 struct queue_endpoint *
 queue_engine_get_endpoint(struct queue *queue, int64_t number);
-/* For read(). item's strings need to live during the call only. */
-void queue_engine_read_row(struct queue_read *read,
+/* For read(). item's strings need to live during the call only. Returns FALSE
+   if these are enough: the engine leaves the other rows, as if there were no
+   more. */
+bool queue_engine_read_row(struct queue_read *read,
 			   const struct queue_item *item);
 /* For read(), which is freed. error: NULL, or why rows were left unread. */
 void queue_engine_read_done(struct queue_read *read, const char *error);

@@ -58,6 +58,8 @@ struct queue {
 	struct timeout *to_commit, *to_retry, *to_forget, *to_read;
 	/* those that have not begun yet */
 	struct queue_read *reads_head, *reads_tail;
+	/* what was read in this turn of the ioloop, in bytes */
+	size_t read_size;
 };
 
 /* Commit in the next turn of the ioloop, since a caller is waiting. */

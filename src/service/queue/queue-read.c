@@ -11,6 +11,9 @@
 
 /* How many reads to make in one turn of the ioloop. */
 #define READS_PER_TURN 16
+/* How much to read at a time, and in one turn, in bytes, if it is more than one
+   notification. */
+#define READ_SIZE_MAX (1024*1024)
 
 static void queue_read_free(struct queue_read *read)
 {
@@ -28,7 +31,9 @@ static void queue_run_reads(struct queue *queue)
 	unsigned int i;
 
 	timeout_remove(&queue->to_read);
-	for (i = 0; i < READS_PER_TURN && queue->reads_head != NULL; i++) {
+	queue->read_size = 0;
+	for (i = 0; i < READS_PER_TURN && queue->read_size < READ_SIZE_MAX &&
+	     queue->reads_head != NULL; i++) {
 		read = queue->reads_head;
 		DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
 		read->begun = TRUE;
@@ -92,11 +97,10 @@ void queue_read_cancel(struct queue_read **_read)
 	queue_read_free(read);
 }
 
-void queue_engine_read_row(struct queue_read *read,
+bool queue_engine_read_row(struct queue_read *read,
 			   const struct queue_item *item)
 {
 	struct queue_item *copy;
-
 	bool gone;
 
 	read->rows++;
@@ -110,7 +114,10 @@ void queue_engine_read_row(struct queue_read *read,
 	if (!gone) {
 		copy = queue_item_dup(item);
 		array_push_back(&read->items, &copy);
+		read->size += queue_item_size(copy);
+		read->queue->read_size += queue_item_size(copy);
 	}
+	return read->size < READ_SIZE_MAX;
 }
 
 void queue_engine_read_done(struct queue_read *read, const char *error)
@@ -123,7 +130,7 @@ void queue_engine_read_done(struct queue_read *read, const char *error)
 	result.read_to = read->read_to;
 	if (error != NULL)
 		i_error("%s", error);
-	else if (read->rows == read->limit)
+	else if (read->rows == read->limit || read->size >= READ_SIZE_MAX)
 		result.more = TRUE;
 	else
 		result.read_to = I_MAX(read->read_to, read->last_id);

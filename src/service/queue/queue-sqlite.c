@@ -389,7 +389,7 @@ fill_whole(sqlite3_stmt *stmt, struct queue_item *item)
 	item->body = (const char *)sqlite3_column_text(stmt, 9);
 }
 
-static void read_row(sqlite3_stmt *stmt, struct queue_read *read)
+static bool read_row(sqlite3_stmt *stmt, struct queue_read *read)
 {
 	struct queue_item item = {
 		.id = sqlite3_column_int64(stmt, 0),
@@ -400,7 +400,7 @@ static void read_row(sqlite3_stmt *stmt, struct queue_read *read)
 		fill_whole(stmt, &item);
 	else
 		item.username = (const char *)sqlite3_column_text(stmt, 1);
-	queue_engine_read_row(read, &item);
+	return queue_engine_read_row(read, &item);
 }
 
 static int read_rows(struct sqlite_queue *queue, struct queue_read *read)
@@ -414,8 +414,8 @@ static int read_rows(struct sqlite_queue *queue, struct queue_read *read)
 		ID_FIRST(read->endpoint->number)));
 	sqlite3_bind_int64(stmt, 2, read->last_id);
 	sqlite3_bind_int64(stmt, 3, read->limit);
-	while ((ret = sqlite3_step(stmt)) == SQLITE_ROW)
-		read_row(stmt, read);
+	while ((ret = sqlite3_step(stmt)) == SQLITE_ROW &&
+	       read_row(stmt, read)) ;
 	(void)sqlite3_reset(stmt);
 	return ret;
 }
@@ -430,7 +430,7 @@ sqlite_queue_read(struct queue_engine *engine, struct queue_read *read)
 
 	ret = read->what == QUEUE_READ_LOST ?
 		sqlite_lost_read(queue->lost, read) : read_rows(queue, read);
-	if (ret != SQLITE_DONE) {
+	if (ret != SQLITE_DONE && ret != SQLITE_ROW) {
 		if (sqlite_db_is_corrupt(&queue->db))
 			sqlite_queue_die_corrupt(queue);
 		error = sqlite_db_error(&queue->db, "SELECT");

@@ -109,7 +109,8 @@ struct queue_read_result {
 	unsigned int count;
 	/* where to go on: everything up to this id has been read */
 	int64_t read_to;
-	/* the limit was reached, so there may be more */
+	/* the limit was reached, or it is much for one read, so there may be
+	   more */
 	bool more;
 };
 

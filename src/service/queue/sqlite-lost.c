@@ -253,7 +253,8 @@ int sqlite_lost_read(struct sqlite_lost *lost, struct queue_read *read)
 		}
 		item.endpoint = queue_engine_get_endpoint(lost->queue,
 			ENDPOINT_NUMBER(item.id));
-		queue_engine_read_row(read, &item);
+		if (!queue_engine_read_row(read, &item))
+			break;
 	}
 	(void)sqlite3_reset(stmt);
 	return ret;
