@@ -56,7 +56,7 @@
 #define HTTP_NOTIFY_ADMIN_VERSION_MAJOR 1
 #define HTTP_NOTIFY_ADMIN_VERSION_MINOR 0
 
-/* Longest line, in bytes: the same as for a hand-off (handoff.h). */
+/* Longest line, in bytes: the same as for a small hand-off (handoff.h). */
 #define HTTP_NOTIFY_ADMIN_LINE_MAX (128*1024)
 
 #define HTTP_NOTIFY_ADMIN_SEND_SECS 30

@@ -30,10 +30,13 @@
 #define HTTP_NOTIFY_HANDOFF_VERSION_MAJOR 1
 #define HTTP_NOTIFY_HANDOFF_VERSION_MINOR 0
 
-/* Longest line that is accepted, in bytes. A client's lines are shorter, even
-   if every text of the body is as long as it may be (notification.h) and each
-   character takes six bytes in JSON. */
-#define HTTP_NOTIFY_HANDOFF_LINE_MAX (192*1024)
+/* Longest line that is accepted, in bytes: there is a whole message in it. */
+#define HTTP_NOTIFY_HANDOFF_LINE_MAX (8*1024*1024)
+/* Lines without one are shorter than this, even if every text of the body is as
+   long as it may be (notification.h) and each character takes six bytes in
+   JSON. Of those that are not, the server reads a few at a time, and then it
+   closes the connection: the client makes another one for what it has next. */
+#define HTTP_NOTIFY_HANDOFF_SMALL_LINE_MAX (192*1024)
 
 struct http_notify_handoff {
 	uint64_t seq;

@@ -21,6 +21,10 @@
 
 /* How many bytes of replies may wait for a client that does not read them. */
 #define OUTPUT_MAX (64*1024)
+/* How many clients may have a line at a time that is not small; half of these,
+   if they have an owner. And how long each may take. */
+#define LARGE_MAX 4
+#define LARGE_MSECS (5*1000)
 
 struct intake_client {
 	struct connection conn;
@@ -34,6 +38,13 @@ struct intake_client {
 	char *owner;
 	/* it has broken the protocol */
 	bool refused;
+
+	/* notifications that are being stored */
+	unsigned int pending;
+	/* It has a line that is not small: until the end of the connection it
+	   is one of LARGE_MAX, or it waits to be. */
+	bool large, large_waits;
+	struct timeout *to_large;
 };
 
 /* A notification that is being stored. */
@@ -54,7 +65,11 @@ struct intake {
 	char *socket_path;
 	struct connection_list *clients;
 	struct intake_pending *pending;
+	/* clients that are large, and those of them that have an owner */
+	unsigned int large, large_owned;
 };
+
+static void intake_client_destroy(struct connection *conn);
 
 /* Log that a client has broken the protocol, which happens once, since it is
    disconnected. error must repeat nothing that the client has sent: that may
@@ -93,8 +108,18 @@ intake_client_reply(struct intake_client *client, uint64_t seq,
 	} T_END;
 }
 
+/* A large client has said what it has to say: its buffer is too large to be
+   kept. */
+static bool intake_client_is_done(const struct intake_client *client)
+{
+	return client->large && client->pending == 0 &&
+		i_stream_get_data_size(client->conn.input) == 0;
+}
+
 static void intake_pending_free(struct intake_pending *pending)
 {
+	if (pending->client != NULL)
+		pending->client->pending--;
 	DLLIST_REMOVE(&pending->intake->pending, pending);
 	event_unref(&pending->event);
 	i_free(pending);
@@ -104,12 +129,11 @@ static void
 intake_stored(const struct delivery_stored *stored, void *context)
 {
 	struct intake_pending *pending = context;
+	struct intake_client *client = pending->client;
 	struct event *event = pending->event;
 
-	if (pending->client != NULL) {
-		intake_client_reply(pending->client, pending->seq,
-				    stored->error);
-	}
+	if (client != NULL)
+		intake_client_reply(client, pending->seq, stored->error);
 	if (stored->error == NULL && stored->id != 0) {
 		event_add_str(event, "endpoint",
 			      endpoint_get_label(stored->endpoint));
@@ -117,6 +141,8 @@ intake_stored(const struct delivery_stored *stored, void *context)
 			event_find_field_recursive_str(event, "user"), 128));
 	}
 	intake_pending_free(pending);
+	if (client != NULL && intake_client_is_done(client))
+		intake_client_destroy(&client->conn);
 }
 
 static struct intake_pending *
@@ -129,6 +155,7 @@ intake_pending_init(struct intake_client *client,
 	pending = i_new(struct intake_pending, 1);
 	pending->intake = intake;
 	pending->client = client;
+	client->pending++;
 	pending->seq = handoff->seq;
 	pending->event = event_create(intake->event);
 	event_set_name(pending->event, "http_notify_queued");
@@ -235,7 +262,84 @@ intake_client_input_args(struct connection *conn, const char *const *args)
 	if (http_notify_handoff_parse(args, &handoff, &error) < 0)
 		return intake_client_refuse(client, error);
 	intake_client_handoff(client, &handoff);
+	if (intake_client_is_done(client)) {
+		/* it is waiting for the reply */
+		(void)o_stream_flush(conn->output);
+		return -1;
+	}
 	return client->refused ? -1 : 1;
+}
+
+/* Lines that are not small */
+
+static bool intake_client_may_be_large(const struct intake_client *client)
+{
+	const struct intake *intake = client->intake;
+
+	return intake->large < LARGE_MAX &&
+		(client->owner == NULL ||
+		 intake->large_owned < LARGE_MAX / 2);
+}
+
+static void intake_client_large_timeout(struct intake_client *client)
+{
+	(void)intake_client_refuse(client, "a long line takes too long");
+	intake_client_destroy(&client->conn);
+}
+
+static void intake_client_large_begin(struct intake_client *client)
+{
+	client->large = TRUE;
+	client->intake->large++;
+	if (client->owner != NULL)
+		client->intake->large_owned++;
+	client->to_large = timeout_add(LARGE_MSECS,
+				       intake_client_large_timeout, client);
+	i_stream_set_max_buffer_size(client->conn.input,
+				     HTTP_NOTIFY_HANDOFF_LINE_MAX);
+}
+
+/* A large client leaves, so that another one can go on: the one that has been
+   connected the longest, which is the last one. */
+static void intake_client_large_end(struct intake_client *client)
+{
+	struct intake *intake = client->intake;
+	struct intake_client *other, *next = NULL;
+	struct connection *conn;
+
+	intake->large--;
+	if (client->owner != NULL)
+		intake->large_owned--;
+	timeout_remove(&client->to_large);
+	for (conn = intake->clients->connections; conn != NULL;
+	     conn = conn->next) {
+		other = container_of(conn, struct intake_client, conn);
+		if (other->large_waits && intake_client_may_be_large(other))
+			next = other;
+	}
+	if (next != NULL) {
+		next->large_waits = FALSE;
+		connection_input_resume(&next->conn);
+		i_stream_set_input_pending(next->conn.input, TRUE);
+	}
+}
+
+static void intake_client_input(struct connection *conn)
+{
+	struct intake_client *client =
+		container_of(conn, struct intake_client, conn);
+
+	if (!client->large && client->session_received &&
+	    i_stream_get_data_size(conn->input) >=
+	    HTTP_NOTIFY_HANDOFF_SMALL_LINE_MAX) {
+		if (!intake_client_may_be_large(client)) {
+			client->large_waits = TRUE;
+			connection_input_halt(conn);
+			return;
+		}
+		intake_client_large_begin(client);
+	}
+	connection_input_default(conn);
 }
 
 static void intake_client_destroy(struct connection *conn)
@@ -253,6 +357,8 @@ static void intake_client_destroy(struct connection *conn)
 	if (conn->disconnect_reason == CONNECTION_DISCONNECT_BUFFER_FULL)
 		(void)intake_client_refuse(client, "a line is too long");
 	connection_deinit(conn);
+	if (client->large)
+		intake_client_large_end(client);
 	i_free(client->owner);
 	i_free(client);
 	master_service_client_connection_destroyed(master_service);
@@ -263,12 +369,13 @@ static const struct connection_settings intake_client_settings = {
 	.service_name_out = HTTP_NOTIFY_HANDOFF_NAME,
 	.major_version = HTTP_NOTIFY_HANDOFF_VERSION_MAJOR,
 	.minor_version = HTTP_NOTIFY_HANDOFF_VERSION_MINOR,
-	.input_max_size = HTTP_NOTIFY_HANDOFF_LINE_MAX,
+	.input_max_size = HTTP_NOTIFY_HANDOFF_SMALL_LINE_MAX,
 	.output_max_size = OUTPUT_MAX,
 };
 
 static const struct connection_vfuncs intake_client_vfuncs = {
 	.destroy = intake_client_destroy,
+	.input = intake_client_input,
 	.handshake_args = intake_client_handshake_args,
 	.input_args = intake_client_input_args,
 };

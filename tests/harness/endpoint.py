@@ -57,6 +57,7 @@ class Request:
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    success = {"success": True}
     # without this each answer waits for a delayed ack
     disable_nagle_algorithm = True
     wbufsize = -1
@@ -119,20 +120,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
             with endpoint.lock:
                 endpoint.delivered.append(request)
         if 200 <= status < 300:
-            body = {"success": True}
+            body = self.success
         elif endpoint.answer_body is not None:
             body = endpoint.answer_body(request)
         else:
             body = {"error": "An error occurred: status %d" % status}
         self.answer(status, body, headers)
 
-    def ox_status(self, request):
+    def access_status(self, request):
+        """None = it is the right place, and the credentials are right."""
         credentials = base64.b64encode(
             ("%s:%s" % self.server.endpoint.credentials).encode()).decode()
-        if request.path != PATH:
+        if request.path != self.server.endpoint.path:
             return 404
         if request.headers.get("Authorization") != "Basic " + credentials:
             return 401
+        return None
+
+    def ox_status(self, request):
+        refusal = self.access_status(request)
+        if refusal:
+            return refusal
         body = request.body
         if not isinstance(body, dict) or not body:
             return 500
@@ -178,6 +186,9 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Endpoint:
+    handler = Handler
+    path = PATH
+
     def __init__(self, port=None, tls=None, namespace=None,
                  credentials=(LOGIN, PASSWORD), address="127.0.0.1"):
         """tls: (certificate file, key file), or an ssl.SSLContext.
@@ -208,7 +219,7 @@ class Endpoint:
     def start(self):
         self.unhang.clear()
         with self.namespace or contextlib.nullcontext():
-            self.server = Server((self.address, self.port), Handler)
+            self.server = Server((self.address, self.port), self.handler)
         self.server.endpoint = self
         if self.tls:
             context = self.tls
@@ -271,7 +282,7 @@ class Endpoint:
                             for word in (login, password))
         return "%s://%s@%s:%d%s" % (
             "https" if self.tls else "http", userinfo,
-            "localhost" if self.tls else self.address, self.port, PATH)
+            "localhost" if self.tls else self.address, self.port, self.path)
 
     def wait(self, count, timeout=10):
         """Wait until this many were delivered; returns them."""

@@ -335,10 +335,10 @@ static void test_biggest_handoff_is_below_line_max(void **state ATTR_UNUSED)
 				  "max_retries=4294967294",
 				  t_strconcat("netrc_file=", option, NULL))
 	};
-	string_t *line = t_str_new(HTTP_NOTIFY_HANDOFF_LINE_MAX);
+	string_t *line = t_str_new(HTTP_NOTIFY_HANDOFF_SMALL_LINE_MAX);
 
 	http_notify_handoff_append(line, &handoff);
-	assert_true(str_len(line) < HTTP_NOTIFY_HANDOFF_LINE_MAX);
+	assert_true(str_len(line) < HTTP_NOTIFY_HANDOFF_SMALL_LINE_MAX);
 }
 
 int main(void)
