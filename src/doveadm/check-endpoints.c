@@ -59,8 +59,10 @@ check_endpoint(struct check_cmd_context *ctx, const struct user_line *line,
 {
 	const struct http_notify_notification notification = {
 		/* OX answers success to any event other than messageNew, and
-		   does nothing else. */
-		.user = user, .event = "test", .folder = "INBOX"
+		   does nothing else. Where it takes calendar mail it answers
+		   400 to no message, if the credentials are right. */
+		.user = user, .event = "test", .folder = "INBOX",
+		.message = t_str_new(1)
 	};
 	string_t *body = t_str_new(256);
 	const char *const *row, *link, *error;
@@ -90,6 +92,9 @@ check_endpoint(struct check_cmd_context *ctx, const struct user_line *line,
 				   NULL);
 		error = check_answer(status,
 				     row[HTTP_NOTIFY_ADMIN_REQUEST_REASON]);
+		if (status == 400 &&
+		    line->options.format == HTTP_NOTIFY_FORMAT_OX_CALENDAR)
+			error = NULL;
 		if (error != NULL)
 			check_row(ctx, link, error);
 		else
@@ -104,6 +109,7 @@ static const char *user_of_nobody(enum http_notify_format format)
 {
 	switch (format) {
 	case HTTP_NOTIFY_FORMAT_OX:
+	case HTTP_NOTIFY_FORMAT_OX_CALENDAR:
 		break;
 	case HTTP_NOTIFY_FORMAT_EGROUPWARE:
 		return "0::nobody;none@localhost";
@@ -128,6 +134,8 @@ check_line(struct check_cmd_context *ctx, struct mail_user *user,
 	}
 	T_BEGIN {
 		check_endpoint(ctx, line, registered,
+			       line->options.format ==
+			       HTTP_NOTIFY_FORMAT_OX_CALENDAR ? "" :
 			       endpoint_note(user, registered));
 	} T_END;
 }
@@ -143,6 +151,20 @@ get_lines(struct mail_user *user, const struct protocol_settings *set,
 		return error;
 	return array_not_empty(lines) ? NULL :
 		"not set for this driver: "SETTING_DRIVER_EXAMPLE;
+}
+
+/* Is the registration one that OX has made, if the endpoint is OX? */
+static bool ox_hears_registration(const struct http_notify_options *options)
+{
+	switch (options->format) {
+	case HTTP_NOTIFY_FORMAT_OX:
+		return TRUE;
+	case HTTP_NOTIFY_FORMAT_EGROUPWARE:
+		break;
+	case HTTP_NOTIFY_FORMAT_OX_CALENDAR:
+		return options->user_from_metadata;
+	}
+	return FALSE;
 }
 
 void check_find_needs(struct check_cmd_context *ctx, struct mail_user *user)
@@ -164,8 +186,7 @@ void check_find_needs(struct check_cmd_context *ctx, struct mail_user *user)
 				ctx->registration_needed = TRUE;
 			if (!line->options.registration_optional)
 				ctx->registration_required = TRUE;
-			if (line->ox &&
-			    line->options.format == HTTP_NOTIFY_FORMAT_OX)
+			if (line->ox && ox_hears_registration(&line->options))
 				ctx->registration_of_ox = TRUE;
 		}
 	}
@@ -229,7 +250,8 @@ bool check_endpoints_hear_of_imap(struct check_cmd_context *ctx,
 	array_foreach(&lines, line) {
 		/* all others happen there */
 		if (line->error == NULL && (line->options.events &
-		    ~HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_NEW)) != 0)
+		    ~(HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_NEW) |
+		      HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_CALENDAR_MAIL))) != 0)
 			return TRUE;
 	}
 	return FALSE;

@@ -3,6 +3,9 @@
 #include "lib.h"
 #include "array.h"
 #include "mail-storage.h"
+#include "guid.h"
+#include "ioloop.h"
+#include "message-date.h"
 #include "str.h"
 #include "doveadm-print.h"
 
@@ -11,6 +14,7 @@
 #include "setting-names.h"
 #include "doveadm-http-notify.h"
 #include "doveadm-mail-compat.h"
+#include "json-text.h"
 #include "mail-events.h"
 #include "metadata.h"
 #include "notification.h"
@@ -126,6 +130,32 @@ test_wait(struct admin_client *client, const char **error_r)
 	return ret;
 }
 
+/* Returns calendar mail to the user that does no harm: an event is cancelled
+   that nobody has. */
+static string_t *test_calendar_mail(const struct mail_user *user)
+{
+	const char *id = guid_generate();
+	const char *at = strchr(user->username, '@') == NULL ?
+		"@localhost" : "";
+	string_t *mail = t_str_new(1024), *json = t_str_new(1024);
+
+	str_printfa(mail, "From: <%s%s>\r\nTo: <%s%s>\r\nDate: %s\r\n"
+		"Message-ID: <%s@http-notify.invalid>\r\n"
+		"Subject: Test by doveadm http-notify\r\nMIME-Version: 1.0\r\n"
+		"Content-Type: text/calendar; method=CANCEL\r\n\r\n",
+		user->username, at, user->username, at,
+		message_date_create(ioloop_time), id);
+	str_printfa(mail, "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n"
+		"PRODID:-//dovecot-http-notify//test//EN\r\nMETHOD:CANCEL\r\n"
+		"BEGIN:VEVENT\r\nUID:%s\r\nDTSTAMP:20200101T000000Z\r\n"
+		"DTSTART:20200101T000000Z\r\nSEQUENCE:1\r\nSTATUS:CANCELLED\r\n"
+		"ORGANIZER:mailto:%s%s\r\nATTENDEE:mailto:%s%s\r\n"
+		"END:VEVENT\r\nEND:VCALENDAR\r\n",
+		id, user->username, at, user->username, at);
+	http_notify_json_append_replaced(json, str_data(mail), str_len(mail));
+	return json;
+}
+
 static int
 test_send(struct test_cmd_context *ctx, struct mail_user *user,
 	  const struct user_line *line, const char *value,
@@ -149,6 +179,10 @@ test_send(struct test_cmd_context *ctx, struct mail_user *user,
 	if (line->options.omit != NULL) {
 		http_notify_notification_omit(&for_line,
 					      line->options.omit);
+	}
+	if (line->options.format == HTTP_NOTIFY_FORMAT_OX_CALENDAR) {
+		for_line.event = NULL;
+		for_line.message = test_calendar_mail(user);
 	}
 	if (http_notify_notification_append_json(
 		&for_line, line->options.format, body) < 0)

@@ -13,6 +13,8 @@
 /* declared in settings-parser.h */
 #define str_parse_get_interval(str, secs_r, error_r) \
 	settings_get_time(str, secs_r, error_r)
+#define str_parse_get_interval_msecs(str, msecs_r, error_r) \
+	settings_get_time_msecs(str, msecs_r, error_r)
 #define str_parse_get_size(str, bytes_r, error_r) \
 	settings_get_size(str, bytes_r, error_r)
 #endif

@@ -16,6 +16,9 @@ enum http_notify_mail_event {
 	HTTP_NOTIFY_MAILBOX_RENAME,
 	HTTP_NOTIFY_MAILBOX_SUBSCRIBE,
 	HTTP_NOTIFY_MAILBOX_UNSUBSCRIBE,
+	/* A MessageNew, with all of the message, for the driver of calendar
+	   mail. It has no name, so nobody chooses it. */
+	HTTP_NOTIFY_CALENDAR_MAIL,
 
 	HTTP_NOTIFY_MAIL_EVENT_COUNT
 };
@@ -23,7 +26,7 @@ enum http_notify_mail_event {
 /* Its bit in a set of them. */
 #define HTTP_NOTIFY_MAIL_EVENT(event) (1U << (event))
 
-/* Returns its name in RFC 5423. */
+/* Returns its name in RFC 5423, NULL if it has none. */
 const char *http_notify_mail_event_name(enum http_notify_mail_event event);
 
 /* Returns all of these, as a text. */

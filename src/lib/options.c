@@ -213,7 +213,7 @@ int http_notify_format_parse(const char *value,
 
 const char *http_notify_format_folders(enum http_notify_format format)
 {
-	return format == HTTP_NOTIFY_FORMAT_EGROUPWARE ? "*" : "INBOX";
+	return format == HTTP_NOTIFY_FORMAT_OX ? "INBOX" : "*";
 }
 
 unsigned int http_notify_format_events(enum http_notify_format format)
@@ -227,6 +227,8 @@ unsigned int http_notify_format_events(enum http_notify_format format)
 			HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_EXPUNGE) |
 			HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_FLAGS_SET) |
 			HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_FLAGS_CLEAR);
+	case HTTP_NOTIFY_FORMAT_OX_CALENDAR:
+		return HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_CALENDAR_MAIL);
 	}
 	return HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_NEW);
 }

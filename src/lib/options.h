@@ -16,6 +16,10 @@ struct http_url;
 #define HTTP_NOTIFY_MAX_TIMEOUT_MSECS (10*60*1000)
 #define HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS (60*60)
 #define HTTP_NOTIFY_DEFAULT_CACHE_LIFETIME_SECS 60
+/* largest msg_max_size, in bytes: the message has to fit into a hand-off,
+   whatever becomes of it in JSON */
+#define HTTP_NOTIFY_MAX_MSG_SIZE (4*1024*1024)
+#define HTTP_NOTIFY_DEFAULT_MSG_MAX_SIZE (1024*1024)
 #define HTTP_NOTIFY_DEFAULT_METHOD "PUT"
 
 /* What the body of a notification looks like. */
@@ -24,6 +28,9 @@ enum http_notify_format {
 	HTTP_NOTIFY_FORMAT_OX,
 	/* of EGroupware's push server */
 	HTTP_NOTIFY_FORMAT_EGROUPWARE,
+	/* of OX for calendar mail: that of a driver of its own, so it has no
+	   name */
+	HTTP_NOTIFY_FORMAT_OX_CALENDAR,
 };
 
 /* The options of one driver: an endpoint and how to send to it. */
@@ -78,6 +85,9 @@ struct http_notify_options {
 	/* fields that are left out of notifications; NULL = none
 	   (http_notify_notification_omit()) */
 	const char *omit;
+	/* largest calendar mail that is sent, in bytes; 0 = the driver is not
+	   the one for that */
+	uoff_t msg_max_size;
 };
 
 /* The options' names for errors: those by which the admin sets them. */
@@ -95,6 +105,13 @@ struct http_notify_option_names {
 int http_notify_options_parse(const char *const *words, pool_t pool,
 			      struct http_notify_options *options_r,
 			      const char **error_r);
+
+/* The same for the driver of calendar mail, which has other defaults, and the
+   options msg_max_size and timeout, as Dovecot Pro names them, instead of format
+   and events. */
+int http_notify_calendar_options_parse(const char *const *words, pool_t pool,
+				       struct http_notify_options *options_r,
+				       const char **error_r);
 
 /* Check options that Dovecot's settings parser has read. Any string may be
    NULL, url as well: it may not be known yet. Of the numbers, only timeout,

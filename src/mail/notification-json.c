@@ -67,6 +67,18 @@ void http_notify_json_add_decoded_header(struct http_notify_json *json,
 	http_notify_json_add_text(json, key, value, HTTP_NOTIFY_TEXT_MAX);
 }
 
+void http_notify_json_add_string(struct http_notify_json *json, const char *key,
+				 const string_t *value)
+{
+	if (value == NULL)
+		return;
+
+	json_begin_field(json, key);
+	str_append_c(json->dest, '"');
+	str_append_str(json->dest, value);
+	str_append_c(json->dest, '"');
+}
+
 void http_notify_json_add_number(struct http_notify_json *json, const char *key,
 				 uint32_t value)
 {

@@ -21,6 +21,9 @@ void http_notify_json_add_header(struct http_notify_json *json, const char *key,
 				 const char *value);
 void http_notify_json_add_decoded_header(struct http_notify_json *json,
 					 const char *key, const char *value);
+/* of a string in the form that it has in JSON, without the quotes around it */
+void http_notify_json_add_string(struct http_notify_json *json, const char *key,
+				 const string_t *value);
 void http_notify_json_add_number(struct http_notify_json *json, const char *key,
 				 uint32_t value);
 /* These add several fields, which are the same in every format: which messages
@@ -35,6 +38,9 @@ void http_notify_json_add_flags(
 /* The formats add the fields of a notification. */
 void http_notify_format_ox(struct http_notify_json *json,
 			   const struct http_notify_notification *notification);
+void http_notify_format_ox_calendar(
+	struct http_notify_json *json,
+	const struct http_notify_notification *notification);
 void http_notify_format_egroupware(
 	struct http_notify_json *json,
 	const struct http_notify_notification *notification);

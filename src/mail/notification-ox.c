@@ -38,3 +38,13 @@ void http_notify_format_ox(struct http_notify_json *json,
 		http_notify_json_add_number(json, "unread", n->unseen);
 	}
 }
+
+void http_notify_format_ox_calendar(struct http_notify_json *json,
+				    const struct http_notify_notification *n)
+{
+	http_notify_json_add_text(json, "user", n->user, HTTP_NOTIFY_USER_MAX);
+	http_notify_json_add_text(json, "folder", n->folder,
+				  HTTP_NOTIFY_FOLDER_MAX);
+	http_notify_json_add_text(json, "event", ox_event(n->event), SIZE_MAX);
+	http_notify_json_add_string(json, "body", n->message);
+}

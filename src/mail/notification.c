@@ -21,6 +21,9 @@ int http_notify_notification_append_json(
 	case HTTP_NOTIFY_FORMAT_EGROUPWARE:
 		http_notify_format_egroupware(&json, notification);
 		break;
+	case HTTP_NOTIFY_FORMAT_OX_CALENDAR:
+		http_notify_format_ox_calendar(&json, notification);
+		break;
 	}
 	str_append_c(dest, '}');
 	if (json.failed) {

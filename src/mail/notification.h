@@ -39,6 +39,10 @@ struct http_notify_notification {
 	const char *from, *subject;
 	/* the beginning of the message's text */
 	const char *snippet;
+	/* For calendar mail: the whole message in the form that it has in a
+	   JSON string (message-json.h), and its own size in bytes. */
+	const string_t *message;
+	uoff_t message_size;
 
 	/* which have been set or cleared, and with have_flags_old what was set
 	   before that; NULL = no keywords */

@@ -54,8 +54,9 @@ static const char *http_notify_driver_next(struct mail_user *user)
 	return t_strdup_printf("driver %u", ++drivers->count);
 }
 
-static int
-HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
+static void *
+http_notify_driver_init(struct mail_user *user, const char *driver,
+			http_notify_driver_config *config, pool_t pool)
 {
 	struct http_notify_driver_user *duser;
 	const char *name, *error;
@@ -67,29 +68,44 @@ HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
 			   push_notification_api.get_event_category());
 	event_add_category(duser->event, &event_category_http_notify);
 	event_set_append_log_prefix(duser->event, "http-notify: ");
-	*context = duser;
 
 	if (user->autocreated && user->creator == NULL) {
 		/* Dovecot's internal user, by which it reads the message before
 		   it is delivered. Errors in the settings are logged for the
 		   user who gets the mail. */
-		return 0;
+		return duser;
 	}
 	name = http_notify_driver_next(user);
-	if (http_notify_driver_settings_get(user, config, pool, &duser->set,
-					    &error) < 0) {
+	if (http_notify_driver_settings_get(user, driver, config, pool,
+					    &duser->set, &error) < 0) {
 		/* Returning failure would disable the drivers after this one,
 		   too. */
 		if (log_spell_begins(user->username, name, error)) {
 			e_error(duser->event, SETTING_DRIVER" is invalid; "
 				"no notifications are sent by it: %s", error);
 		}
-		return 0;
+		return duser;
 	}
 	log_spell_over(user->username, name);
 	duser->usable = TRUE;
 	duser->service_options = p_strarray_dup(pool,
 		http_notify_options_export(&duser->set.options));
+	return duser;
+}
+
+static int
+HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_user)
+{
+	*context = http_notify_driver_init(user, HTTP_NOTIFY_DRIVER_OX, config,
+					   pool);
+	return 0;
+}
+
+static int
+HTTP_NOTIFY_DRIVER_INIT(http_notify_driver_init_chronos)
+{
+	*context = http_notify_driver_init(user, HTTP_NOTIFY_DRIVER_CHRONOS,
+					   config, pool);
 	return 0;
 }
 
@@ -442,18 +458,24 @@ void http_notify_driver_deinit(void)
 	http_notify_hand_off_deinit();
 }
 
-#define VFUNCS { \
-	.init = http_notify_driver_init_user, \
+#define VFUNCS(init_user) { \
+	.init = init_user, \
 	.begin_txn = http_notify_driver_begin_txn, \
 	.end_txn = http_notify_driver_end_txn, \
 	.deinit = http_notify_driver_deinit_user, \
 }
 
 struct push_notification_driver http_notify_drivers[2] = {
-	{ .name = "http-notify-1", .v = VFUNCS },
-	{ .name = "http-notify-2", .v = VFUNCS },
+	{ .name = "http-notify-1", .v = VFUNCS(http_notify_driver_init_user) },
+	{ .name = "http-notify-2", .v = VFUNCS(http_notify_driver_init_user) },
 };
 
 struct push_notification_driver http_notify_webhook_driver = {
-	.name = HTTP_NOTIFY_DRIVER_WEBHOOK, .v = VFUNCS,
+	.name = HTTP_NOTIFY_DRIVER_WEBHOOK,
+	.v = VFUNCS(http_notify_driver_init_user),
+};
+
+struct push_notification_driver http_notify_chronos_driver = {
+	.name = HTTP_NOTIFY_DRIVER_CHRONOS,
+	.v = VFUNCS(http_notify_driver_init_chronos),
 };

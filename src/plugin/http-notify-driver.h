@@ -11,6 +11,8 @@
 extern struct push_notification_driver http_notify_drivers[2];
 /* The driver "webhook" does the same. */
 extern struct push_notification_driver http_notify_webhook_driver;
+/* The driver "chronos" hands calendar mail to it: whole messages. */
+extern struct push_notification_driver http_notify_chronos_driver;
 
 /* Close the process's connection to the service. */
 void http_notify_driver_deinit(void);

@@ -15,6 +15,7 @@ extern const struct http_notify_event http_notify_event_mailbox_delete;
 extern const struct http_notify_event http_notify_event_mailbox_rename;
 extern const struct http_notify_event http_notify_event_mailbox_subscribe;
 extern const struct http_notify_event http_notify_event_mailbox_unsubscribe;
+extern const struct http_notify_event http_notify_event_calendar_mail;
 
 /* The table of events, each of which has a file of its own, or shares it with
    those that are like it. A new one needs only a line in each of the two lists
@@ -32,5 +33,6 @@ const struct http_notify_event *const http_notify_events[] = {
 	&http_notify_event_mailbox_rename,
 	&http_notify_event_mailbox_subscribe,
 	&http_notify_event_mailbox_unsubscribe,
+	&http_notify_event_calendar_mail,
 	NULL
 };

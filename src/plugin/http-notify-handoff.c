@@ -24,6 +24,10 @@ static bool is_wanted(const struct http_notify_driver_user *duser,
 	if ((duser->set.options.events &
 	     HTTP_NOTIFY_MAIL_EVENT(happening->event->id)) == 0)
 		return FALSE;
+	/* Another driver of the user's may take it. */
+	if (happening->notification.message_size >
+	    duser->set.options.msg_max_size)
+		return FALSE;
 	/* EGroupware wants no such one: Thunderbird sets it on everything. */
 	return duser->set.options.format != HTTP_NOTIFY_FORMAT_EGROUPWARE ||
 		keywords == NULL ||
@@ -113,16 +117,19 @@ hand_off_one(struct http_notify_driver_user *duser,
 		.uid = uid,
 		.options = duser->service_options,
 	};
-	string_t *body = t_str_new(1024);
+	const string_t *message = notification->message;
+	string_t *body = str_new(default_pool, 1024 +
+				 (message == NULL ? 0 : str_len(message)));
 
 	if (http_notify_notification_append_json(
-		notification, duser->set.options.format, body) < 0) {
+		notification, duser->set.options.format, body) < 0)
 		log_lost(duser, happening, "out of memory");
-		return;
+	else {
+		handoff.body = str_c(body);
+		handoff_client_add(handoff_client, &handoff, duser->event);
+		handoff_added = TRUE;
 	}
-	handoff.body = str_c(body);
-	handoff_client_add(handoff_client, &handoff, duser->event);
-	handoff_added = TRUE;
+	str_free(&body);
 }
 
 /* Messages: all of them in one notification, if there are not too many. */

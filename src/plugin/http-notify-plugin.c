@@ -11,6 +11,7 @@
 #include "http-notify-plugin.h"
 #include "log-spells.h"
 #include "metadata-dict.h"
+#include "once-per-delivery.h"
 #include "push-notification-api.h"
 
 /* http_notify_plugin_dependencies is left out on purpose: with it, Dovecot
@@ -42,6 +43,7 @@ static int take_place(const char **error_r)
 	}
 	push_notification_api.driver_unregister(&http_notify_drivers[0]);
 	push_notification_api.driver_register(&http_notify_webhook_driver);
+	push_notification_api.driver_register(&http_notify_chronos_driver);
 	in_place = TRUE;
 	return 0;
 }
@@ -58,6 +60,7 @@ static void leave_place(void)
 		return;
 	push_notification_api.driver_unregister(&http_notify_drivers[0]);
 	push_notification_api.driver_unregister(&http_notify_webhook_driver);
+	push_notification_api.driver_unregister(&http_notify_chronos_driver);
 	for (event = http_notify_events; *event != NULL; event++)
 		push_notification_api.event_unregister(&(*event)->push);
 	in_place = FALSE;
@@ -116,4 +119,5 @@ void http_notify_plugin_deinit(void)
 	http_notify_driver_deinit();
 	metadata_dicts_deinit();
 	log_spells_deinit();
+	once_per_delivery_deinit();
 }

@@ -50,6 +50,7 @@ void http_notify_txn_take_part(struct http_notify_txn *txn,
 		txn->registration_ignored = TRUE;
 	if (options->registration_optional)
 		txn->registration_optional = TRUE;
+	txn->msg_max_size = I_MAX(txn->msg_max_size, options->msg_max_size);
 }
 
 bool http_notify_txn_is_told(const struct http_notify_txn *txn)

@@ -32,7 +32,8 @@ struct http_notify_happening {
 	const char *key;
 
 	/* the messages, and those that are being saved; their UID validity is
-	   that of msg, NULL if it has happened to the folder */
+	   that of msg, NULL if it has happened to the folder, or if a message
+	   is told as a whole */
 	ARRAY_TYPE(seq_range) uids;
 	ARRAY(struct http_notify_saved) saved;
 	const struct push_notification_txn_msg *msg;
@@ -77,6 +78,8 @@ struct http_notify_txn {
 	int registration;
 	/* user= of the registration */
 	const char *registered_user;
+	/* the largest calendar mail that a driver takes, in bytes */
+	uoff_t msg_max_size;
 
 	/* for the look-up */
 	unsigned int registration_lifetime_secs;

@@ -5,9 +5,11 @@
 #include "options.h"
 
 /* The names of our drivers: that of Dovecot's built-in one, which takes its
-   place, and one for endpoints that are not OX. They do the same. */
+   place, and one for endpoints that are not OX. They do the same. That of
+   Dovecot Pro's is for calendar mail, which goes out as whole messages. */
 #define HTTP_NOTIFY_DRIVER_OX "ox"
 #define HTTP_NOTIFY_DRIVER_WEBHOOK "webhook"
+#define HTTP_NOTIFY_DRIVER_CHRONOS "chronos"
 
 struct mail_user;
 struct push_notification_driver_config;
@@ -38,9 +40,9 @@ typedef struct push_notification_driver_config http_notify_driver_config;
 	     void **context, const char **error_r ATTR_UNUSED)
 #endif
 
-/* Get the settings, which live in the pool. Returns 0, or -1 and error_r, which
-   has no secrets in it. */
-int http_notify_driver_settings_get(struct mail_user *user,
+/* Get the settings of a driver of this name, which live in the pool. Returns 0,
+   or -1 and error_r, which has no secrets in it. */
+int http_notify_driver_settings_get(struct mail_user *user, const char *driver,
 				    http_notify_driver_config *config,
 				    pool_t pool,
 				    struct http_notify_driver_settings *set_r,

@@ -13,6 +13,7 @@
 	"add push_notification ox { push_notification_ox_url = <endpoint> }"
 #define SETTING_URL "push_notification_ox_url"
 #define SETTING_FOLDERS "http_notify_folders"
+#define SETTING_MSG_MAX_SIZE "push_notification_chronos_msg_max_size"
 
 #else
 
@@ -22,6 +23,7 @@
 #define SETTING_DRIVER_EXAMPLE "set it to ox:url=<endpoint> in plugin { }"
 #define SETTING_URL "url="
 #define SETTING_FOLDERS "folders="
+#define SETTING_MSG_MAX_SIZE "msg_max_size="
 
 #endif
 

@@ -17,7 +17,8 @@ struct user_line {
 	const char *error;
 	/* complete only if error is NULL */
 	struct http_notify_options options;
-	/* the endpoint is OX; FALSE: anything else, by the driver webhook */
+	/* the endpoint is OX, or its calendars; FALSE: anything else, by the
+	   driver webhook */
 	bool ox;
 };
 ARRAY_DEFINE_TYPE(user_line, struct user_line);

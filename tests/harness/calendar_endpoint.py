@@ -31,7 +31,7 @@ class Invitation:
     def calendars(self):
         """The text of its text/calendar and .ics parts, decoded."""
         return [part.get_payload(decode=True).decode(
-                    part.get_content_charset("utf-8"))
+                    part.get_content_charset("utf-8"), "replace")
                 for part in self.message.walk()
                 if part.get_content_type() == "text/calendar" or
                 (part.get_filename() or "").lower().endswith(".ics")]

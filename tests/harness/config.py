@@ -66,6 +66,12 @@ class Webhook(Driver):
     name = "webhook"
 
 
+class Chronos(Driver):
+    """For calendar mail. Further options: timeout, msg_max_size."""
+
+    name = "chronos"
+
+
 class OtherDriver(Driver):
     """One of Dovecot's, for a script if there is one."""
 
@@ -363,9 +369,16 @@ auth_mechanisms {{
             if isinstance(driver, OtherDriver) else
             block(self.name(number),
                   "push_notification_driver = " + driver.name,
-                  *("%s = %s" % (self.OPTIONS[option], yes_or_no(value))
+                  *("%s = %s" % (self._option_of(driver, option),
+                                 yes_or_no(value))
                     for option, value in self._values(driver).items()))
             for number, driver in enumerate(drivers, 1))
+
+    def _option_of(self, driver, option):
+        if driver.name == "chronos" and option in (
+                "url", "msg_max_size", "user_from_metadata"):
+            return "push_notification_chronos_" + option
+        return self.OPTIONS[option]
 
     @staticmethod
     def _other(name, driver):

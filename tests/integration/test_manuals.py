@@ -116,6 +116,19 @@ def documented_settings():
     return old, new
 
 
+def documented_calendar_settings():
+    text = manuals.section(OVERVIEW, "Calendar mail")
+    return [name for head, _ in manuals.items(text, "calendar settings")
+            for name in re.findall(r"Cm (\w+)", head)]
+
+
+def test_calendar_settings_of_2_3():
+    text = (TOP / "src/lib/calendar-options.c").read_text()
+    names = re.findall(r'str_begins_with\(word, "(\w+)="\)', text)
+    assert len(names) == 2
+    assert set(names) <= set(documented_calendar_settings())
+
+
 def test_settings_of_2_3():
     options = (TOP / "src/lib/options.c").read_text()
     names = re.findall(r'strcmp\(name, "(\w+)"\) == 0', options)
@@ -159,10 +172,15 @@ def test_settings_of_2_4():
         source[name] = milliseconds(c_value(expression, suffix))
     # those of the filter of our own
     for name, value in re.findall(
-            r'_FILTER_NAME\s*"/(\w+)",\s*"(\w+)" }', text):
+            r'SETTINGS_FILTER_NAME\s*"/(\w+)",\s*"(\w+)" }', text):
         source[name] = milliseconds(value)
     # what the filter's driver is called is Dovecot's
     del source["push_notification_driver"]
+    # these have a list of their own
+    documented = documented_calendar_settings()
+    for name in [name for name in source if "_chronos_" in name]:
+        del source[name]
+        assert name in documented
     assert documented_settings()[1] == source
 
 

@@ -40,6 +40,7 @@ static const char *lost;
 static const char *invalid;
 static enum http_notify_format format;
 static unsigned int events;
+static uoff_t msg_max_size;
 static const char *folders, *omit;
 static bool optional, own_name;
 /* it is known that nobody is registered */
@@ -117,8 +118,33 @@ static const struct http_notify_event event_mailbox_rename = {
 	.of_folder = TRUE,
 };
 
+/* A message that is told as a whole. */
+static void calendar_save(struct push_notification_txn *ptxn,
+			  struct push_notification_event_config *ec,
+			  struct push_notification_txn_msg *msg,
+			  struct mail *mail ATTR_UNUSED)
+{
+	const struct http_notify_event_config *config = ec->config;
+	struct http_notify_txn *txn = http_notify_txn_registered(ptxn, ec);
+	struct http_notify_happening *happening;
+	string_t *message = str_new(txn->pool, 8);
+
+	str_append(message, "To: x");
+	happening = http_notify_txn_add(txn, config->event, msg->mailbox);
+	happening->notification.message = message;
+	happening->notification.message_size = txn->msg_max_size;
+}
+
+static const struct http_notify_event event_calendar_mail = {
+	.push = {
+		.name = HTTP_NOTIFY_EVENT_PREFIX"CalendarMail",
+		.msg_triggers = { .save = calendar_save },
+	},
+	.id = HTTP_NOTIFY_CALENDAR_MAIL,
+};
+
 const struct http_notify_event *const http_notify_events[] = {
-	&event_flags_set, &event_mailbox_rename, NULL
+	&event_flags_set, &event_mailbox_rename, &event_calendar_mail, NULL
 };
 
 /* push_notification */
@@ -159,7 +185,7 @@ struct push_notification_api push_notification_api = {
 /* The rest that the driver uses. */
 
 int http_notify_driver_settings_get(
-	struct mail_user *user ATTR_UNUSED,
+	struct mail_user *user ATTR_UNUSED, const char *driver,
 	http_notify_driver_config *config ATTR_UNUSED, pool_t pool ATTR_UNUSED,
 	struct http_notify_driver_settings *set_r, const char **error_r)
 {
@@ -176,6 +202,12 @@ int http_notify_driver_settings_get(
 	set_r->options.format = format;
 	set_r->options.events = events;
 	set_r->handoff_timeout_msecs = 500;
+	if (strcmp(driver, HTTP_NOTIFY_DRIVER_CHRONOS) == 0) {
+		set_r->options.format = HTTP_NOTIFY_FORMAT_OX_CALENDAR;
+		set_r->options.events = http_notify_format_events(
+			HTTP_NOTIFY_FORMAT_OX_CALENDAR);
+		set_r->options.msg_max_size = msg_max_size;
+	}
 	return 0;
 }
 
@@ -335,7 +367,8 @@ static void init_driver(struct push_notification_driver_user *of_user)
 	const char *error;
 	int ret;
 
-	of_user->driver = &http_notify_drivers[0];
+	if (of_user->driver == NULL)
+		of_user->driver = &http_notify_drivers[0];
 #ifdef HTTP_NOTIFY_HAVE_DRIVER_CONFIG
 	ret = of_user->driver->v.init(NULL, &user, user.pool, &of_user->context,
 				      &error);
@@ -369,7 +402,8 @@ static int setup(void **state ATTR_UNUSED)
 	locked = FALSE;
 	invalid = NULL;
 	format = HTTP_NOTIFY_FORMAT_OX;
-	events = ~0U;
+	events = ~HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_CALENDAR_MAIL);
+	msg_max_size = 5;
 	missing = FALSE;
 	sent_count = background_count = looking_takes = 0;
 	inbox.inbox_user = TRUE;
@@ -534,6 +568,43 @@ static void again(void)
 {
 	duser.driver->v.deinit(&duser);
 	init_driver(&duser);
+}
+
+/* To duser, two drivers for calendar mail, which are told of nothing else, and
+   one of them takes larger ones. */
+static void test_calendar_mail(void **state ATTR_UNUSED)
+{
+	struct push_notification_driver_user calendars[] = {
+		{ .driver = &http_notify_chronos_driver },
+		{ .driver = &http_notify_chronos_driver },
+	};
+	struct push_notification_driver_txn txns[N_ELEMENTS(calendars)], *txn;
+	struct push_notification_txn_msg msg = { .mailbox = "Sent" };
+	struct mailbox box = { .vname = "Sent" };
+	unsigned int i;
+
+	begin(&box);
+	configs_count = 0;
+	for (i = 0; i < N_ELEMENTS(calendars); i++) {
+		init_driver(&calendars[i]);
+		msg_max_size++;
+		txn = &txns[i];
+		i_zero(txn);
+		txn->ptxn = &ptxn;
+		txn->duser = &calendars[i];
+		assert_true(duser.driver->v.begin_txn(txn));
+		array_push_back(&ptxn.drivers, &txn);
+	}
+	assert_int_equal(configs_count, 1);
+	configs[0].event->msg_triggers.save(&ptxn, &configs[0], &msg, NULL);
+	end();
+	for (i = 0; i < N_ELEMENTS(calendars); i++)
+		calendars[i].driver->v.deinit(&calendars[i]);
+	/* whether it has a UID or not */
+	assert_string_equal(str_c(handed_off), "bob Sent 0 {\"user\":\"3@1\","
+		"\"folder\":\"Sent\",\"event\":\"messageNew\","
+		"\"body\":\"To: x\"}\n");
+	assert_int_equal(looked_for_count, 0);
 }
 
 static void test_folder_that_is_not_included(void **state ATTR_UNUSED)
@@ -1047,6 +1118,7 @@ int main(void)
 		TEST(test_messages_are_told_together),
 		TEST(test_many_messages),
 		TEST(test_event_of_a_folder),
+		TEST(test_calendar_mail),
 		TEST(test_folder_that_is_not_included),
 		TEST(test_registration_is_optional_for_one),
 		TEST(test_registration_wins_where_there_is_one),

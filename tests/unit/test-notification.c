@@ -575,6 +575,23 @@ static void test_random_bytes_make_valid_json(void **state ATTR_UNUSED)
 	}
 }
 
+static void test_calendar_mail_is_the_message(void **state ATTR_UNUSED)
+{
+	struct http_notify_notification notification = {
+		.user = "bob", .folder = INBOX_JA, .uid = 5, .from = "a@b",
+		.subject = "x", .snippet = "y", .have_unseen = TRUE,
+	};
+	string_t *message = t_str_new(64);
+
+	str_append(message, "To: \\\"b\\\"\\r\\n\\u0000");
+	notification.message = message;
+	assert_string_equal(to_format(&notification,
+				      HTTP_NOTIFY_FORMAT_OX_CALENDAR),
+		"{\"user\":\"bob\",\"folder\":\""INBOX_JA"\","
+		"\"event\":\"messageNew\","
+		"\"body\":\"To: \\\"b\\\"\\r\\n\\u0000\"}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -585,6 +602,7 @@ int main(void)
 		cmocka_unit_test(test_folder),
 		cmocka_unit_test(test_keywords_are_limited),
 		cmocka_unit_test(test_uids_are_limited),
+		cmocka_unit_test(test_calendar_mail_is_the_message),
 		cmocka_unit_test(test_strings_that_are_null_are_left_out),
 		cmocka_unit_test(test_empty_strings_are_not_left_out),
 		cmocka_unit_test(test_unknown_unseen_is_left_out),

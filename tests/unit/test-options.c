@@ -683,6 +683,77 @@ static void test_export_is_for_the_service_only(void **state ATTR_UNUSED)
 	assert_null(strstr(words, "omit"));
 }
 
+/* Of the driver for calendar mail */
+
+static int
+parse_calendar(const char *const *words, struct http_notify_options *options_r,
+	       const char **error_r)
+{
+	return http_notify_calendar_options_parse(words,
+		pool_datastack_create(), options_r, error_r);
+}
+
+static void test_calendar_defaults(void **state ATTR_UNUSED)
+{
+	struct http_notify_options options;
+	const char *error;
+
+	assert_int_equal(parse_calendar(WORDS("url=http://x/"), &options,
+					&error), 0);
+	assert_string_equal(options.folders, "*");
+	assert_true(options.registration_optional);
+	assert_int_equal(options.format, HTTP_NOTIFY_FORMAT_OX_CALENDAR);
+	assert_int_equal(options.events,
+			 HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_CALENDAR_MAIL));
+	assert_false(options.user_from_metadata);
+	assert_int_equal(options.msg_max_size, 1024*1024);
+	assert_int_equal(options.timeout_msecs, 2000);
+	assert_int_equal(parse(WORDS("url=http://x/")).msg_max_size, 0);
+}
+
+static void test_calendar_line_of_dovecot_pro(void **state ATTR_UNUSED)
+{
+	struct http_notify_options options;
+	const char *error;
+
+	assert_int_equal(parse_calendar(WORDS(
+		"url=http://l:p@x/chronos/v1/itip/pushmail", "max_retries=1",
+		"timeout=1500ms", "msg_max_size=2mb", "folders=INBOX",
+		"registration=required", "user_from_metadata"), &options,
+		&error), 0);
+	assert_int_equal(options.max_retries, 1);
+	assert_int_equal(options.timeout_msecs, 1500);
+	assert_int_equal(options.msg_max_size, 2*1024*1024);
+	assert_string_equal(options.folders, "INBOX");
+	assert_false(options.registration_optional);
+	assert_true(options.user_from_metadata);
+}
+
+static void test_calendar_errors(void **state ATTR_UNUSED)
+{
+	static const char *const bad[] = {
+		"msg_max_size=", "msg_max_size=0", "msg_max_size=5M",
+		"msg_max_size=x", "timeout=", "timeout=0", "timeout=2",
+		"timeout=11min", "timeout=x", "what=ever",
+		"format=ox", "events=MessageNew",
+	};
+	struct http_notify_options options;
+	const char *error;
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(bad); i++) {
+		if (parse_calendar(WORDS("url=http://x/", bad[i]), &options,
+				   &error) == 0)
+			fail_msg("accepted: %s", bad[i]);
+		assert_contains(error, bad[i]);
+	}
+	/* they are this driver's only */
+	assert_contains(parse_error(WORDS("url=http://x/", "msg_max_size=1M")),
+			"is not an option");
+	assert_contains(parse_error(WORDS("url=http://x/", "timeout=2s")),
+			"is not an option");
+}
+
 /* As settings of Dovecot 2.4, which are not words */
 
 static const struct http_notify_option_names names = {
@@ -803,6 +874,9 @@ int main(void)
 		cmocka_unit_test(test_no_credentials_of_a_url_cut_off),
 		cmocka_unit_test(test_url_without_scheme_is_refused),
 		cmocka_unit_test(test_url_is_required),
+		cmocka_unit_test(test_calendar_defaults),
+		cmocka_unit_test(test_calendar_line_of_dovecot_pro),
+		cmocka_unit_test(test_calendar_errors),
 		cmocka_unit_test(test_longest_values_are_kept_whole),
 		cmocka_unit_test(test_longer_values_are_refused),
 		cmocka_unit_test(test_timeout_msecs),

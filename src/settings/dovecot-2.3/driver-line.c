@@ -16,7 +16,10 @@ bool driver_line_has_name(const char *name, const char *setting)
 
 bool driver_line_is_ox(const char *value)
 {
-	return strcasecmp(t_strcut(value, ':'), HTTP_NOTIFY_DRIVER_OX) == 0;
+	const char *name = t_strcut(value, ':');
+
+	return strcasecmp(name, HTTP_NOTIFY_DRIVER_OX) == 0 ||
+		strcasecmp(name, HTTP_NOTIFY_DRIVER_CHRONOS) == 0;
 }
 
 bool driver_line_is_ours(const char *value)
@@ -26,13 +29,25 @@ bool driver_line_is_ours(const char *value)
 			   HTTP_NOTIFY_DRIVER_WEBHOOK) == 0;
 }
 
+int driver_line_parse_options(const char *driver, const char *options,
+			      pool_t pool,
+			      struct http_notify_options *options_r,
+			      const char **error_r)
+{
+	const char *const *words = t_strsplit_spaces(options, " ");
+
+	return strcasecmp(driver, HTTP_NOTIFY_DRIVER_CHRONOS) == 0 ?
+		http_notify_calendar_options_parse(words, pool, options_r,
+						   error_r) :
+		http_notify_options_parse(words, pool, options_r, error_r);
+}
+
 int driver_line_parse(const char *value, pool_t pool,
 		      struct http_notify_options *options_r,
 		      const char **error_r)
 {
-	const char *words = strchr(value, ':');
+	const char *options = strchr(value, ':');
 
-	return http_notify_options_parse(
-		t_strsplit_spaces(words == NULL ? "" : words + 1, " "),
-		pool, options_r, error_r);
+	return driver_line_parse_options(t_strcut(value, ':'),
+		options == NULL ? "" : options + 1, pool, options_r, error_r);
 }

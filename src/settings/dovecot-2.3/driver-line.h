@@ -16,7 +16,13 @@ bool driver_line_has_name(const char *name, const char *setting);
 bool driver_line_is_ours(const char *value);
 /* Is it that of an OX endpoint? */
 bool driver_line_is_ox(const char *value);
-/* Parse the options of a value of ours, as http_notify_options_parse() does. */
+/* Parse the options of a driver of ours. Returns as http_notify_options_parse()
+   does. */
+int driver_line_parse_options(const char *driver, const char *options,
+			      pool_t pool,
+			      struct http_notify_options *options_r,
+			      const char **error_r);
+/* The same for a value of ours. */
 int driver_line_parse(const char *value, pool_t pool,
 		      struct http_notify_options *options_r,
 		      const char **error_r);

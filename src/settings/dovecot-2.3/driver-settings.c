@@ -4,12 +4,13 @@
 #include "settings-parser.h"
 #include "push-notification-drivers.h"
 
+#include "driver-line.h"
 #include "driver-settings.h"
 
 #define DEFAULT_HANDOFF_TIMEOUT_MSECS 500
 #define HANDOFF_TIMEOUT_SETTING "http_notify_handoff_timeout"
 
-int http_notify_driver_settings_get(struct mail_user *user,
+int http_notify_driver_settings_get(struct mail_user *user, const char *driver,
 				    http_notify_driver_config *config,
 				    pool_t pool,
 				    struct http_notify_driver_settings *set_r,
@@ -18,8 +19,8 @@ int http_notify_driver_settings_get(struct mail_user *user,
 	const char *line = config->raw_config == NULL ? "" : config->raw_config;
 	const char *value, *error;
 
-	if (http_notify_options_parse(t_strsplit_spaces(line, " "), pool,
-				      &set_r->options, error_r) < 0)
+	if (driver_line_parse_options(driver, line, pool, &set_r->options,
+				      error_r) < 0)
 		return -1;
 
 	set_r->handoff_timeout_msecs = DEFAULT_HANDOFF_TIMEOUT_MSECS;

@@ -8,6 +8,7 @@
 #include "http-notify-settings.h"
 
 int http_notify_driver_settings_get(struct mail_user *user,
+				    const char *driver ATTR_UNUSED,
 				    http_notify_driver_config *config,
 				    pool_t pool,
 				    struct http_notify_driver_settings *set_r,

@@ -21,8 +21,10 @@ filter_event_create(struct event *parent, const char *filter_name)
 	return event;
 }
 
+/* our_filter_name: inside which the defaults are ours */
 static int
 endpoint_settings_get(struct event *parent, const char *name,
+		      const char *our_filter_name,
 		      const struct http_notify_endpoint_settings **set_r,
 		      const char **error_r)
 {
@@ -33,7 +35,7 @@ endpoint_settings_get(struct event *parent, const char *name,
 		PUSH_NOTIFICATION_SETTINGS_FILTER_NAME"/",
 		settings_section_escape(name), NULL));
 	ox_event = filter_event_create(name_event, OX_FILTER_NAME);
-	event = filter_event_create(ox_event, HTTP_NOTIFY_SETTINGS_FILTER_NAME);
+	event = filter_event_create(ox_event, our_filter_name);
 	ret = settings_get(event, &http_notify_endpoint_setting_parser_info, 0,
 			   set_r, error_r);
 	event_unref(&event);
@@ -42,50 +44,72 @@ endpoint_settings_get(struct event *parent, const char *name,
 	return ret;
 }
 
+/* Get the driver's name, which lives on the data stack. Returns 0, or -1 and
+   error_r. */
+static int
+endpoint_driver_get(struct event *event, const char *name,
+		    const char **driver_r, const char **error_r)
+{
+	const struct http_notify_endpoint_settings *set;
+	const char *driver;
+
+	if (endpoint_settings_get(event, name, HTTP_NOTIFY_SETTINGS_FILTER_NAME,
+				  &set, error_r) < 0)
+		return -1;
+	driver = http_notify_endpoint_settings_get_driver(set);
+	*driver_r = t_strdup(driver[0] == '\0' ? name : driver);
+	settings_free(set);
+	return 0;
+}
+
 int http_notify_endpoint_options_get(struct event *event, const char *name,
 				     pool_t pool,
 				     struct http_notify_options *options_r,
 				     const char **error_r)
 {
 	const struct http_notify_endpoint_settings *set;
+	const char *driver;
+	bool calendar;
 
-	if (endpoint_settings_get(event, name, &set, error_r) < 0)
+	if (endpoint_driver_get(event, name, &driver, error_r) < 0)
 		return -1;
-	http_notify_endpoint_settings_get_options(set, pool, options_r);
+	calendar = strcasecmp(driver, HTTP_NOTIFY_DRIVER_CHRONOS) == 0;
+	if (endpoint_settings_get(event, name, calendar ?
+				  HTTP_NOTIFY_SETTINGS_CALENDAR_FILTER_NAME :
+				  HTTP_NOTIFY_SETTINGS_FILTER_NAME,
+				  &set, error_r) < 0)
+		return -1;
+	http_notify_endpoint_settings_get_options(set, calendar, pool,
+						  options_r);
 	settings_free(set);
 	if (options_r->url == NULL) {
-		*error_r = t_strdup_printf("push_notification_ox_url is not "
-			"set in push_notification %s { }", name);
+		*error_r = t_strdup_printf("push_notification_%s_url is not "
+			"set in push_notification %s { }",
+			calendar ? "chronos" : "ox", name);
 		return -1;
 	}
 	return 0;
 }
 
-/* Returns the driver's name, NULL if it can't be found out. */
-static const char *endpoint_driver_get(struct event *event, const char *name)
+static bool driver_is_ox(const char *driver)
 {
-	const struct http_notify_endpoint_settings *set;
-	const char *driver, *error;
-
-	if (endpoint_settings_get(event, name, &set, &error) < 0)
-		return NULL;
-	driver = t_strdup(http_notify_endpoint_settings_get_driver(set));
-	settings_free(set);
-	return driver[0] == '\0' ? name : driver;
+	return strcasecmp(driver, HTTP_NOTIFY_DRIVER_OX) == 0 ||
+		strcasecmp(driver, HTTP_NOTIFY_DRIVER_CHRONOS) == 0;
 }
 
 bool http_notify_endpoint_is_ours(struct event *event, const char *name)
 {
-	const char *driver = endpoint_driver_get(event, name);
+	const char *driver, *error;
 
-	return driver == NULL ||
-		strcasecmp(driver, HTTP_NOTIFY_DRIVER_OX) == 0 ||
+	return endpoint_driver_get(event, name, &driver, &error) < 0 ||
+		driver_is_ox(driver) ||
 		strcasecmp(driver, HTTP_NOTIFY_DRIVER_WEBHOOK) == 0;
 }
 
 bool http_notify_endpoint_is_ox(struct event *event, const char *name)
 {
-	const char *driver = endpoint_driver_get(event, name);
+	const char *driver, *error;
 
-	return driver != NULL && strcasecmp(driver, HTTP_NOTIFY_DRIVER_OX) == 0;
+	return endpoint_driver_get(event, name, &driver, &error) == 0 &&
+		driver_is_ox(driver);
 }

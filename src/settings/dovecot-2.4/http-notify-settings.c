@@ -20,6 +20,10 @@ struct endpoint_settings {
 	const char *push_notification_ox_url;
 	unsigned int push_notification_ox_cache_ttl_msecs;
 	bool push_notification_ox_user_from_metadata;
+	/* of the driver that Dovecot Pro has */
+	const char *push_notification_chronos_url;
+	uoff_t push_notification_chronos_msg_max_size;
+	bool push_notification_chronos_user_from_metadata;
 	/* of Dovecot's HTTP clients */
 	unsigned int http_client_request_timeout_msecs;
 
@@ -82,6 +86,9 @@ static const struct setting_define http_notify_endpoint_setting_defines[] = {
 	DEF(STR, push_notification_ox_url),
 	DEF_MSECS(push_notification_ox_cache_ttl),
 	DEF(BOOL, push_notification_ox_user_from_metadata),
+	DEF(STR, push_notification_chronos_url),
+	DEF(SIZE, push_notification_chronos_msg_max_size),
+	DEF(BOOL, push_notification_chronos_user_from_metadata),
 	DEF_MSECS(http_client_request_timeout),
 	DEF(STR, http_notify_standby_url),
 	DEF_SECS(http_notify_max_age),
@@ -102,6 +109,8 @@ static const struct setting_define http_notify_endpoint_setting_defines[] = {
 	DEF(ENUM, http_notify_format),
 	DEF(STR, http_notify_events),
 	{ .type = SET_FILTER_NAME, .key = HTTP_NOTIFY_SETTINGS_FILTER_NAME },
+	{ .type = SET_FILTER_NAME,
+	  .key = HTTP_NOTIFY_SETTINGS_CALENDAR_FILTER_NAME },
 
 	SETTING_DEFINE_LIST_END
 };
@@ -114,6 +123,10 @@ http_notify_endpoint_default_settings = {
 	   a setting have the same one ... */
 	.push_notification_ox_cache_ttl_msecs = 60*1000,
 	.push_notification_ox_user_from_metadata = FALSE,
+	.push_notification_chronos_url = "",
+	.push_notification_chronos_msg_max_size =
+		HTTP_NOTIFY_DEFAULT_MSG_MAX_SIZE,
+	.push_notification_chronos_user_from_metadata = FALSE,
 	.http_client_request_timeout_msecs = 60*1000,
 	.http_notify_standby_url = "",
 	.http_notify_max_age_secs = HTTP_NOTIFY_DEFAULT_MAX_AGE_SECS,
@@ -135,14 +148,18 @@ http_notify_endpoint_default_settings = {
 	.http_notify_events = "",
 };
 
-/* ... except inside our own filter, which nobody else reads: there the defaults
-   are ours. */
+/* ... except inside our own filters, which nobody else reads: there the
+   defaults are ours. */
 static const struct setting_keyvalue
 http_notify_endpoint_default_settings_keyvalue[] = {
 	{ HTTP_NOTIFY_SETTINGS_FILTER_NAME
 	  "/push_notification_ox_user_from_metadata", "yes" },
 	{ HTTP_NOTIFY_SETTINGS_FILTER_NAME"/http_client_request_timeout",
 	  "2s" },
+	{ HTTP_NOTIFY_SETTINGS_CALENDAR_FILTER_NAME
+	  "/http_client_request_timeout", "2s" },
+	{ HTTP_NOTIFY_SETTINGS_CALENDAR_FILTER_NAME"/http_notify_registration",
+	  "optional" },
 	{ NULL, NULL }
 };
 
@@ -236,15 +253,55 @@ static const char *value_or_null(const char *value)
 	return value[0] == '\0' || value == set_value_unknown ? NULL : value;
 }
 
-/* Returns 0, or -1 and error_r, after which the options are not complete. */
-static int endpoint_settings_get_options(const struct endpoint_settings *set,
-					 struct http_notify_options *options_r,
-					 const char **error_r)
+/* Get how the endpoint's notifications look, and which ones it gets. Returns 0,
+   or -1 and error_r. */
+static int
+endpoint_settings_get_format(const struct endpoint_settings *set, bool calendar,
+			     struct http_notify_options *options,
+			     const char **error_r)
 {
 	const char *events, *error;
 
+	if (calendar)
+		options->format = HTTP_NOTIFY_FORMAT_OX_CALENDAR;
+	else if (http_notify_format_parse(set->http_notify_format,
+					  &options->format, &error) < 0)
+		i_unreached();
+	options->folders = set->http_notify_folders[0] == '\0' ?
+		http_notify_format_folders(options->format) :
+		value_or_null(set->http_notify_folders);
+	events = calendar ? NULL : value_or_null(set->http_notify_events);
+	if (events == NULL) {
+		options->events = http_notify_format_events(options->format);
+		return 0;
+	}
+	if (http_notify_mail_events_parse(events, &options->events,
+					  &error) == 0)
+		return 0;
+	*error_r = t_strdup_printf("http_notify_events=%s: %s",
+		str_sanitize(http_notify_url_mask(events), 256), error);
+	return -1;
+}
+
+/* Returns 0, or -1 and error_r, after which the options are not complete. */
+static int endpoint_settings_get_options(const struct endpoint_settings *set,
+					 bool calendar,
+					 struct http_notify_options *options_r,
+					 const char **error_r)
+{
 	i_zero(options_r);
-	options_r->url = value_or_null(set->push_notification_ox_url);
+	if (calendar) {
+		options_r->url =
+			value_or_null(set->push_notification_chronos_url);
+		options_r->msg_max_size =
+			set->push_notification_chronos_msg_max_size;
+		options_r->user_from_metadata =
+			set->push_notification_chronos_user_from_metadata;
+	} else {
+		options_r->url = value_or_null(set->push_notification_ox_url);
+		options_r->user_from_metadata =
+			set->push_notification_ox_user_from_metadata;
+	}
 	options_r->standby_url = value_or_null(set->http_notify_standby_url);
 	/* A longer timeout is no error: it may be set for Dovecot's other HTTP
 	   clients, and doveconf runs our check on it there, too. */
@@ -263,44 +320,23 @@ static int endpoint_settings_get_options(const struct endpoint_settings *set,
 	options_r->ca_file = value_or_null(set->http_notify_ca_file);
 	options_r->cert_file = value_or_null(set->http_notify_cert_file);
 	options_r->key_file = value_or_null(set->http_notify_key_file);
-	options_r->folders = value_or_null(set->http_notify_folders);
 	options_r->registration_optional =
 		strcmp(set->http_notify_registration, "optional") == 0;
 	options_r->omit = value_or_null(set->http_notify_omit);
-	options_r->user_from_metadata =
-		set->push_notification_ox_user_from_metadata;
 	options_r->cache_lifetime_secs =
 		set->push_notification_ox_cache_ttl_msecs / 1000;
-	if (http_notify_format_parse(set->http_notify_format,
-				     &options_r->format, &error) < 0)
-		i_unreached();
-	if (set->http_notify_folders[0] == '\0') {
-		options_r->folders =
-			http_notify_format_folders(options_r->format);
-	}
-	events = value_or_null(set->http_notify_events);
-	if (events == NULL) {
-		options_r->events =
-			http_notify_format_events(options_r->format);
-	} else if (http_notify_mail_events_parse(events, &options_r->events,
-						 &error) < 0) {
-		*error_r = t_strdup_printf("http_notify_events=%s: %s",
-			str_sanitize(http_notify_url_mask(events), 256),
-			error);
-		return -1;
-	}
-	return 0;
+	return endpoint_settings_get_format(set, calendar, options_r, error_r);
 }
 
 void http_notify_endpoint_settings_get_options(
-	const struct http_notify_endpoint_settings *_set, pool_t pool,
-	struct http_notify_options *options_r)
+	const struct http_notify_endpoint_settings *_set, bool calendar,
+	pool_t pool, struct http_notify_options *options_r)
 {
 	const struct endpoint_settings *set =
 		container_of(_set, const struct endpoint_settings, base);
 	const char *error;
 
-	if (endpoint_settings_get_options(set, options_r, &error) < 0)
+	if (endpoint_settings_get_options(set, calendar, options_r, &error) < 0)
 		i_unreached();
 	options_r->url = p_strdup(pool, options_r->url);
 	options_r->standby_url = p_strdup(pool, options_r->standby_url);
@@ -358,7 +394,7 @@ static bool
 http_notify_endpoint_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 				    const char **error_r)
 {
-	static const struct http_notify_option_names names = {
+	struct http_notify_option_names names = {
 		.url = "push_notification_ox_url",
 		.standby_url = "http_notify_standby_url",
 		.timeout = "http_client_request_timeout",
@@ -377,8 +413,20 @@ http_notify_endpoint_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 	};
 	struct http_notify_options options;
 
-	return endpoint_settings_get_options(_set, &options, error_r) == 0 &&
-		http_notify_options_check(&options, &names, error_r) == 0;
+	if (endpoint_settings_get_options(_set, FALSE, &options, error_r) < 0 ||
+	    http_notify_options_check(&options, &names, error_r) < 0)
+		return FALSE;
+	names.url = "push_notification_chronos_url";
+	if (endpoint_settings_get_options(_set, TRUE, &options, error_r) < 0 ||
+	    http_notify_options_check(&options, &names, error_r) < 0)
+		return FALSE;
+	if (options.msg_max_size > 0 &&
+	    options.msg_max_size <= HTTP_NOTIFY_MAX_MSG_SIZE)
+		return TRUE;
+	*error_r = t_strdup_printf("push_notification_chronos_msg_max_size "
+		"must be a size of up to %uM, such as 1M",
+		HTTP_NOTIFY_MAX_MSG_SIZE / (1024*1024));
+	return FALSE;
 }
 
 static bool

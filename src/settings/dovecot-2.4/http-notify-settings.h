@@ -6,6 +6,8 @@
    and its HTTP client. These are looked up with this filter's name, inside
    which they have our defaults. */
 #define HTTP_NOTIFY_SETTINGS_FILTER_NAME "http_notify_endpoint"
+/* The same for calendar mail. */
+#define HTTP_NOTIFY_SETTINGS_CALENDAR_FILTER_NAME "http_notify_calendar"
 
 struct http_notify_driver_settings;
 struct http_notify_options;
@@ -36,10 +38,11 @@ extern const struct setting_parser_info http_notify_endpoint_setting_parser_info
 extern const struct setting_parser_info http_notify_foreign_setting_parser_info;
 extern const struct setting_parser_info http_notify_setting_parser_info;
 
-/* Get the options, which live in the pool. */
+/* Get the options, which live in the pool. calendar: the endpoint is one for
+   calendar mail. */
 void http_notify_endpoint_settings_get_options(
-	const struct http_notify_endpoint_settings *set, pool_t pool,
-	struct http_notify_options *options_r);
+	const struct http_notify_endpoint_settings *set, bool calendar,
+	pool_t pool, struct http_notify_options *options_r);
 /* Returns the driver's name, which lives as long as the settings; "" = the
    filter's name is the driver's as well. */
 const char *http_notify_endpoint_settings_get_driver(
