@@ -113,13 +113,13 @@ def test_too_large_is_refused(dovecot, endpoint, calendar):
 @pytest.mark.skipif(SANITIZED, reason="sanitizers take more memory")
 def test_burst_takes_little_memory(endpoint, calendar):
     """Of many mail processes, while the endpoint is down and after that."""
-    count, clients = 200, 20
+    count, clients = 120, 20
     calendar.status = 503
 
     def hand_off(number):
         for n in range(count // clients):
             with connect(dovecot) as sock:
-                sock.settimeout(60)
+                sock.settimeout(120)
                 session = b"%016x%016x" % (number, n)
                 sock.sendall(HELLO + b"SESSION\t" + session + b"\n" +
                              notify_line(1, calendar, body=body_of(M),
@@ -142,7 +142,7 @@ def test_burst_takes_little_memory(endpoint, calendar):
                 nonlocal most
                 most = max(most, rss(pid))
                 return len(calendar.processed) == count
-            wait_for(all_are_processed, timeout=120,
+            wait_for(all_are_processed, timeout=300,
                      what="all to be processed")
             print("memory: %d MB, and %d MB for the burst" % (
                 before // M, (most - before) // M))
