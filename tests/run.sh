@@ -239,8 +239,8 @@ run_pytest() {
 	options=$1
 	shift
 	(cd "$top/tests/integration" &&
-	env PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work" "$@" \
-		/usr/bin/python3 -m pytest -o cache_dir="$work/pytest-cache" \
+	env PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work" HTTP_NOTIFY_BUILD="$build" \
+		"$@" /usr/bin/python3 -m pytest -o cache_dir="$work/pytest-cache" \
 		-q -rs --basetemp="$work/pytest" $options </dev/null 2>&1) |
 		tee "$work/pytest.log"
 	# such as "1 failed, 92 passed, 1 error in 124.55s (0:02:04)"
