@@ -123,10 +123,12 @@ def substitute(pattern, replacement):
 
 
 def with_url(text, url):
-    """A configuration, with this URL for that of the example."""
+    """A configuration, with this URL for that of the example of OX's endpoint
+    for new messages."""
     if VERSION < (2, 4):
         url = url.replace("%", "%%")
-    text, count = re.subn("http://login:pass@[^ \n]*", lambda match: url, text)
+    text, count = re.subn("http://login:pass@[^ \n]*/notify",
+                          lambda match: url, text)
     assert count == 1, text
     return text
 
@@ -147,8 +149,8 @@ def take_out_plugin():
     """What built-in-driver.md says of going back without removing anything."""
     text = CONF.read_text()
     if VERSION < (2, 4):
-        text, plugins = re.subn("(push_notification) http_notify$", r"\1", text,
-                                flags=re.M)
+        text, plugins = re.subn("^( *mail_plugins = .*) http_notify$", r"\1",
+                                text, flags=re.M)
         text, option = re.subn("^( *push_notification_driver = .*)$",
                                r"\1 user_from_metadata", text, flags=re.M)
     else:
