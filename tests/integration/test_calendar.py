@@ -89,6 +89,9 @@ def test_charset_survives(dovecot, calendar):
 
 
 def test_nobody_needs_to_be_registered(dovecot, endpoint, calendar):
+    # nothing of other users' is under way
+    dovecot.wait_queue_empty()
+    endpoint.clear()
     dovecot.deliver("carol", invitation(2))
     received, = calendar.wait_processed(1)
     assert received.user == "carol"
