@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""One lmtp process makes 10,000 deliveries under valgrind's memcheck, each of
+"""One lmtp process makes 5,000 deliveries under valgrind's memcheck, each of
 which hands off a notification: nothing is found, nothing leaks, and the memory
 in use does not grow from one message to the next.
 
@@ -23,7 +23,7 @@ from harness.install import install
 TESTS = pathlib.Path(__file__).resolve().parent
 USERS = ["user%d" % n for n in range(50)]
 # after the first ones all is there that is made once
-WARM_UP, DELIVERIES = 2000, 10000
+WARM_UP, DELIVERIES = 1000, 5000
 
 # GDB: Dovecot leaves its plugins loaded at exit, so that valgrind knows the
 # names of their functions.

@@ -13,9 +13,9 @@
 #   clang        clang's warnings
 #   fuzzing      each target for HTTP_NOTIFY_FUZZ_SECONDS, 60 by default
 #   integration  integration tests
-#   dovecot      those of them that are about what Dovecot does
+#   dovecot      those of them that are about what Dovecot and libcurl do
 #   sanitizers   those that are about what the programs are given, with sanitizers
-#   valgrind     10,000 deliveries by one lmtp process under valgrind
+#   valgrind     5,000 deliveries by one lmtp process under valgrind
 #
 # The last line says how many passed and failed.
 . "$(dirname "$0")/prepare.sh"
@@ -296,17 +296,19 @@ if has_part integration; then
 	integration . HTTP_NOTIFY_STAGE="$stage"
 fi
 if has_part dovecot; then
-	echo "Integration tests about Dovecot"
-	about="delivery|deployment_.*|doveadm.*|driver_lines|handoff_socket"
-	about="$about|hostile|listener|loading|manuals|options|secrets|service"
-	integration "$(only "$about|settings|tls|upgrade")" \
+	echo "Integration tests about Dovecot and libcurl"
+	about="answers|calendar|connections|delivery|deployment_.*"
+	about="$about|dictionary_outage|doveadm.*|driver_lines|events|folders"
+	about="$about|formats|handoff_socket|hostile|listener|loading|manuals"
+	about="$about|options|proxy|secrets|service|settings|standby|tls|trust"
+	integration "$(only "$about|upgrade")" \
 		HTTP_NOTIFY_STAGE="$stage"
 fi
 if has_part sanitizers; then
 	sanitizers
 fi
 if has_part valgrind; then
-	check "10000 deliveries by one lmtp process under valgrind" \
+	check "5000 deliveries by one lmtp process under valgrind" \
 		env PYTHONDONTWRITEBYTECODE=1 TMPDIR="$work" \
 		/usr/bin/python3 "$top/tests/memcheck.py" "$stage"
 fi
