@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
+from harness.calendar_endpoint import CalendarEndpoint  # noqa: E402
 from harness.config import VERSION, Driver  # noqa: E402
 from harness.dovecot import FINDINGS, MAILDIR, Dovecot  # noqa: E402
 from harness.endpoint import Endpoint  # noqa: E402
@@ -85,6 +86,20 @@ def shared_dovecot(shared_endpoint):
 def endpoint(shared_endpoint):
     shared_endpoint.clear()
     return shared_endpoint
+
+
+# OX's other endpoint
+@pytest.fixture(scope="module")
+def shared_calendar():
+    calendar = CalendarEndpoint()
+    yield calendar
+    calendar.stop()
+
+
+@pytest.fixture
+def calendar(shared_calendar):
+    shared_calendar.clear()
+    return shared_calendar
 
 
 @pytest.fixture

@@ -7,33 +7,9 @@ import re
 import pytest
 
 from conftest import driver, running_dovecot
-from harness.calendar_endpoint import CalendarEndpoint
 from harness.config import VERSION, Chronos, config
 from harness.dovecot import message, wait_for
 from harness.invitations import Shape
-
-# so that dovecot-lda can hand off
-MAY_CONNECT = """
-service http-notify {
-  unix_listener http-notify {
-    mode = 0666
-  }
-}
-"""
-
-
-
-@pytest.fixture(scope="module")
-def shared_calendar():
-    calendar = CalendarEndpoint()
-    yield calendar
-    calendar.stop()
-
-
-@pytest.fixture
-def calendar(shared_calendar):
-    shared_calendar.clear()
-    return shared_calendar
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +17,8 @@ def shared_ox_and_calendar(shared_endpoint, shared_calendar):
     with running_dovecot(
             driver(shared_endpoint), Chronos(shared_calendar.url),
             extra=config.sieve("~/.dovecot.sieve") +
-            config.more_plugins("sieve", protocol="lmtp") + MAY_CONNECT +
-            config.DEBUG) as dovecot:
+            config.more_plugins("sieve", protocol="lmtp") +
+            config.handoff_access() + config.DEBUG) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         yield dovecot
 

@@ -9,7 +9,6 @@ import threading
 import pytest
 
 from conftest import SANITIZED, driver, running_dovecot
-from harness.calendar_endpoint import CalendarEndpoint
 from harness.dovecot import wait_for
 from test_handoff_socket import (HELLO, HELLO_SESSION, connect,
                                  nobody_else_notices, notify_line,
@@ -18,19 +17,6 @@ from test_handoff_socket import (HELLO, HELLO_SESSION, connect,
                                  wait_hung_up)
 
 M = 1024*1024
-
-
-@pytest.fixture(scope="module")
-def shared_calendar():
-    calendar = CalendarEndpoint()
-    yield calendar
-    calendar.stop()
-
-
-@pytest.fixture
-def calendar(shared_calendar):
-    shared_calendar.clear()
-    return shared_calendar
 
 
 def body_of(size, text="x"):
