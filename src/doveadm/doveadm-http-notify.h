@@ -31,7 +31,8 @@ extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_lost_drop;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_watch;
 
 /* Get the name that notifications by this line have as "user"; value is the
-   user's registration, NULL if there is none. It lives on the data stack or as long as the user.
+   user's registration, NULL if there is none. It lives on the data stack or as
+   long as the user.
    Returns 0, or -1 and error_r. */
 int doveadm_http_notify_get_user(const struct user_line *line,
 				 struct mail_user *user, const char *value,

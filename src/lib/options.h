@@ -115,8 +115,8 @@ int http_notify_calendar_options_parse(const char *const *words, pool_t pool,
 
 /* Check options that Dovecot's settings parser has read. Any string may be
    NULL, url as well: it may not be known yet. Of the numbers, only timeout,
-   max_age and max_per_second are checked: they must not be 0. Returns 0, or -1 and error_r as
-   above. */
+   max_age and max_per_second are checked: they must not be 0. Returns
+   0, or -1 and error_r as above. */
 int http_notify_options_check(const struct http_notify_options *options,
 			      const struct http_notify_option_names *names,
 			      const char **error_r);

@@ -21,14 +21,6 @@
 
 extern const struct http_notify_event http_notify_event_calendar_mail;
 
-/* A delivery of calendar mail: an invitation, a reply or the like. It is told
-   as a whole message. */
-static const char *calendar_mail_why_not(const struct mailbox *box)
-{
-	return (box->flags & MAILBOX_FLAG_POST_SESSION) != 0 ? NULL :
-		"only messages that LMTP or LDA delivers are announced";
-}
-
 /* Returns NULL if the message is to be sent, else why not. size_r: in bytes,
    with CRLF at the ends of lines. */
 static const char *
@@ -84,6 +76,8 @@ calendar_mail_read(const struct http_notify_txn *txn, struct istream *input,
 	return NULL;
 }
 
+/* A delivery of calendar mail: an invitation, a reply or the like. It is told
+   as a whole message. */
 static void
 calendar_mail_save(struct push_notification_txn *ptxn,
 		   struct push_notification_event_config *ec,
@@ -126,5 +120,5 @@ const struct http_notify_event http_notify_event_calendar_mail = {
 		},
 	},
 	.id = HTTP_NOTIFY_CALENDAR_MAIL,
-	.why_not = calendar_mail_why_not,
+	.why_not = http_notify_event_why_no_delivery,
 };

@@ -7,9 +7,9 @@
 #include "notification-mail.h"
 #include "push-notification-api.h"
 
-/* MessageNew: a delivery. POST_SESSION marks the mailboxes that one opens, as
-   opposed to IMAP. */
-static const char *message_new_why_not(const struct mailbox *box)
+/* POST_SESSION marks the mailboxes that a delivery opens, as opposed to
+   IMAP. */
+const char *http_notify_event_why_no_delivery(const struct mailbox *box)
 {
 	return (box->flags & MAILBOX_FLAG_POST_SESSION) != 0 ? NULL :
 		"only messages that LMTP or LDA delivers are announced";
@@ -17,6 +17,7 @@ static const char *message_new_why_not(const struct mailbox *box)
 
 extern const struct http_notify_event http_notify_event_message_new;
 
+/* MessageNew: a delivery. */
 static void message_new_save(struct push_notification_txn *ptxn,
 			     struct push_notification_event_config *ec,
 			     struct push_notification_txn_msg *msg,
@@ -48,6 +49,6 @@ const struct http_notify_event http_notify_event_message_new = {
 		},
 	},
 	.id = HTTP_NOTIFY_MESSAGE_NEW,
-	.why_not = message_new_why_not,
+	.why_not = http_notify_event_why_no_delivery,
 	.committed = message_new_committed,
 };

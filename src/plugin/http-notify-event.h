@@ -35,6 +35,9 @@ struct http_notify_event {
 			  struct mailbox *box);
 };
 
+/* why_not() of what happens in deliveries by LMTP and LDA only. */
+const char *http_notify_event_why_no_delivery(const struct mailbox *box);
+
 /* All of them, NULL at the end: http-notify-events.c. */
 extern const struct http_notify_event *const http_notify_events[];
 

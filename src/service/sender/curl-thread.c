@@ -64,7 +64,6 @@ struct curl_thread {
 
 	/* the thread's */
 	struct curl_transfer *running;
-	int running_count;
 	/* when libcurl wants to be called, by http_notify_monotonic_msecs() */
 	int64_t next_call, next_call_all;
 	bool too_many_lookups;
@@ -172,7 +171,6 @@ curl_thread_start(struct curl_thread *thread, struct curl_transfer *transfer)
 	CURLMcode ret;
 
 	DLLIST_PREPEND(&thread->running, transfer);
-	thread->running_count++;
 	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
 	(void)curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION,
 			       transfer->by_name ? curl_thread_resolver_start :
@@ -189,7 +187,6 @@ curl_thread_end(struct curl_thread *thread, struct curl_transfer *transfer)
 {
 	(void)curl_multi_remove_handle(thread->multi, transfer->easy);
 	DLLIST_REMOVE(&thread->running, transfer);
-	thread->running_count--;
 }
 
 /* Take those that have ended from libcurl. */
@@ -282,7 +279,7 @@ static int curl_thread_wait_msecs(struct curl_thread *thread, int64_t now)
 	int64_t next = thread->next_call;
 
 #ifdef LOOK_AFTER_ALL_MSECS
-	if (thread->running_count > 0)
+	if (thread->running != NULL)
 		next = I_MIN(next, thread->next_call_all);
 #endif
 	if (next == NEVER)
