@@ -71,7 +71,8 @@ parts=${*:-unit clang fuzzing integration sanitizers valgrind}
 prepare http-notify-run $TEST_PACKAGES \
 	$(! has_part clang || echo clang) \
 	$(! has_part fuzzing || echo clang libclang-rt-dev llvm) \
-	$(! has_part valgrind || echo valgrind)
+	$(! has_part valgrind || echo valgrind) \
+	$(! has_part integration || echo default-jre-headless ecj libmail-java)
 
 # What the compiler has said, with configure's -Wall -Wextra and more.
 without_warnings() {
