@@ -14,6 +14,8 @@ static const struct admin_column lost_columns[] = {
 	[HTTP_NOTIFY_ADMIN_LOST_ENDPOINT] = { "endpoint", "endpoint", 0 },
 	[HTTP_NOTIFY_ADMIN_LOST_FOLDER] = { "folder", "folder", 0 },
 	[HTTP_NOTIFY_ADMIN_LOST_UID] = { "uid", "uid", ADMIN_NUMBER },
+	[HTTP_NOTIFY_ADMIN_LOST_MAIL_EVENT] =
+		{ "mail_event", "mail_event", 0 },
 	[HTTP_NOTIFY_ADMIN_LOST_REASON] = { "reason", "reason", 0 },
 	[HTTP_NOTIFY_ADMIN_LOST_FIRST] = { "first", "first", ADMIN_NUMBER },
 	[HTTP_NOTIFY_ADMIN_LOST_LAST] = { "last", "last", ADMIN_NUMBER },

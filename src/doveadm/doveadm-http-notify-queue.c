@@ -33,6 +33,7 @@ static const struct admin_column status_columns[] = {
 	[HTTP_NOTIFY_ADMIN_STATUS_FORGOTTEN] =
 		{ "forgotten", "forgotten", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_ENDPOINT] = { "endpoint", "endpoint", 0 },
+	[HTTP_NOTIFY_ADMIN_STATUS_EVENTS] = { "events", "events", 0 },
 	[HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR] =
 		{ "last_error", "last_error", 0 },
 };
@@ -42,6 +43,8 @@ static const struct admin_column queue_columns[] = {
 	[HTTP_NOTIFY_ADMIN_QUEUE_ENDPOINT] = { "endpoint", "endpoint", 0 },
 	[HTTP_NOTIFY_ADMIN_QUEUE_FOLDER] = { "folder", "folder", 0 },
 	[HTTP_NOTIFY_ADMIN_QUEUE_UID] = { "uid", "uid", NUMBER },
+	[HTTP_NOTIFY_ADMIN_QUEUE_MAIL_EVENT] =
+		{ "mail_event", "mail_event", 0 },
 	[HTTP_NOTIFY_ADMIN_QUEUE_AGE] = { "age", "age", NUMBER },
 	[HTTP_NOTIFY_ADMIN_QUEUE_EXPIRES_IN] =
 		{ "expires_in", "expires_in", NUMBER },

@@ -15,6 +15,8 @@ static const struct admin_column live_columns[] = {
 	[HTTP_NOTIFY_ADMIN_LIVE_USERNAME] = { "username", "username", 0 },
 	[HTTP_NOTIFY_ADMIN_LIVE_FOLDER] = { "folder", "folder", 0 },
 	[HTTP_NOTIFY_ADMIN_LIVE_UID] = { "uid", "uid", 0 },
+	[HTTP_NOTIFY_ADMIN_LIVE_MAIL_EVENT] =
+		{ "mail_event", "mail_event", 0 },
 	[HTTP_NOTIFY_ADMIN_LIVE_ENDPOINT] = { "endpoint", "endpoint", 0 },
 	[HTTP_NOTIFY_ADMIN_LIVE_DETAIL] = { "detail", "detail", 0 },
 };

@@ -140,6 +140,9 @@ enum http_notify_admin_status {
 	HTTP_NOTIFY_ADMIN_STATUS_KEPT_OLDEST,
 	HTTP_NOTIFY_ADMIN_STATUS_FORGOTTEN,
 	HTTP_NOTIFY_ADMIN_STATUS_ENDPOINT,
+	/* of those delivered, by event (body-event.h): such as
+	   "MessageNew=2 FlagsSet=1"; empty if there are none */
+	HTTP_NOTIFY_ADMIN_STATUS_EVENTS,
 	/* empty if nothing has failed */
 	HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR,
 
@@ -152,6 +155,8 @@ enum http_notify_admin_queue {
 	HTTP_NOTIFY_ADMIN_QUEUE_ENDPOINT,
 	HTTP_NOTIFY_ADMIN_QUEUE_FOLDER,
 	HTTP_NOTIFY_ADMIN_QUEUE_UID,
+	/* see body-event.h */
+	HTTP_NOTIFY_ADMIN_QUEUE_MAIL_EVENT,
 	/* both in seconds */
 	HTTP_NOTIFY_ADMIN_QUEUE_AGE,
 	HTTP_NOTIFY_ADMIN_QUEUE_EXPIRES_IN,
@@ -169,6 +174,7 @@ enum http_notify_admin_lost {
 	HTTP_NOTIFY_ADMIN_LOST_ENDPOINT,
 	HTTP_NOTIFY_ADMIN_LOST_FOLDER,
 	HTTP_NOTIFY_ADMIN_LOST_UID,
+	HTTP_NOTIFY_ADMIN_LOST_MAIL_EVENT,
 	/* refused, dropped or expired */
 	HTTP_NOTIFY_ADMIN_LOST_REASON,
 	/* how many seconds ago it was queued, and given up */
@@ -212,6 +218,7 @@ enum http_notify_admin_live {
 	HTTP_NOTIFY_ADMIN_LIVE_USERNAME,
 	HTTP_NOTIFY_ADMIN_LIVE_FOLDER,
 	HTTP_NOTIFY_ADMIN_LIVE_UID,
+	HTTP_NOTIFY_ADMIN_LIVE_MAIL_EVENT,
 	/* host and port */
 	HTTP_NOTIFY_ADMIN_LIVE_ENDPOINT,
 	/* such as the answer */

@@ -4,7 +4,8 @@
 
 /* Events for Dovecot's metric, event_exporter and log_debug, each with the
    category "http-notify". Admins' configurations rely on the names and fields,
-   which dovecot-http-notify(7) lists.
+   which dovecot-http-notify(7) lists. Those of a notification have
+   HTTP_NOTIFY_BODY_EVENT_FIELD (body-event.h).
 
    http_notify_queued            stored; duration: since it was handed over
    http_notify_attempt_finished  an attempt has ended; duration: its own;

@@ -7,6 +7,7 @@
 #include "strescape.h"
 #include "strfuncs.h"
 
+#include "body-event.h"
 #include "handoff.h"
 #include "handoff-client.h"
 #include "handoff-connect.h"
@@ -488,18 +489,21 @@ static void
 handoff_client_failed(struct handoff_client_item *item, const char *error)
 {
 	bool maybe_stored = item->maybe_stored && !item->answered;
+	const char *what = http_notify_body_event(item->handoff.body);
 	struct event_passthrough *e = event_create_passthrough(item->event)->
 		set_name("http_notify_handoff_failed")->
 		add_str("folder", item->handoff.folder)->
 		add_int("uid", item->handoff.uid)->
+		add_str(HTTP_NOTIFY_BODY_EVENT_FIELD, what)->
 		add_str("stored", maybe_stored ? "maybe" : "no")->
 		add_str("error", error);
 
-	e_error(e->event(), "Notification %s: user=%s folder=%s uid=%u: %s",
+	e_error(e->event(),
+		"Notification %s: user=%s folder=%s uid=%u event=%s: %s",
 		maybe_stored ? "not confirmed" : "lost",
 		str_sanitize(item->handoff.username, 128),
 		str_sanitize(item->handoff.folder, 128),
-		item->handoff.uid, error);
+		item->handoff.uid, what, error);
 }
 
 static void handoff_client_background_run(struct handoff_client *client);

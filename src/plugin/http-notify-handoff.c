@@ -5,6 +5,7 @@
 #include "mail-storage-settings.h"
 #include "mail-user.h"
 
+#include "body-event.h"
 #include "handoff.h"
 #include "handoff-client.h"
 #include "http-notify-event.h"
@@ -45,6 +46,13 @@ static uint32_t first_uid(const ARRAY_TYPE(seq_range) *uids)
 	return range->seq1;
 }
 
+static const char *event_name(const struct http_notify_happening *happening)
+{
+	const char *name = happening->notification.event;
+
+	return name == NULL ? "MessageNew" : name;
+}
+
 static struct event_passthrough *
 lost_event(struct http_notify_driver_user *duser,
 	   const struct http_notify_happening *happening, const char *error)
@@ -52,6 +60,7 @@ lost_event(struct http_notify_driver_user *duser,
 	struct event_passthrough *e = event_create_passthrough(duser->event)->
 		set_name("http_notify_handoff_failed")->
 		add_str("folder", happening->folder)->
+		add_str(HTTP_NOTIFY_BODY_EVENT_FIELD, event_name(happening))->
 		add_str("stored", "no")->
 		add_str("error", error);
 	uint32_t uid = first_uid(&happening->uids);
@@ -67,8 +76,9 @@ log_lost(struct http_notify_driver_user *duser,
 {
 	struct event_passthrough *e = lost_event(duser, happening, error);
 
-	e_error(e->event(), "Notification lost: user=%s folder=%s: %s",
-		duser->user->username, happening->folder, error);
+	e_error(e->event(), "Notification lost: user=%s folder=%s event=%s: %s",
+		duser->user->username, happening->folder,
+		event_name(happening), error);
 }
 
 void http_notify_hand_off_lost(struct http_notify_driver_user *const *dusers,
@@ -87,10 +97,10 @@ void http_notify_hand_off_lost(struct http_notify_driver_user *const *dusers,
 						&(*duser)->set.options))
 				continue;
 			e = lost_event(*duser, happening, error);
-			e_debug(e->event(),
-				"Notification lost: user=%s folder=%s: %s",
+			e_debug(e->event(), "Notification lost: "
+				"user=%s folder=%s event=%s: %s",
 				(*duser)->user->username, happening->folder,
-				error);
+				event_name(happening), error);
 		}
 	}
 }

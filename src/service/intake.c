@@ -10,6 +10,7 @@
 #include "strnum.h"
 #include "master-service.h"
 
+#include "body-event.h"
 #include "delivery.h"
 #include "endpoint.h"
 #include "events.h"
@@ -162,6 +163,8 @@ intake_pending_init(struct intake_client *client,
 	event_add_str(pending->event, "user", handoff->username);
 	event_add_str(pending->event, "folder", handoff->folder);
 	event_add_int(pending->event, "uid", handoff->uid);
+	event_add_str(pending->event, HTTP_NOTIFY_BODY_EVENT_FIELD,
+		      http_notify_body_event(handoff->body));
 	DLLIST_PREPEND(&intake->pending, pending);
 	return pending;
 }

@@ -5,7 +5,9 @@
 #include "str.h"
 #include "strescape.h"
 
+#include "body-event.h"
 #include "handoff.h"
+#include "mail-events.h"
 
 #include "fuzz-common.h"
 
@@ -62,8 +64,9 @@ check_handoff_equals(const struct http_notify_handoff *a,
 static void check_handoff(const char *const *fields)
 {
 	struct http_notify_handoff handoff, again;
+	enum http_notify_mail_event event;
 	string_t *dest = t_str_new(256);
-	const char *error;
+	const char *error, *name;
 
 	if (http_notify_handoff_parse(fields, &handoff, &error) < 0) {
 		check_error(error);
@@ -76,6 +79,10 @@ static void check_handoff(const char *const *fields)
 	i_assert(http_notify_handoff_parse(fuzz_fields_of(dest), &again,
 					   &error) == 0);
 	check_handoff_equals(&handoff, &again);
+
+	name = http_notify_body_event(handoff.body);
+	i_assert(*name == '\0' ||
+		 http_notify_mail_event_find(name, &event) == 0);
 }
 
 static void check_reply(const char *const *fields)

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import driver, running_dovecot
 from harness.config import config
-from harness.doveadm import check, failed_check
+from harness.doveadm import check, failed_check, rows
 from harness.dovecot import MAILDIR, message, wait_for
 
 MAILBOXES = [MAILDIR, ("mdbox", "~/mdbox")]
@@ -188,6 +188,8 @@ def test_ox_hears_of_what_it_asks_for(endpoint):
         body = endpoint.wait(2)[1].body
         time.sleep(0.2)
         assert len(endpoint.attempts) == 2
+        assert [row["events"] for row in rows(dovecot, "status")] == [
+            "MessageNew=1 FlagsSet=1"] * 2
     assert list(body) == ["user", "event", "folder", "imap-uidvalidity",
                           "imap-uid", "flags", "keywords"] + [
                               "unseen", "unread"]
@@ -267,7 +269,7 @@ def test_what_is_left_when_the_user_leaves(endpoint):
                 dovecot.dir / "run/elsewhere")
             imap.store("1", "-FLAGS", "(\\Seen)")
         dovecot.wait_log("imap(bob)", "Notification lost: user=bob "
-                         "folder=leaves uid=1: connect(")
+                         "folder=leaves uid=1 event=FlagsClear: connect(")
 
 
 def test_order_of_a_new_message_and_its_flags(endpoint):

@@ -111,7 +111,7 @@ def lose(dovecot, endpoint, count, user_count=3, first=1, size=0):
             ((uid, session, now, REFUSED, "user%d" % (uid % user_count),
               json.dumps({"user": "3@1", "event": "messageNew",
                           "folder": "INBOX", "imap-uid": uid, "from": "a@b",
-                          "pad": "x" * size}))
+                          "pad": "x" * size}, separators=(",", ":")))
              for uid in range(first, first + count)))
         db.commit()
     dovecot.start()
@@ -130,8 +130,10 @@ def test_lost_lists_and_filters(other_endpoint):
         lose(dovecot, endpoint, 6)
         row = rows(dovecot, "lost")[0]
         assert {name: row[name] for name in (
-            "username", "folder", "uid", "reason", "attempts", "id")} == {
+            "username", "folder", "uid", "mail_event", "reason", "attempts",
+            "id")} == {
             "username": "user1", "folder": "INBOX", "uid": 1,
+            "mail_event": "MessageNew",
             "reason": "refused", "attempts": 3, "id": 1}
         assert row["answer"] == "refused: 422"
         assert row["last"] <= row["first"] < 60

@@ -190,6 +190,17 @@ def test_what_was_lost_is_counted(site):
     site.prometheus.wait_value(name_of("expired_count", endpoint=""), 2)
 
 
+def test_events_are_counted(site):
+    for metric, by, number in (("queued", site.good, 4),
+                               ("delivered", site.good, 4),
+                               ("lost", site.refusing, 4),
+                               ("lost", site.failing, 4),
+                               ("lost", site.dead, 2)):
+        site.prometheus.wait_value(
+            name_of(metric + "_by_event_total", endpoint=by.authority,
+                    mail_event="MessageNew"), number)
+
+
 def test_an_outage_is_counted(site):
     endpoint = site.dead.authority
     assert site.prometheus.value(name_of(
@@ -286,12 +297,12 @@ def promtool_metrics(text):
     assert (done.returncode, done.stdout) == (0, b"")
 
 
-LOST = {"user", "endpoint", "folder", "uid", "age", "error"}
-ATTEMPT = {"user", "endpoint", "attempt", "status_code"}
+LOST = {"user", "endpoint", "folder", "uid", "mail_event", "age", "error"}
+ATTEMPT = {"user", "endpoint", "mail_event", "attempt", "status_code"}
 
 
 @pytest.mark.parametrize("name, fields", [
-    ("http_notify_queued", {"user", "endpoint", "folder", "uid"}),
+    ("http_notify_queued", {"user", "endpoint", "folder", "uid", "mail_event"}),
     ("http_notify_attempt_finished", ATTEMPT),
     ("http_notify_delivered", ATTEMPT | {"age"}),
     ("http_notify_retried", ATTEMPT | {"error"}),
@@ -301,7 +312,7 @@ ATTEMPT = {"user", "endpoint", "attempt", "status_code"}
     ("http_notify_endpoint_down", {"endpoint", "state", "error"}),
     ("http_notify_endpoint_up", {"endpoint", "down_secs"}),
     ("http_notify_handoff_failed",
-     {"user", "folder", "uid", "stored", "error"}),
+     {"user", "folder", "uid", "mail_event", "stored", "error"}),
 ])
 def test_exported_event_has_its_fields(site, name, fields):
     found = exported(site, name)
@@ -312,6 +323,7 @@ def test_exported_event_has_its_fields(site, name, fields):
         assert event["categories"].count("http-notify") == 1
         assert got.get("user", "bob") == "bob"
         assert got.get("folder", "INBOX") == "INBOX"
+        assert got.get("mail_event", "MessageNew") == "MessageNew"
         for number in fields & {"uid", "attempt", "status_code", "age",
                                 "down_secs"}:
             assert isinstance(got[number], int)

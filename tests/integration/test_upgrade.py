@@ -11,6 +11,7 @@ import urllib.parse
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.doveadm import rows
 from harness.dovecot import message
 
 
@@ -82,6 +83,8 @@ def test_endpoints_of_version_1_are_the_same_ones(other_endpoint, options,
         leave_queue(dovecot, 1, url, "%s@%s" % (login, bare), more_options)
         dovecot.start()
         endpoint.wait_attempts(1)
+        assert [row["mail_event"] for row in rows(dovecot, "queue")] == [
+            "MessageNew"] * 3
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message("Message 2"))
         assert endpoints(dovecot) == 1

@@ -71,6 +71,7 @@ def test_watch_shows_each_event_at_once(dovecot, endpoint):
         assert watch.events(" uid=%s " % uid) == ["queued", "sent",
                                                   "answered", "delivered"]
         watch.wait("event=queued", "username=bob", "folder=INBOX",
+                   "mail_event=MessageNew",
                    "endpoint=127.0.0.1:%d" % endpoint.port)
         endpoint.status = 503
         dovecot.deliver("bob", message())

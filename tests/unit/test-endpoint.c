@@ -638,7 +638,8 @@ test_old_ones_are_given_up_wherever_they_are(void **state ATTR_UNUSED)
 	assert_int_equal(common.queued, 0);
 	assert_int_equal(logged("Notification lost"), 2 + 2 + 3 + 500);
 	assert_int_equal(logged("Notification lost: user=alice folder=INBOX "
-				"uid=1 endpoint=first: max_age reached"), 1);
+				"uid=1 event= endpoint=first: "
+				"max_age reached"), 1);
 }
 
 /* What is under way may still be taken. */
@@ -718,8 +719,9 @@ static void test_poison_is_given_up(void **state ATTR_UNUSED)
 {
 	assert_uint_in_range(poison(500, 500), 6, 7);
 	assert_int_equal(logged("Notification lost: user=alice folder=INBOX "
-				"uid=0 endpoint=first: failed 6 times while "
-				"the endpoint accepted others: test"), 1);
+				"uid=0 event= endpoint=first: failed 6 times "
+				"while the endpoint accepted others: test"),
+			 1);
 	assert_int_equal(common.queued, 0);
 }
 
@@ -747,7 +749,8 @@ static void test_refused_is_given_up(void **state ATTR_UNUSED)
 {
 	assert_uint_in_range(poison(400, 500), 3, 4);
 	assert_int_equal(logged("Notification lost: user=alice folder=INBOX "
-				"uid=0 endpoint=first: refused: test"), 1);
+				"uid=0 event= endpoint=first: refused: test"),
+			 1);
 }
 
 /* As by a proxy that is not set up yet. */
@@ -798,7 +801,8 @@ test_poison_of_a_user_alone_lets_others_pass(void **state ATTR_UNUSED)
 		answer(0, 200);
 		test_clock_pass(151*1000);
 	}
-	assert_int_equal(logged("uid=0 endpoint=first: failed 6 times"), 1);
+	assert_int_equal(logged("uid=0 event= endpoint=first: failed 6 times"),
+			 1);
 	assert_int_equal(array_count(&taken), 19);
 	assert_int_equal(common.queued, 0);
 }

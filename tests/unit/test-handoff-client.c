@@ -219,7 +219,8 @@ log_of(service_step_t *const *first_step, bool listen,
 #define LOG_OF(...) \
 	log_of((service_step_t *const []){ __VA_ARGS__, NULL }, TRUE, \
 	       &handoff, 1)
-#define NOTIFICATION(what) "Notification "what": user=bob folder=INBOX uid=7: "
+#define NOTIFICATION(what) "Notification "what": user=bob folder=INBOX uid=7 " \
+	"event=: "
 
 static void test_stored_is_not_logged(void **state ATTR_UNUSED)
 {

@@ -3,8 +3,10 @@
 #include "str.h"
 #include "strescape.h"
 
+#include "body-event.h"
 #include "dovecot-compat.h"
 #include "handoff.h"
+#include "mail-events.h"
 #include "notification.h"
 #include "options.h"
 #include "registration.h"
@@ -341,6 +343,50 @@ static void test_biggest_handoff_is_below_line_max(void **state ATTR_UNUSED)
 	assert_true(str_len(line) < HTTP_NOTIFY_HANDOFF_SMALL_LINE_MAX);
 }
 
+/* What a body says has happened. */
+
+static void test_event_is_found_in_every_format(void **state ATTR_UNUSED)
+{
+	struct http_notify_notification n = {
+		/* all that comes before it */
+		.user = "a\",\"event\":\"FlagsSet\"\\", .folder = NASTY,
+		.message = t_str_new(1)
+	};
+	enum http_notify_format format;
+	unsigned int i;
+	string_t *body = t_str_new(256);
+
+	for (i = 0; i < HTTP_NOTIFY_MAIL_EVENT_COUNT; i++) {
+		n.event = http_notify_mail_event_name(i);
+		for (format = HTTP_NOTIFY_FORMAT_OX;
+		     format <= HTTP_NOTIFY_FORMAT_OX_CALENDAR; format++) {
+			str_truncate(body, 0);
+			assert_int_equal(http_notify_notification_append_json(
+						&n, format, body), 0);
+			assert_string_equal(
+				http_notify_body_event(str_c(body)),
+				n.event == NULL ? "MessageNew" : n.event);
+		}
+	}
+}
+
+static void test_no_event_in_other_bodies(void **state ATTR_UNUSED)
+{
+	static const char *const bodies[] = {
+		"", "{", "{}", "{\"event\"", "{\"event\":\"", "[\"event\"]",
+		"{\"event\":\"FlagsSet", "{\"event\":\"FlagsSet\\\"",
+		"{\"event\":\"\"}", "{\"event\":\"test\"}",
+		"{\"event\":\"MailboxUnsubscribeOrSomethingElse\"}",
+		"{\"a\":1,\"event\":\"FlagsSet\"}",
+		"{\"a\":{\"event\":\"FlagsSet\"}}",
+		"{{\"event\":\"FlagsSet\"}", "{\"a\\"
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(bodies); i++)
+		assert_string_equal(http_notify_body_event(bodies[i]), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -360,6 +406,8 @@ int main(void)
 		cmocka_unit_test(test_reply_fail_without_reason_is_no_ok),
 		cmocka_unit_test(test_bad_reply_is_refused),
 		cmocka_unit_test(test_biggest_handoff_is_below_line_max),
+		cmocka_unit_test(test_event_is_found_in_every_format),
+		cmocka_unit_test(test_no_event_in_other_bodies),
 	};
 	int ret;
 

@@ -8,6 +8,7 @@
 
 #include "admin-conn.h"
 #include "admin-protocol.h"
+#include "body-event.h"
 #include "delivery.h"
 #include "live.h"
 #include "queue-item.h"
@@ -49,6 +50,8 @@ live_row(struct admin_live *live, const char *what,
 	row[HTTP_NOTIFY_ADMIN_LIVE_FOLDER] = item == NULL ? "" : item->folder;
 	row[HTTP_NOTIFY_ADMIN_LIVE_UID] = item == NULL ? "" :
 		admin_num(item->uid);
+	row[HTTP_NOTIFY_ADMIN_LIVE_MAIL_EVENT] = item == NULL ? "" :
+		http_notify_body_event(item->body);
 	row[HTTP_NOTIFY_ADMIN_LIVE_ENDPOINT] = endpoint;
 	row[HTTP_NOTIFY_ADMIN_LIVE_DETAIL] = detail;
 	admin_conn_row(live->conn, row, N_ELEMENTS(row));

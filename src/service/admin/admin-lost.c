@@ -8,6 +8,7 @@
 
 #include "admin-conn.h"
 #include "admin-protocol.h"
+#include "body-event.h"
 #include "delivery.h"
 #include "endpoint.h"
 #include "endpoint-names.h"
@@ -62,6 +63,8 @@ lost_row(struct admin_lost *lost, const char *name,
 	row[HTTP_NOTIFY_ADMIN_LOST_ENDPOINT] = name;
 	row[HTTP_NOTIFY_ADMIN_LOST_FOLDER] = item->folder;
 	row[HTTP_NOTIFY_ADMIN_LOST_UID] = admin_num(item->uid);
+	row[HTTP_NOTIFY_ADMIN_LOST_MAIL_EVENT] =
+		http_notify_body_event(item->body);
 	row[HTTP_NOTIFY_ADMIN_LOST_REASON] =
 		loss_reason_name(item->loss.reason);
 	row[HTTP_NOTIFY_ADMIN_LOST_FIRST] =

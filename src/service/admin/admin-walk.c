@@ -3,11 +3,13 @@
    for what is queued for them */
 #include "lib.h"
 #include "ostream.h"
+#include "str.h"
 #include "str-sanitize.h"
 #include "wildcard-match.h"
 
 #include "admin-conn.h"
 #include "admin-protocol.h"
+#include "body-event.h"
 #include "delivery.h"
 #include "endpoint.h"
 #include "endpoint-names.h"
@@ -66,6 +68,21 @@ next_endpoint(struct admin *admin, const struct endpoint_names *names,
 
 /* STATUS */
 
+static const char *status_events(const struct endpoint_counters *counters)
+{
+	string_t *str = t_str_new(64);
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(counters->delivered_of); i++) {
+		if (counters->delivered_of[i] == 0)
+			continue;
+		str_printfa(str, "%s%s=%"PRIu64, str_len(str) == 0 ? "" : " ",
+			    http_notify_mail_event_name(i),
+			    counters->delivered_of[i]);
+	}
+	return str_c(str);
+}
+
 static void
 status_row(struct admin_walk *walk, const char *name, const char *state,
 	   int64_t oldest_secs, const struct endpoint_status *status,
@@ -101,6 +118,7 @@ status_row(struct admin_walk *walk, const char *name, const char *state,
 		lost->oldest == 0 ? 0 : I_MAX(0,
 		queue_now(walk->conn->admin->queue) - lost->oldest));
 	row[HTTP_NOTIFY_ADMIN_STATUS_FORGOTTEN] = admin_num(lost->forgotten);
+	row[HTTP_NOTIFY_ADMIN_STATUS_EVENTS] = status_events(&status->counters);
 	row[HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR] =
 		status->last_error == NULL ? "" : status->last_error;
 	admin_conn_row(walk->conn, row, N_ELEMENTS(row));
@@ -150,6 +168,8 @@ queue_row(struct admin_walk *walk, const char *name,
 	row[HTTP_NOTIFY_ADMIN_QUEUE_ENDPOINT] = name;
 	row[HTTP_NOTIFY_ADMIN_QUEUE_FOLDER] = item->folder;
 	row[HTTP_NOTIFY_ADMIN_QUEUE_UID] = admin_num(item->uid);
+	row[HTTP_NOTIFY_ADMIN_QUEUE_MAIL_EVENT] =
+		http_notify_body_event(item->body);
 	row[HTTP_NOTIFY_ADMIN_QUEUE_AGE] = admin_num(now - item->created);
 	/* it may have expired, but not been given up yet */
 	row[HTTP_NOTIFY_ADMIN_QUEUE_EXPIRES_IN] =

@@ -5,6 +5,7 @@
 #include "str-sanitize.h"
 
 #include "answer.h"
+#include "body-event.h"
 #include "endpoint-private.h"
 #include "endpoint-watch.h"
 #include "expiry.h"
@@ -261,6 +262,7 @@ static void attempt_delivered(struct attempt *attempt)
 	const struct queue_item *item = lane_item(attempt->lane);
 	int64_t id = item->id;
 	int64_t age = queue_now(ep->common->queue) - item->created;
+	enum http_notify_mail_event what;
 
 	event_set_name(attempt->event, "http_notify_delivered");
 	event_add_int(attempt->event, "age", age);
@@ -268,6 +270,9 @@ static void attempt_delivered(struct attempt *attempt)
 		"was queued", str_sanitize(item->username, 128), age);
 
 	ENDPOINT_COUNT(ep, delivered);
+	if (http_notify_mail_event_find(http_notify_body_event(item->body),
+					&what) == 0)
+		ENDPOINT_COUNT(ep, delivered_of[what]);
 	live_tell(ep->common->live, LIVE_DELIVERED, item,
 		  attempt->target->sender_target.label, "");
 	endpoint_remove(ep, item);
@@ -354,6 +359,8 @@ endpoint_send(struct endpoint *ep, struct lane *lane, struct target *target)
 	attempt->event = event_create(ep->common->event);
 	event_add_str(attempt->event, "user", item->username);
 	event_add_str(attempt->event, "endpoint", target->sender_target.label);
+	event_add_str(attempt->event, HTTP_NOTIFY_BODY_EVENT_FIELD,
+		      http_notify_body_event(item->body));
 	event_add_int(attempt->event, "attempt", lane_attempts(lane) + 1);
 	DLLIST_PREPEND(&ep->attempts, attempt);
 	live_tell(ep->common->live, LIVE_SENT, item,

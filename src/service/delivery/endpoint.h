@@ -3,6 +3,7 @@
 #define HTTP_NOTIFY_ENDPOINT_H
 
 #include "health.h"
+#include "mail-events.h"
 
 struct endpoint_common;
 struct http_notify_options;
@@ -20,6 +21,8 @@ struct endpoint;
    together since delivery_init(). */
 struct endpoint_counters {
 	uint64_t delivered;
+	/* those of them whose bodies name an event (body-event.h), by event */
+	uint64_t delivered_of[HTTP_NOTIFY_MAIL_EVENT_COUNT];
 	/* failed attempts that are followed by another */
 	uint64_t retried;
 	/* notifications lost: refused by the endpoint, failed too often, and

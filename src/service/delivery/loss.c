@@ -2,6 +2,7 @@
 #include "lib.h"
 #include "str-sanitize.h"
 
+#include "body-event.h"
 #include "endpoint-common.h"
 #include "live.h"
 #include "loss.h"
@@ -29,6 +30,7 @@ void loss_give_up(struct endpoint_common *common, const char *label,
 		.reason = reason, .answer = answer,
 		.time = queue_now(common->queue)
 	};
+	const char *what = http_notify_body_event(item->body);
 	struct event_passthrough *e;
 
 	e = event_create_passthrough(common->event)->
@@ -37,12 +39,14 @@ void loss_give_up(struct endpoint_common *common, const char *label,
 		add_str("endpoint", label)->
 		add_str("folder", item->folder)->
 		add_int("uid", item->uid)->
+		add_str(HTTP_NOTIFY_BODY_EVENT_FIELD, what)->
 		add_int("age", loss.time - item->created)->
 		add_str("error", answer);
 	e_error(e->event(), "Notification lost: "
-		"user=%s folder=%s uid=%u endpoint=%s: %s",
+		"user=%s folder=%s uid=%u event=%s endpoint=%s: %s",
 		str_sanitize(item->username, 128),
-		str_sanitize(item->folder, 128), item->uid, label, answer);
+		str_sanitize(item->folder, 128), item->uid, what, label,
+		answer);
 	live_tell(common->live, LIVE_LOST, item, label, answer);
 	queue_give_up(common->queue, item, attempts, &loss);
 }
