@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "array.h"
+#include "http-url.h"
 #include "mail-user.h"
 #include "str.h"
 #include "str-sanitize.h"
@@ -17,15 +18,38 @@
 #include "registration.h"
 #include "user-lines.h"
 
-static const char *check_answer(unsigned int status, const char *reason)
+/* Where the credentials are. */
+static const char *credentials_of(const struct http_notify_options *options)
+{
+	const struct http_url *url =
+		http_notify_url_parse(options->url, pool_datastack_create());
+	const char *keys = options->sign_file == NULL ? NULL :
+		t_strconcat("the keys in "SETTING_SIGN_FILE,
+			    options->sign_file, NULL);
+	const char *login = "login and password in "SETTING_URL;
+
+	if (options->token_file != NULL) {
+		login = t_strconcat("the token in "SETTING_TOKEN_FILE,
+				    options->token_file, NULL);
+	} else if (options->netrc_file != NULL) {
+		login = t_strconcat("login and password in "SETTING_NETRC_FILE,
+				    options->netrc_file, NULL);
+	} else if (keys != NULL && url->user == NULL)
+		return keys;
+	return keys == NULL ? login : t_strconcat(login, " and ", keys, NULL);
+}
+
+static const char *
+check_answer(unsigned int status, const char *reason,
+	     const struct http_notify_options *options)
 {
 	if (status / 100 == 2)
 		return NULL;
 	switch (status) {
 	case 401:
 	case 403:
-		return t_strdup_printf("credentials refused: %s (fix login "
-			"and password in "SETTING_URL")", reason);
+		return t_strdup_printf("credentials refused: %s (fix %s)",
+				       reason, credentials_of(options));
 	case 404:
 		return t_strdup_printf("no such path: %s (fix "SETTING_URL")",
 				       reason);
@@ -91,7 +115,8 @@ check_endpoint(struct check_cmd_context *ctx, const struct user_line *line,
 				   row[HTTP_NOTIFY_ADMIN_REQUEST_ENDPOINT],
 				   NULL);
 		error = check_answer(status,
-				     row[HTTP_NOTIFY_ADMIN_REQUEST_REASON]);
+				     row[HTTP_NOTIFY_ADMIN_REQUEST_REASON],
+				     &line->options);
 		if (status == 400 &&
 		    line->options.format == HTTP_NOTIFY_FORMAT_OX_CALENDAR)
 			error = NULL;

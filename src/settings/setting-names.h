@@ -12,6 +12,9 @@
 #define SETTING_DRIVER_EXAMPLE \
 	"add push_notification ox { push_notification_ox_url = <endpoint> }"
 #define SETTING_URL "push_notification_ox_url"
+#define SETTING_NETRC_FILE "http_notify_netrc_file = "
+#define SETTING_TOKEN_FILE "http_notify_token_file = "
+#define SETTING_SIGN_FILE "http_notify_sign_file = "
 #define SETTING_FOLDERS "http_notify_folders"
 #define SETTING_MSG_MAX_SIZE "push_notification_chronos_msg_max_size"
 
@@ -22,6 +25,9 @@
 #define SETTING_DRIVER "push_notification_driver"
 #define SETTING_DRIVER_EXAMPLE "set it to ox:url=<endpoint> in plugin { }"
 #define SETTING_URL "url="
+#define SETTING_NETRC_FILE "netrc_file="
+#define SETTING_TOKEN_FILE "token_file="
+#define SETTING_SIGN_FILE "sign_file="
 #define SETTING_FOLDERS "folders="
 #define SETTING_MSG_MAX_SIZE "msg_max_size="
 

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import driver, running_dovecot
 from harness.config import Webhook, config
-from harness.doveadm import EX_DATAERR, check
+from harness.doveadm import EX_DATAERR, check, failed_check
 from harness.dovecot import message
 from harness.endpoint import Endpoint
 from harness.standard_webhooks import is_signed, new_key
@@ -236,3 +236,28 @@ def test_check_wants_no_ox_registration(receiver, endpoint):
     with running_dovecot(webhook(receiver), driver(endpoint)) as dovecot:
         dovecot.setmetadata("bob", "user=alice@example.org")
         assert "OX takes" in check(dovecot, status=EX_DATAERR)["registration"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("options, hint", [
+    (["token_file"], "fix the token in {token_file}"),
+    (["netrc_file"], "fix login and password in {netrc_file}"),
+    (["sign_file"], "fix the keys in {sign_file}"),
+    (["token_file", "sign_file"],
+     "fix the token in {token_file} and the keys in {sign_file}"),
+])
+def test_check_names_the_refused_credentials(receiver, files, status, options,
+                                             hint):
+    texts = {"token_file": TOKEN, "sign_file": new_key(), "netrc_file":
+             "machine 127.0.0.1 login login password %s" % TOKEN}
+    paths = {name: files.write(name, texts[name]) for name in options}
+    receiver.status = status
+    with running_dovecot(webhook(receiver, **paths)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        detail = failed_check(dovecot)["endpoint " + receiver.authority]
+    assert detail.startswith("credentials refused: %d" % status)
+    names = {name: config.option(name) + str(path)
+             for name, path in paths.items()}
+    assert detail.replace(" = ", "").endswith(
+        "(%s)" % hint.format(**names)), detail
+    assert TOKEN not in detail
