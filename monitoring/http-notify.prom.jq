@@ -24,6 +24,7 @@ def gauge($name; $help; values):
 	up: (map(.state | state) | min),
 	standby: (map(.standby | select(. != "") | state) | min),
 	queued: (map(.queued) | add),
+	bytes: (map(.queued_bytes) | add),
 	oldest: (map(.oldest) | max),
 	in_flight: (map(.in_flight) | add),
 	kept: {
@@ -44,6 +45,13 @@ def gauge($name; $help; values):
   gauge("http_notify_queue_length";
 	"Notifications that are queued for the endpoint.";
 	$endpoints[] | { labels, value: .queued }),
+  gauge("http_notify_queue_bytes";
+	"The size of their bodies.";
+	$endpoints[] | { labels, value: .bytes }),
+  gauge("http_notify_queue_fill_ratio";
+	"How full the queue is, in number or bytes, whichever is more; 1 is http_notify_queue_limit.";
+	$rows[] | select(.endpoint == "total")
+	| { labels: "", value: (.queued_percent / 100) }),
   gauge("http_notify_oldest_seconds";
 	"How long the oldest one of them has been queued.";
 	$endpoints[] | { labels, value: .oldest }),

@@ -29,6 +29,8 @@ struct check_cmd_context {
 	/* NULL = Dovecot runs with the present configuration; else what to
 	   do */
 	const char *config_error;
+	/* what is queued; "" = nothing is */
+	const char *queue_note;
 	struct protocol_settings lmtp, lda, imap;
 
 	/* by user */

@@ -433,7 +433,10 @@ cmd_check_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 		check_imap(ctx);
 		value = check_registration(ctx, user);
 	}
-	check_row(ctx, "service", ctx->cmd.error);
+	if (ctx->cmd.error == NULL)
+		check_row_ok("service", ctx->queue_note);
+	else
+		check_row(ctx, "service", ctx->cmd.error);
 	if (lda && ctx->cmd.error == NULL)
 		check_lda_handoff(ctx, user);
 	if (imap && ctx->cmd.error == NULL) {
@@ -476,11 +479,25 @@ static const char *check_handoff_socket(const char *path)
 	return NULL;
 }
 
-/* Ask when the service was started. That is when Dovecot was started or
-   reloaded. Returns 0, or -1 and error_r if the service does not answer. */
+/* What is queued, as a remark. */
+static const char *queue_note(const char *const *row)
+{
+	const char *queued = row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED];
+
+	if (strcmp(queued, "0") == 0)
+		return "";
+	return t_strdup_printf("%s queued, %s bytes, %s%% of "
+		"http_notify_queue_limit", queued,
+		row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED_BYTES],
+		row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED_PERCENT]);
+}
+
+/* Ask when the service was started, and what is queued. The former is when
+   Dovecot was started or reloaded. Returns 0, or -1 and error_r if the service
+   does not answer. */
 static int
-service_get_started(struct admin_client *client, time_t *started_r,
-		    const char **error_r)
+service_get_status(struct admin_client *client, time_t *started_r,
+		   const char **queue_note_r, const char **error_r)
 {
 	static const struct http_notify_admin_command command = {
 		.verb = HTTP_NOTIFY_ADMIN_STATUS
@@ -491,6 +508,7 @@ service_get_started(struct admin_client *client, time_t *started_r,
 	int ret;
 
 	*started_r = time(NULL);
+	*queue_note_r = "";
 	admin_client_send(client, &command);
 	/* the last row is that of the service */
 	while ((ret = admin_client_read(client, TIMEOUT_MSECS,
@@ -499,6 +517,7 @@ service_get_started(struct admin_client *client, time_t *started_r,
 		if (str_to_uint(row[HTTP_NOTIFY_ADMIN_STATUS_SINCE],
 				&secs) == 0)
 			*started_r = time(NULL) - secs;
+		*queue_note_r = queue_note(row);
 	}
 	return ret;
 }
@@ -534,7 +553,7 @@ config_error(struct check_cmd_context *ctx, time_t started)
 static void
 check_connect(struct check_cmd_context *ctx, const char *path, bool first)
 {
-	const char *error = check_handoff_socket(path);
+	const char *note, *error = check_handoff_socket(path);
 	time_t started;
 
 	if (error != NULL) {
@@ -544,9 +563,10 @@ check_connect(struct check_cmd_context *ctx, const char *path, bool first)
 	service_cmd_connect(&ctx->cmd);
 	if (ctx->cmd.client == NULL)
 		return;
-	if (service_get_started(ctx->cmd.client, &started, &error) < 0)
+	if (service_get_status(ctx->cmd.client, &started, &note, &error) < 0)
 		service_cmd_disconnect(&ctx->cmd, error);
 	else if (first) {
+		ctx->queue_note = p_strdup(ctx->cmd.ctx.pool, note);
 		ctx->config_error = p_strdup(ctx->cmd.ctx.pool,
 					     config_error(ctx, started));
 	}

@@ -13,6 +13,10 @@ static const struct admin_column status_columns[] = {
 	[HTTP_NOTIFY_ADMIN_STATUS_SINCE] = { "since", "since", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_STANDBY_STATE] = { "standby", "standby", 0 },
 	[HTTP_NOTIFY_ADMIN_STATUS_QUEUED] = { "queued", "queued", NUMBER },
+	[HTTP_NOTIFY_ADMIN_STATUS_QUEUED_BYTES] =
+		{ "queued_bytes", "queued_bytes", NUMBER },
+	[HTTP_NOTIFY_ADMIN_STATUS_QUEUED_PERCENT] =
+		{ "queued_percent", "queued_percent", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_OLDEST] = { "oldest", "oldest", NUMBER },
 	[HTTP_NOTIFY_ADMIN_STATUS_IN_FLIGHT] =
 		{ "in_flight", "in_flight", NUMBER },

@@ -120,6 +120,11 @@ enum http_notify_admin_status {
 	/* of standby_url, empty if there is none */
 	HTTP_NOTIFY_ADMIN_STATUS_STANDBY_STATE,
 	HTTP_NOTIFY_ADMIN_STATUS_QUEUED,
+	/* the size of their bodies; and in percent how much of
+	   http_notify_queue_limit they are, in number or bytes, whichever is
+	   more */
+	HTTP_NOTIFY_ADMIN_STATUS_QUEUED_BYTES,
+	HTTP_NOTIFY_ADMIN_STATUS_QUEUED_PERCENT,
 	/* age of the oldest one, 0 if there is none */
 	HTTP_NOTIFY_ADMIN_STATUS_OLDEST,
 	HTTP_NOTIFY_ADMIN_STATUS_IN_FLIGHT,

@@ -74,7 +74,8 @@ static void main_open_queue(struct http_notify_service_settings *set)
 	}
 	if (in_trouble)
 		i_info("Queue can be opened again");
-	delivery = delivery_init(queue, sender, set->queue_limit,
+	delivery = delivery_init(queue, sender, set->queue_max_rows,
+				 set->queue_max_bytes,
 				 sender_max_requests(sender));
 	intake_set_delivery(intake, delivery);
 	admin = admin_init(queue, delivery, sender);

@@ -25,9 +25,10 @@ struct http_notify_service_settings {
 	/* http_notify_sync = normal | full: with full, a stored notification
 	   survives a power cut, too */
 	bool sync_full;
-	/* http_notify_queue_limit: when this many notifications are queued,
-	   new ones are refused */
-	unsigned int queue_limit;
+	/* http_notify_queue_limit: when this many notifications are queued, or
+	   so many bytes of them, new ones are refused */
+	unsigned int queue_max_rows;
+	uint64_t queue_max_bytes;
 	/* http_notify_lost_keep and http_notify_lost_limit: for how long, and
 	   up to which number and size, what is given up is kept */
 	unsigned int lost_keep_secs;

@@ -81,7 +81,8 @@ def test_bad_options_are_said_once_by_a_process(endpoint):
 def test_bad_queue_limit_says_so(endpoint):
     with running_dovecot(driver(endpoint),
                          "http_notify_queue_limit = many") as dovecot:
-        dovecot.wait_log("Fatal", "http_notify_queue_limit=many", "number")
+        dovecot.wait_log("Fatal", "http_notify_queue_limit=many", "number",
+                         "size")
 
 
 def test_bad_sync_setting_says_so(endpoint):

@@ -9,7 +9,9 @@ import threading
 import pytest
 
 from conftest import SANITIZED, driver, running_dovecot
-from harness.dovecot import wait_for
+from harness.config import config
+from harness.doveadm import doveadm, rows
+from harness.dovecot import message, wait_for
 from test_handoff_socket import (HELLO, HELLO_SESSION, connect,
                                  nobody_else_notices, notify_line,
                                  read_replies, rss,
@@ -94,6 +96,53 @@ def test_too_large_is_refused(dovecot, endpoint, calendar):
     assert not calendar.attempts
     error, = dovecot.wait_log("http-notify: Error:")
     assert "a line is too long" in error
+
+
+def test_dead_endpoint_leaves_room_in_bytes(endpoint, calendar):
+    calendar.status = 503
+    size = len(body_of(M))
+    with running_dovecot(
+            driver(endpoint),
+            "http_notify_queue_limit = 1000 %d" % (8 * size),
+            extra=config.handoff_access()) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
+
+        def hand_off(seq):
+            with connect(dovecot) as sock:
+                sock.sendall(HELLO_SESSION + notify_line(
+                    seq, calendar, body=body_of(M), user="user%d" % seq))
+                return read_replies(sock, 1)[0]
+
+        for seq in range(1, 7):
+            assert hand_off(seq) == "OK\t%d" % seq
+        refused = ("the endpoint's share of the queue is full in bytes "
+                   "(http_notify_queue_limit = 1000 %d)" % (8 * size))
+        for seq in 7, 8:
+            assert hand_off(seq) == "FAIL\t%d\t%s" % (seq, refused)
+        line, = dovecot.wait_log("has its share of the queue in bytes")
+        assert calendar.authority in line
+        dovecot.deliver("bob", message())
+        endpoint.wait(2)
+
+        def status():
+            found = rows(dovecot, "status")
+            return [(row["queued"], row["queued_bytes"], row["queued_percent"])
+                    for row in found if row["queued"] > 0]
+        assert status() == 2 * [(6, 6 * size, 75)]
+        assert ("6 queued, %d bytes, 75%% of http_notify_queue_limit" %
+                (6 * size)) in doveadm(dovecot, "check", "-u", "bob")
+        # it finds the same in the queue
+        dovecot.stop()
+        dovecot.start()
+        wait_for(lambda: status() == 2 * [(6, 6 * size, 75)],
+                 what="all to be found")
+        assert hand_off(9) == "FAIL\t9\t" + refused
+        calendar.heal()
+        calendar.wait_processed(6, timeout=60)
+        wait_for(lambda: status() == [], what="nothing to be queued")
+        assert hand_off(10) == "OK\t10"
 
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers take more memory")

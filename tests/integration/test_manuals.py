@@ -82,7 +82,7 @@ def c_value(expression, name=""):
         return expression.strip('"').split(":")[0]
     defines = dict(re.findall(r"#define (\w+) (.+)", (
         TOP / "src/lib/options.h").read_text() + (
-            TOP / "src/lib/lost-limit.h").read_text()))
+            TOP / "src/lib/queue-limits.h").read_text()))
     if expression in defines:
         return c_value(defines[expression], name)
     value = 1
@@ -150,8 +150,8 @@ def test_settings_of_2_3():
     assert 'registration_optional = strcmp(value, "optional") == 0' in options
     source["registration"] = "required"
     source["http_notify_sync"] = "normal"
-    source["http_notify_queue_limit"] = re.search(
-        r"#define DEFAULT_QUEUE_LIMIT (\d+)", service).group(1)
+    source["http_notify_queue_limit"] = c_value(
+        "HTTP_NOTIFY_DEFAULT_QUEUE_LIMIT")
     source["http_notify_lost_keep"] = milliseconds(
         c_value("HTTP_NOTIFY_DEFAULT_LOST_KEEP_SECS", "secs"))
     source["http_notify_lost_limit"] = c_value(

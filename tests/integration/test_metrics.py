@@ -285,6 +285,8 @@ def test_gauges_are_those_of_status(site):
     assert "http_notify_endpoint_up{%s} 1" % labels in lines
     assert "http_notify_standby_up{%s} 1" % labels in lines
     assert "http_notify_queue_length{%s} 0" % labels in lines
+    assert "http_notify_queue_bytes{%s} 0" % labels in lines
+    assert "http_notify_queue_fill_ratio 0" in lines
     assert not list(site.textfiles.glob("*.new"))
     for _, value in site.prometheus.query("node_textfile_scrape_error"):
         assert value == 0

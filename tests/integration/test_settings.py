@@ -44,7 +44,7 @@ def test_doveconf_shows_what_is_set_and_the_defaults():
         assert "http_notify_queue_limit" not in said.stdout
         assert "http-notify version " in said.stdout
         said = doveconf(dovecot, "-h", "http_notify_queue_limit")
-        assert said.stdout == "1000000\n"
+        assert said.stdout == "1000000 4G\n"
 
 
 def test_doveconf_hides_credentials():
@@ -101,8 +101,9 @@ def test_bad_setting_of_an_endpoint_is_named(settings, said):
     ("http_notify_sync = fulll", "http_notify_sync: Invalid value: fulll"),
     ("http_notify_sink = 1", "Unknown setting: http_notify_sink"),
     ("http_notify_queue_limit = many",
-     "http_notify_queue_limit: Invalid number many"),
+     "http_notify_queue_limit must be a number of at least 1 and a size"),
     ("http_notify_queue_limit = 0", "http_notify_queue_limit must be"),
+    ("http_notify_queue_limit = 1000 much", "http_notify_queue_limit must be"),
     ("http_notify_lost_keep = soon",
      "http_notify_lost_keep: Invalid time"),
     ("http_notify_lost_limit = 1000",
@@ -229,7 +230,8 @@ def build_module(directory, *edits):
          "-I", directory / "lib", "-I", directory / "settings",
          "-I/usr/include/dovecot", *sources,
          *(directory / "lib" / name for name in (
-             "folders.c", "lost-limit.c", "mail-events.c", "options.c"))],
+             "folders.c", "mail-events.c", "options.c",
+             "queue-limits.c"))],
         check=True)
     return directory / MODULE.name
 

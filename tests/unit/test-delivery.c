@@ -42,6 +42,12 @@ static uint64_t last_seq;
 static unsigned int errors, infos, stored_count;
 static int64_t stored_id;
 
+/* of what is added, and why that was refused */
+static const char *body;
+static char *refusal;
+/* the queue's limit */
+static uint64_t max_bytes;
+
 void sender_put(struct sender *sender ATTR_UNUSED,
 		const struct sender_target *target ATTR_UNUSED,
 		const char *body, const char *idempotency_key,
@@ -93,7 +99,8 @@ static void open_all(void)
 
 	if (queue_init(&queue_engine_sqlite, &set, &queue, &error) < 0)
 		fail_msg("%s", error);
-	delivery = delivery_init(queue, NULL, QUEUE_LIMIT, MAX_REQUESTS);
+	delivery = delivery_init(queue, NULL, QUEUE_LIMIT, max_bytes,
+				 MAX_REQUESTS);
 	/* to find what is there, and to read it */
 	test_clock_turn();
 	test_clock_turn();
@@ -124,7 +131,7 @@ static void stored(const struct delivery_stored *result, void *context)
 static bool add_with(const char *const *words, const char *username)
 {
 	struct delivery_notification notification = {
-		.username = username, .folder = "INBOX", .body = "{}"
+		.username = username, .folder = "INBOX", .body = body
 	};
 	const char *error;
 
@@ -133,8 +140,11 @@ static bool add_with(const char *const *words, const char *username)
 	notification.options = words;
 	notification.seq = notification.uid = ++last_seq;
 	guid_128_copy(notification.session, session);
-	return delivery_add(delivery, &notification, stored, NULL,
-			    &error) == 0;
+	if (delivery_add(delivery, &notification, stored, NULL, &error) == 0)
+		return TRUE;
+	i_free(refusal);
+	refusal = i_strdup(error);
+	return FALSE;
 }
 
 /* options: separated by blanks, maybe after owner=. Returns the endpoint's
@@ -220,6 +230,8 @@ static int setup(void **state ATTR_UNUSED)
 	test_clock_init(1);
 	guid_128_generate(session);
 	last_seq = 0;
+	body = "{}";
+	max_bytes = UINT64_MAX;
 	open_all();
 	return 0;
 }
@@ -231,6 +243,7 @@ static int teardown(void **state ATTR_UNUSED)
 	close_all();
 	test_clock_deinit();
 	array_free(&requests);
+	i_free(refusal);
 	i_set_error_handler(default_error_handler);
 	i_set_info_handler(default_error_handler);
 	if (unlink_directory(dir, UNLINK_DIRECTORY_FLAG_RMDIR, &error) < 0)
@@ -283,6 +296,81 @@ static void test_queue_limit(void **state ATTR_UNUSED)
 	assert_true(add_to(url(0), "bob"));
 }
 
+/* Returns the sum of the endpoints, whose number in all of the queue's limit is
+   percent_r. */
+static uint64_t queued_bytes(unsigned int *percent_r)
+{
+	struct endpoint_status status;
+	struct endpoint *ep;
+	unsigned int number = 0, queued = 0;
+	uint64_t bytes = 0;
+
+	while ((ep = delivery_next_endpoint(delivery, &number)) != NULL) {
+		endpoint_get_status(ep, &status);
+		queued += status.queued;
+		bytes += status.queued_bytes;
+	}
+	*percent_r = delivery_queue_percent(delivery, queued, bytes);
+	return bytes;
+}
+
+#define BODY_SIZE 1000
+
+/* A body of this many bytes, which are fewer characters. */
+static const char *large_body(void)
+{
+	string_t *str = t_str_new(BODY_SIZE);
+
+	while (str_len(str) < BODY_SIZE)
+		str_append(str, "\xC3\xA4");
+	return str_c(str);
+}
+
+static void reopen_with_max_bytes(uint64_t bytes)
+{
+	close_all();
+	max_bytes = bytes;
+	open_all();
+}
+
+static void test_queue_limit_in_bytes(void **state ATTR_UNUSED)
+{
+	unsigned int i, percent;
+
+	reopen_with_max_bytes(10 * BODY_SIZE);
+	body = large_body();
+	for (i = 0; i < 10; i++) {
+		assert_true(queued_bytes(&percent) == i * BODY_SIZE);
+		assert_int_equal(percent, i * 10);
+		assert_true(add_to(url(0), user(i)));
+		test_clock_turn();
+	}
+	assert_false(add_to(url(0), "alice"));
+	assert_string_equal(refusal, "the queue is full in bytes "
+			    "(http_notify_queue_limit = 100 10000)");
+	assert_false(add_to(url(4), "alice"));
+	assert_int_equal(errors, 1);
+	/* as many as leave may come */
+	answer(0, 200);
+	assert_true(add_to(url(0), "alice"));
+	test_clock_turn();
+	assert_false(add_to(url(0), "bob"));
+	assert_int_equal(errors, 1);
+
+	/* the same after a restart, when only the users are known */
+	close_all();
+	open_all();
+	assert_true(queued_bytes(&percent) == 10 * BODY_SIZE);
+	assert_false(add_to(url(0), "bob"));
+	assert_int_equal(errors, 2);
+	answer_all(200);
+	assert_true(queued_bytes(&percent) == 0);
+	assert_int_equal(percent, 0);
+	test_clock_pass(5000);
+	assert_int_equal(infos, 1);
+	assert_true(add_to(url(0), "bob"));
+}
+
 static unsigned int add_all_that_fits(const char *to)
 {
 	unsigned int count = 0;
@@ -320,6 +408,38 @@ static void test_last_quarter_is_for_those_who_have_little(
 	answer_all(200);
 	test_clock_pass(10*1000);
 	assert_int_equal(infos, 2);
+	assert_true(add_to(url(0), "bob"));
+}
+
+static void test_last_quarter_of_the_bytes_is_for_those_who_have_little(
+						void **state ATTR_UNUSED)
+{
+	reopen_with_max_bytes(40 * BODY_SIZE);
+	assert_true(add_to(url(1), "alice"));
+	test_clock_turn();
+	answer_all(200);
+	body = large_body();
+	assert_int_equal(add_all_that_fits(url(0)), 30);
+	assert_false(add_to(url(0), "alice"));
+	assert_string_equal(refusal, "the endpoint's share of the queue is "
+			    "full in bytes (http_notify_queue_limit = "
+			    "100 40000)");
+	assert_int_equal(errors, 1);
+	assert_int_equal(add_all_that_fits(url(1)), 5);
+	assert_int_equal(errors, 2);
+	/* small ones have room, until three quarters in number are used */
+	body = "{}";
+	assert_int_equal(add_all_that_fits(url(2)), 75 - 30 - 5);
+	assert_string_equal(refusal, "the endpoint's share of the queue is "
+			    "full in number (http_notify_queue_limit = "
+			    "100 40000)");
+	assert_int_equal(errors, 3);
+
+	answer_all(200);
+	test_clock_pass(5000);
+	answer_all(200);
+	test_clock_pass(10*1000);
+	assert_int_equal(infos, 3);
 	assert_true(add_to(url(0), "bob"));
 }
 
@@ -731,6 +851,28 @@ static void test_resent_is_sent_after_a_restart(void **state ATTR_UNUSED)
 	answer(0, 200);
 }
 
+static void test_resent_counts_in_bytes(void **state ATTR_UNUSED)
+{
+	unsigned int percent;
+
+	body = large_body();
+	(void)lose("alice");
+	(void)lose("bob");
+	assert_true(queued_bytes(&percent) == 0);
+	assert_int_equal(resend_all(), 2);
+	test_clock_pass(1000);
+	assert_true(queued_bytes(&percent) == 2 * BODY_SIZE);
+	answer_all(200);
+	assert_true(queued_bytes(&percent) == 0);
+
+	reopen_with_max_bytes(1);
+	body = "{}";
+	(void)lose("alice");
+	(void)add_with_options(NO_RETRY, "bob");
+	assert_int_equal(resend_all(), 0);
+	assert_non_null(strstr(resent_error, "full in bytes"));
+}
+
 static void test_resent_has_another_max_age(void **state ATTR_UNUSED)
 {
 	(void)lose("alice");
@@ -877,7 +1019,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		delivery_test(test_endpoints_are_apart),
 		delivery_test(test_queue_limit),
+		delivery_test(test_queue_limit_in_bytes),
 		delivery_test(test_last_quarter_is_for_those_who_have_little),
+		delivery_test(test_last_quarter_of_the_bytes_is_for_those_who_have_little),
 		delivery_test(test_stopped_delivery_waits_for_answers),
 		delivery_test(test_stopped_delivery_waits_for_no_probe),
 		delivery_test(test_old_ones_make_room),
@@ -890,6 +1034,7 @@ int main(void)
 		delivery_test(test_two_endpoints_of_one_key),
 		delivery_test(test_resent_is_sent_before_what_waits),
 		delivery_test(test_resent_is_sent_after_a_restart),
+		delivery_test(test_resent_counts_in_bytes),
 		delivery_test(test_resent_has_another_max_age),
 		delivery_test(test_resent_does_not_keep_others_from_expiring),
 		delivery_test(test_endpoint_of_what_is_kept_is_not_forgotten),

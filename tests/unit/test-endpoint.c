@@ -1532,7 +1532,7 @@ static void walk_round(void)
 		(void)endpoint_expire(ep);
 	if (i_rand_limit(400) == 0) {
 		walk_can_read();
-		endpoint_look_again(ep, 0);
+		endpoint_look_again(ep, 0, 0);
 	}
 	if (i_rand_limit(500) == 0)
 		test_clock_pass(i_rand_limit(200) * 1000);

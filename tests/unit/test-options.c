@@ -6,6 +6,7 @@
 #include "dovecot-compat.h"
 #include "mail-events.h"
 #include "options.h"
+#include "queue-limits.h"
 
 #include "test-common.h"
 
@@ -862,6 +863,42 @@ static void test_bad_value_is_said_by_its_name(void **state ATTR_UNUSED)
 			"the_netrc_file=/netrc: the URL has credentials");
 }
 
+static void test_queue_limit(void **state ATTR_UNUSED)
+{
+	static const struct {
+		const char *value;
+		unsigned int rows;
+		uint64_t bytes;
+	} good[] = {
+		{ HTTP_NOTIFY_DEFAULT_QUEUE_LIMIT, 1000000, 4ULL << 30 },
+		{ "1 1", 1, 1 },
+		{ "1000 16M", 1000, 16 << 20 },
+		{ "1000 1T", 1000, 1ULL << 40 },
+		{ "unlimited unlimited", UINT_MAX, UINT64_MAX },
+		/* of former versions */
+		{ "20", 20, 4ULL << 30 },
+		{ "unlimited", UINT_MAX, 4ULL << 30 },
+	};
+	static const char *const bad[] = {
+		"", " ", "many", "0", "-1", "1.5", "5000000000", "1 0", "0 1G",
+		"1000 much", "1000 -1", "1G", "1000 1G 1", "1000,1G",
+	};
+	unsigned int i, rows;
+	uint64_t bytes;
+
+	for (i = 0; i < N_ELEMENTS(good); i++) {
+		assert_int_equal(http_notify_queue_limit_parse(good[i].value,
+							       &rows, &bytes),
+				 0);
+		assert_int_equal(rows, good[i].rows);
+		assert_true(bytes == good[i].bytes);
+	}
+	for (i = 0; i < N_ELEMENTS(bad); i++) {
+		if (http_notify_queue_limit_parse(bad[i], &rows, &bytes) == 0)
+			fail_msg("%s is taken", bad[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -914,6 +951,7 @@ int main(void)
 		cmocka_unit_test(test_export_is_for_the_service_only),
 		cmocka_unit_test(test_good_values_pass),
 		cmocka_unit_test(test_bad_value_is_said_by_its_name),
+		cmocka_unit_test(test_queue_limit),
 	};
 	int ret;
 

@@ -285,6 +285,10 @@ read_items(int64_t after_id, unsigned int limit, struct queue_item **items_r)
 		assert_int_equal(whole.items[i].id, users.items[i].id);
 		assert_string_equal(whole.items[i].username,
 				    users.items[i].username);
+		assert_int_equal(whole.items[i].body_size,
+				 strlen(whole.items[i].body));
+		assert_int_equal(users.items[i].body_size,
+				 whole.items[i].body_size);
 		assert_true(i == 0 ||
 			    whole.items[i].id > whole.items[i - 1].id);
 	}

@@ -96,6 +96,12 @@ status_row(struct admin_walk *walk, const char *name, const char *state,
 	row[HTTP_NOTIFY_ADMIN_STATUS_STANDBY_STATE] = status->have_standby ?
 		health_state_name(status->standby_state) : "";
 	row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED] = admin_num(status->queued);
+	row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED_BYTES] =
+		admin_num(status->queued_bytes);
+	row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED_PERCENT] =
+		admin_num(delivery_queue_percent(walk->conn->admin->delivery,
+						 status->queued,
+						 status->queued_bytes));
 	row[HTTP_NOTIFY_ADMIN_STATUS_OLDEST] = admin_num(oldest_secs);
 	row[HTTP_NOTIFY_ADMIN_STATUS_IN_FLIGHT] = admin_num(status->in_flight);
 	row[HTTP_NOTIFY_ADMIN_STATUS_DELIVERED] =
@@ -138,6 +144,7 @@ status_endpoint(struct admin_walk *walk, struct endpoint *ep, const char *name,
 	status_row(walk, name, health_state_name(status->state), secs, status,
 		   &lost);
 	walk->total.queued += status->queued;
+	walk->total.queued_bytes += status->queued_bytes;
 	walk->total.in_flight += status->in_flight;
 	walk->total_oldest_secs = I_MAX(walk->total_oldest_secs, secs);
 	walk->count++;

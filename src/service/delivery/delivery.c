@@ -41,6 +41,11 @@
 /* Before an owner in keys; no option begins with it. */
 #define OWNER_WORD "owner="
 
+/* Notifications, and the bytes of their bodies. */
+struct amount {
+	uint64_t number, bytes;
+};
+
 struct delivery_endpoint {
 	struct delivery *delivery;
 	struct endpoint *ep;
@@ -58,7 +63,8 @@ struct delivery_endpoint {
 	int64_t last_used;
 	/* notifications that are being stored; and those that were put back,
 	   and have not been found by ep */
-	unsigned int adding, resent;
+	unsigned int adding;
+	struct amount resent;
 	/* those refused because its share of the queue is full; 0 again, which
 	   is logged, once it may have more of nine tenths of the queue */
 	unsigned int refused;
@@ -76,13 +82,14 @@ struct delivery_adding {
 
 struct delivery {
 	struct endpoint_common common;
-	unsigned int queue_limit;
+	struct amount limit;
 	/* notifications refused because the queue is full; 0 again, which is
 	   logged, once a tenth of it is free */
 	unsigned int refused;
 	/* the endpoints' resent together; those who put more back; and for
 	   looking at these when they have done so */
-	unsigned int resent, resenders;
+	struct amount resent;
+	unsigned int resenders;
 	struct timeout *to_resent;
 
 	/* sorted by number */
@@ -277,50 +284,99 @@ delivery_endpoint_find(struct delivery *delivery, const char *options_key,
 
 /* Adding */
 
+static void amount_add(struct amount *amount, const struct queue_item *item)
+{
+	amount->number++;
+	amount->bytes += item->body_size;
+}
+
+static struct amount delivery_used(const struct delivery *delivery)
+{
+	return (struct amount){
+		delivery->common.queued + delivery->resent.number,
+		delivery->common.queued_bytes + delivery->resent.bytes
+	};
+}
+
+static struct amount
+delivery_endpoint_used(const struct delivery_endpoint *dep)
+{
+	struct amount used;
+
+	used.number = endpoint_get_queued(dep->ep, &used.bytes);
+	used.number += dep->resent.number;
+	used.bytes += dep->resent.bytes;
+	return used;
+}
+
+/* Returns what has reached the limit; NULL = nothing. */
+static const char *
+delivery_full_in(struct delivery *delivery, const struct amount *limit)
+{
+	const struct amount used = delivery_used(delivery);
+
+	return used.number >= limit->number ? "number" :
+		used.bytes >= limit->bytes ? "bytes" : NULL;
+}
+
+/* The same for an endpoint's share. A single endpoint may have all of the
+   limit. */
+static const char *
+delivery_endpoint_full_in(struct delivery_endpoint *dep,
+			  const struct amount *limit)
+{
+	struct delivery *delivery = dep->delivery;
+	const struct amount used = delivery_used(delivery);
+	const struct amount own = delivery_endpoint_used(dep);
+	unsigned int users = delivery->common.backlogged;
+
+	if (array_count(&delivery->endpoints) == 1)
+		return NULL;
+	return !fair_share_allows(used.number, limit->number, own.number,
+				  users) ? "number" :
+		!fair_share_allows(used.bytes, limit->bytes, own.bytes,
+				   users) ? "bytes" : NULL;
+}
+
+static const char *delivery_limit_name(struct delivery *delivery)
+{
+	return t_strdup_printf("http_notify_queue_limit = %"PRIu64" %"PRIu64,
+			       delivery->limit.number, delivery->limit.bytes);
+}
+
 static bool
 delivery_is_full(struct delivery *delivery, const char **error_r)
 {
-	if (delivery->common.queued + delivery->resent < delivery->queue_limit)
+	const char *what = delivery_full_in(delivery, &delivery->limit);
+
+	if (what == NULL)
 		return FALSE;
 	if (delivery->refused++ == 0) {
-		e_error(delivery->common.event, "Queue is full, notifications "
-			"are refused (http_notify_queue_limit = %u)",
-			delivery->queue_limit);
+		e_error(delivery->common.event, "Queue is full in %s, "
+			"notifications are refused (%s)", what,
+			delivery_limit_name(delivery));
 	}
-	*error_r = t_strdup_printf("the queue is full "
-		"(http_notify_queue_limit = %u)", delivery->queue_limit);
+	*error_r = t_strdup_printf("the queue is full in %s (%s)", what,
+				   delivery_limit_name(delivery));
 	return TRUE;
-}
-
-/* A single endpoint may have all of the limit. */
-static bool
-delivery_endpoint_share_allows(struct delivery_endpoint *dep,
-			       unsigned int limit)
-{
-	struct delivery *delivery = dep->delivery;
-
-	return array_count(&delivery->endpoints) == 1 ||
-		fair_share_allows(delivery->common.queued + delivery->resent,
-				  limit,
-				  endpoint_get_queued(dep->ep) + dep->resent,
-				  delivery->common.backlogged);
 }
 
 static bool
 delivery_endpoint_is_full(struct delivery_endpoint *dep, const char **error_r)
 {
 	struct delivery *delivery = dep->delivery;
+	const char *what = delivery_endpoint_full_in(dep, &delivery->limit);
 
-	if (delivery_endpoint_share_allows(dep, delivery->queue_limit))
+	if (what == NULL)
 		return FALSE;
 	if (dep->refused++ == 0) {
 		e_error(delivery->common.event, "Endpoint %s has its share of "
-			"the queue, notifications for it are refused "
-			"(http_notify_queue_limit = %u)",
-			endpoint_get_label(dep->ep), delivery->queue_limit);
+			"the queue in %s, notifications for it are refused "
+			"(%s)", endpoint_get_label(dep->ep), what,
+			delivery_limit_name(delivery));
 	}
 	*error_r = t_strdup_printf("the endpoint's share of the queue is full "
-		"(http_notify_queue_limit = %u)", delivery->queue_limit);
+		"in %s (%s)", what, delivery_limit_name(delivery));
 	return TRUE;
 }
 
@@ -406,11 +462,13 @@ static void delivery_look_again(struct delivery *delivery)
 
 	timeout_remove(&delivery->to_resent);
 	array_foreach_elem(&delivery->endpoints, dep) {
-		if (dep->resent > 0)
-			endpoint_look_again(dep->ep, dep->resent);
-		dep->resent = 0;
+		if (dep->resent.number > 0) {
+			endpoint_look_again(dep->ep, dep->resent.number,
+					    dep->resent.bytes);
+		}
+		i_zero(&dep->resent);
 	}
-	delivery->resent = 0;
+	i_zero(&delivery->resent);
 }
 
 static void delivery_look_again_later(struct delivery *delivery)
@@ -444,8 +502,8 @@ delivery_item_resent(struct queue_item *item, const char *error, void *context)
 
 	dep->adding--;
 	if (error == NULL && !gone) {
-		dep->resent++;
-		dep->delivery->resent++;
+		amount_add(&dep->resent, item);
+		amount_add(&dep->delivery->resent, item);
 		delivery_look_again_later(dep->delivery);
 	}
 	resending->callback(error, gone, resending->context);
@@ -526,6 +584,15 @@ delivery_find_endpoint(const struct queue_endpoint *queue_ep,
 	return dep->ep;
 }
 
+unsigned int delivery_queue_percent(const struct delivery *delivery,
+				    unsigned int queued, uint64_t bytes)
+{
+	const struct amount *limit = &delivery->limit;
+
+	return I_MAX((double)queued / limit->number,
+		     (double)bytes / limit->bytes) * 100;
+}
+
 const struct endpoint_counters *delivery_counters(struct delivery *delivery)
 {
 	return &delivery->common.counters;
@@ -554,9 +621,14 @@ void delivery_live_remove(struct delivery *delivery, struct live_watch *watch)
 /* Sweeping */
 
 /* The limit under which notifications are accepted again. */
-static unsigned int delivery_low_mark(struct delivery *delivery)
+static struct amount delivery_low_mark(const struct delivery *delivery)
 {
-	return delivery->queue_limit - delivery->queue_limit / 10;
+	const struct amount *limit = &delivery->limit;
+
+	return (struct amount){
+		limit->number - limit->number / 10,
+		limit->bytes - limit->bytes / 10
+	};
 }
 
 static void
@@ -564,6 +636,7 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 {
 	struct delivery_endpoint *dep =
 		array_idx_elem(&delivery->endpoints, idx);
+	const struct amount low_mark = delivery_low_mark(delivery);
 	int64_t idle_since = http_notify_monotonic_msecs() - IDLE_MSECS;
 	bool unused = dep->key == NULL ||
 		(array_count(&delivery->endpoints) > ENDPOINTS_MIN &&
@@ -571,14 +644,15 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 
 	endpoint_expire(dep->ep);
 	if (dep->refused > 0 &&
-	    delivery_endpoint_share_allows(dep, delivery_low_mark(delivery))) {
+	    delivery_endpoint_full_in(dep, &low_mark) == NULL) {
 		e_info(delivery->common.event, "Endpoint %s has room in the "
 		       "queue again; %u notifications were refused",
 		       endpoint_get_label(dep->ep), dep->refused);
 		dep->refused = 0;
 	}
-	if (unused && dep->adding == 0 && dep->resent == 0 && !dep->stored &&
-	    endpoint_is_idle(dep->ep) && !queue_lost_has(dep->queue_ep)) {
+	if (unused && dep->adding == 0 && dep->resent.number == 0 &&
+	    !dep->stored && endpoint_is_idle(dep->ep) &&
+	    !queue_lost_has(dep->queue_ep)) {
 		struct queue_endpoint *queue_ep = dep->queue_ep;
 
 		delivery_endpoint_free(delivery, idx);
@@ -588,8 +662,10 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 
 static void delivery_sweep_done(struct delivery *delivery)
 {
+	const struct amount low_mark = delivery_low_mark(delivery);
+
 	if (delivery->refused > 0 &&
-	    delivery->common.queued < delivery_low_mark(delivery)) {
+	    delivery_full_in(delivery, &low_mark) == NULL) {
 		e_info(delivery->common.event, "Queue accepts notifications "
 		       "again; %u were refused", delivery->refused);
 		delivery->refused = 0;
@@ -633,7 +709,8 @@ delivery_claimed(struct queue_endpoint *queue_ep, const char *options_key,
 
 struct delivery *
 delivery_init(struct queue *queue, struct sender *sender,
-	      unsigned int queue_limit, unsigned int max_requests)
+	      unsigned int max_queued, uint64_t max_queued_bytes,
+	      unsigned int max_requests)
 {
 	struct delivery *delivery;
 
@@ -644,7 +721,8 @@ delivery_init(struct queue *queue, struct sender *sender,
 	event_add_category(delivery->common.event, &event_category_http_notify);
 	delivery->common.lane_budget.max = LANE_BUDGET;
 	delivery->common.requests.max = max_requests;
-	delivery->queue_limit = queue_limit;
+	delivery->limit.number = max_queued;
+	delivery->limit.bytes = max_queued_bytes;
 	i_array_init(&delivery->endpoints, 4);
 	i_array_init(&delivery->stored, 4);
 	hash_table_create(&delivery->by_options, default_pool, 0,

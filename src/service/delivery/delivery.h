@@ -18,14 +18,15 @@ struct sender;
    memory for notifications that wait. */
 struct delivery;
 
-/* Starts with what a former process has left in the queue. Once queue_limit
-   notifications are known to be queued, new ones are refused. The last quarter
-   is for endpoints that have few, if there are several. No more than
-   max_requests are under way at a time; the last quarter of these is for
-   endpoints that have few. */
+/* Starts with what a former process has left in the queue. Once max_queued
+   notifications are known to be queued, or bodies of max_queued_bytes, new ones
+   are refused. The last quarter of both is for endpoints that have little, if
+   there are several. No more than max_requests are under way at a time; the
+   last quarter of these is for endpoints that have few. */
 struct delivery *
 delivery_init(struct queue *queue, struct sender *sender,
-	      unsigned int queue_limit, unsigned int max_requests);
+	      unsigned int max_queued, uint64_t max_queued_bytes,
+	      unsigned int max_requests);
 /* Requests under way stay in the queue; the sender must not call back any more.
    Callers that wait are told. */
 void delivery_deinit(struct delivery **delivery);
@@ -99,6 +100,10 @@ delivery_find_endpoint(const struct queue_endpoint *queue_ep,
    with 0. */
 struct endpoint *
 delivery_next_endpoint(struct delivery *delivery, unsigned int *number);
+/* How much of the queue's limit so many notifications with so many bytes are, in
+   percent: of that in number or in bytes, whichever is more. */
+unsigned int delivery_queue_percent(const struct delivery *delivery,
+				    unsigned int queued, uint64_t bytes);
 /* Totals of all endpoints, including those that have been forgotten. */
 const struct endpoint_counters *delivery_counters(struct delivery *delivery);
 

@@ -26,6 +26,7 @@ void endpoint_get_status(const struct endpoint *ep,
 		status_r->standby_state = ep->targets.targets[1].health.state;
 	}
 	status_r->queued = ep->queued;
+	status_r->queued_bytes = ep->queued_bytes;
 	status_r->counters = ep->counters;
 	status_r->last_error = first->error;
 }

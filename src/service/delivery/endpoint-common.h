@@ -16,8 +16,10 @@ struct endpoint_common {
 	struct queue *queue;
 	struct sender *sender;
 	struct event *event;
-	/* queued notifications that the endpoints have found so far */
+	/* queued notifications that the endpoints have found so far, and the
+	   bytes of their bodies */
 	unsigned int queued;
+	uint64_t queued_bytes;
 	/* how many endpoints have any of these */
 	unsigned int backlogged;
 	/* requests under way, and those of them that are no probes */

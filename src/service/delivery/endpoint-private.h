@@ -23,8 +23,10 @@ struct endpoint {
 	struct reader *reader;
 	struct lanes *lanes;
 	struct supply supply;
-	/* notifications that the reader has found and that are still queued */
+	/* notifications that the reader has found and that are still queued,
+	   and the bytes of their bodies */
 	unsigned int queued;
+	uint64_t queued_bytes;
 	struct attempt *attempts;
 	struct request_share requests;
 	struct lane_reads *lane_reads;

@@ -107,11 +107,13 @@ endpoint_removed(struct endpoint *ep, const struct queue_item *item)
 {
 	struct lane *lane = lanes_find(ep->lanes, item->username);
 
-	i_assert(ep->queued > 0);
+	i_assert(ep->queued > 0 && ep->queued_bytes >= item->body_size);
 
 	reader_removed(ep->reader, item->id);
 	if (lane != NULL && lane_id(lane) != item->id)
 		lane_remove(lane, item->id);
+	ep->queued_bytes -= item->body_size;
+	ep->common->queued_bytes -= item->body_size;
 	ep->common->queued--;
 	if (--ep->queued == 0)
 		ep->common->backlogged--;
@@ -464,17 +466,23 @@ void endpoint_pump(struct endpoint *ep)
 	endpoint_schedule_probe(ep, now);
 }
 
-static void endpoint_count(struct endpoint *ep, unsigned int count)
+static void
+endpoint_count(struct endpoint *ep, unsigned int count, uint64_t bytes)
 {
 	if (ep->queued == 0 && count > 0)
 		ep->common->backlogged++;
 	ep->queued += count;
 	ep->common->queued += count;
+	ep->queued_bytes += bytes;
+	ep->common->queued_bytes += bytes;
 }
 
 static void endpoint_count_found(struct endpoint *ep)
 {
-	endpoint_count(ep, reader_take_found(ep->reader));
+	uint64_t bytes;
+	unsigned int count = reader_take_found(ep->reader, &bytes);
+
+	endpoint_count(ep, count, bytes);
 }
 
 static void endpoint_reader_changed(void *context)
@@ -559,11 +567,14 @@ static void endpoint_close(struct endpoint *ep)
 		ep->common->backlogged--;
 	ep->common->queued -= ep->queued;
 	ep->queued = 0;
+	ep->common->queued_bytes -= ep->queued_bytes;
+	ep->queued_bytes = 0;
 }
 
-void endpoint_look_again(struct endpoint *ep, unsigned int count)
+void endpoint_look_again(struct endpoint *ep, unsigned int count,
+			 uint64_t bytes)
 {
-	endpoint_count(ep, count);
+	endpoint_count(ep, count, bytes);
 	ep->look_again = TRUE;
 	endpoint_run_later(ep);
 }
@@ -601,8 +612,9 @@ struct queue_endpoint *endpoint_get_queue(const struct endpoint *ep)
 	return ep->queue_ep;
 }
 
-unsigned int endpoint_get_queued(const struct endpoint *ep)
+unsigned int endpoint_get_queued(const struct endpoint *ep, uint64_t *bytes_r)
 {
+	*bytes_r = ep->queued_bytes;
 	return ep->queued;
 }
 

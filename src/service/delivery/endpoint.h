@@ -41,6 +41,8 @@ struct endpoint_status {
 	enum health_state standby_state;
 
 	unsigned int queued, in_flight;
+	/* of their bodies */
+	uint64_t queued_bytes;
 	struct endpoint_counters counters;
 	/* why url's server last did not accept something; NULL = none yet */
 	const char *last_error;
@@ -62,8 +64,9 @@ void endpoint_set_options(struct endpoint *ep,
 const char *endpoint_get_label(const struct endpoint *ep);
 /* Its part of the queue. */
 struct queue_endpoint *endpoint_get_queue(const struct endpoint *ep);
-/* How many of its queued notifications have been found so far. */
-unsigned int endpoint_get_queued(const struct endpoint *ep);
+/* How many of its queued notifications have been found so far, and the bytes of
+   their bodies. */
+unsigned int endpoint_get_queued(const struct endpoint *ep, uint64_t *bytes_r);
 /* Could it be freed and forgotten? It has nothing queued or under way, and its
    first server is up. */
 bool endpoint_is_idle(const struct endpoint *ep);
@@ -84,9 +87,11 @@ bool endpoint_purge(struct endpoint *ep, const struct queue_item *item);
 /* A notification has been stored. endpoint_run() sends it. */
 void endpoint_stored(struct endpoint *ep, struct queue_item *item);
 void endpoint_run(struct endpoint *ep);
-/* So many notifications were stored in the queue, but not at its end: look
-   through it again, in order, once the requests under way have ended. */
-void endpoint_look_again(struct endpoint *ep, unsigned int count);
+/* So many notifications, with so many bytes, were stored in the queue, but not
+   at its end: look through it again, in order, once the requests under way have
+   ended. */
+void endpoint_look_again(struct endpoint *ep, unsigned int count,
+			 uint64_t bytes);
 /* Start to give up what is too old, which takes a while. Does nothing if that
    is still going on. */
 void endpoint_expire(struct endpoint *ep);

@@ -7,10 +7,9 @@
    that one who has much leaves something to those who have little. used: what
    all users have, of max; own: what this one has, who is among the users. */
 static inline bool
-fair_share_allows(unsigned int used, unsigned int max, unsigned int own,
-		  unsigned int users)
+fair_share_allows(uint64_t used, uint64_t max, uint64_t own, unsigned int users)
 {
-	unsigned int quarter = max / 4;
+	uint64_t quarter = max / 4;
 
 	if (used < max - quarter)
 		return TRUE;

@@ -23,6 +23,7 @@ struct reader {
 	int64_t scouted, cursor;
 	struct backlog *backlog;
 	unsigned int found;
+	uint64_t found_bytes;
 
 	/* The users of what was in the queue at first are being read. What is
 	   stored meanwhile is found in the same way. */
@@ -77,6 +78,7 @@ reader_scouted(const struct queue_read_result *result, void *context)
 	for (i = 0; i < result->count; i++) {
 		backlog_add(reader->backlog, result->items[i]->username,
 			    result->items[i]->id);
+		reader->found_bytes += result->items[i]->body_size;
 	}
 	reader->found += result->count;
 	reader->scouted = result->read_to;
@@ -104,6 +106,7 @@ bool reader_stored(struct reader *reader, const struct queue_item *item,
 	if (reader->scouting)
 		return FALSE;
 	reader->found++;
+	reader->found_bytes += item->body_size;
 	reader->scouted = item->id;
 	if (!have_room || backlog_has(reader->backlog, item->username)) {
 		backlog_add(reader->backlog, item->username, item->id);
@@ -222,11 +225,13 @@ int64_t reader_known_id(const struct reader *reader)
 	return reader->scouted;
 }
 
-unsigned int reader_take_found(struct reader *reader)
+unsigned int reader_take_found(struct reader *reader, uint64_t *bytes_r)
 {
 	unsigned int found = reader->found;
 
+	*bytes_r = reader->found_bytes;
 	reader->found = 0;
+	reader->found_bytes = 0;
 	return found;
 }
 

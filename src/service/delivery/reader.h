@@ -46,7 +46,8 @@ void reader_removed(struct reader *reader, int64_t id);
 bool reader_is_empty(const struct reader *reader);
 /* Everything that is stored up to this id has been found. */
 int64_t reader_known_id(const struct reader *reader);
-/* How many notifications have been found since the last call. */
-unsigned int reader_take_found(struct reader *reader);
+/* How many notifications have been found since the last call, and the bytes of
+   their bodies. */
+unsigned int reader_take_found(struct reader *reader, uint64_t *bytes_r);
 
 #endif

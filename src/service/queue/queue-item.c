@@ -45,6 +45,8 @@ struct queue_item *queue_item_dup(const struct queue_item *item)
 	mem->item.username = append(&dest, item->username);
 	mem->item.folder = append(&dest, item->folder);
 	mem->item.body = append(&dest, item->body);
+	if (item->body != NULL)
+		mem->item.body_size = strlen(item->body);
 	mem->item.loss.answer = append(&dest, item->loss.answer);
 	return &mem->item;
 }

@@ -38,6 +38,9 @@ struct queue_item {
 	const char *username, *folder;
 	uint32_t uid;
 	const char *body;
+	/* in bytes: what it counts for in the queue. Known of all items that
+	   were stored or read, also if body is NULL. */
+	size_t body_size;
 
 	/* by queue_now() */
 	int64_t created, expires;

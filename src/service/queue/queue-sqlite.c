@@ -389,35 +389,67 @@ fill_whole(sqlite3_stmt *stmt, struct queue_item *item)
 	item->body = (const char *)sqlite3_column_text(stmt, 9);
 }
 
-static bool read_row(sqlite3_stmt *stmt, struct queue_read *read)
+/* The body's size is in the row, but SQL's functions would read the body for it.
+   *body is for the next call, and to be closed at the end. Returns SQLITE_ROW
+   or an error. */
+static int
+fill_users(struct sqlite_queue *queue, sqlite3_stmt *stmt, sqlite3_blob **body,
+	   struct queue_item *item)
 {
-	struct queue_item item = {
-		.id = sqlite3_column_int64(stmt, 0),
-		.endpoint = read->endpoint,
-	};
+	int ret;
 
-	if (read->what == QUEUE_READ_WHOLE)
-		fill_whole(stmt, &item);
-	else
-		item.username = (const char *)sqlite3_column_text(stmt, 1);
-	return queue_engine_read_row(read, &item);
+	item->username = (const char *)sqlite3_column_text(stmt, 1);
+	ret = *body != NULL ? sqlite3_blob_reopen(*body, item->id) :
+		sqlite3_blob_open(queue->db.sqlite, "main", "notification",
+				  "body", item->id, 0, body);
+	if (ret != SQLITE_OK)
+		return ret;
+	item->body_size = sqlite3_blob_bytes(*body);
+	return SQLITE_ROW;
 }
 
-static int read_rows(struct sqlite_queue *queue, struct queue_read *read)
+/* Returns NULL if SQLite's answer is none. */
+static const char *read_error(struct sqlite_queue *queue, int ret)
+{
+	if (ret == SQLITE_DONE || ret == SQLITE_ROW)
+		return NULL;
+	if (sqlite_db_is_corrupt(&queue->db))
+		sqlite_queue_die_corrupt(queue);
+	return sqlite_db_error(&queue->db, "SELECT");
+}
+
+/* Returns NULL or an error. */
+static const char *
+read_rows(struct sqlite_queue *queue, struct queue_read *read)
 {
 	sqlite3_stmt *stmt =
 		queue->statements[read->what == QUEUE_READ_WHOLE ?
 				  STATEMENT_READ_WHOLE : STATEMENT_READ_USERS];
+	sqlite3_blob *body = NULL;
+	const char *error;
 	int ret;
 
 	sqlite3_bind_int64(stmt, 1, I_MAX(read->after_id,
 		ID_FIRST(read->endpoint->number)));
 	sqlite3_bind_int64(stmt, 2, read->last_id);
 	sqlite3_bind_int64(stmt, 3, read->limit);
-	while ((ret = sqlite3_step(stmt)) == SQLITE_ROW &&
-	       read_row(stmt, read)) ;
+	while ((ret = sqlite3_step(stmt)) == SQLITE_ROW) {
+		struct queue_item item = {
+			.id = sqlite3_column_int64(stmt, 0),
+			.endpoint = read->endpoint,
+		};
+
+		if (read->what == QUEUE_READ_WHOLE)
+			fill_whole(stmt, &item);
+		else
+			ret = fill_users(queue, stmt, &body, &item);
+		if (ret != SQLITE_ROW || !queue_engine_read_row(read, &item))
+			break;
+	}
+	error = read_error(queue, ret);
 	(void)sqlite3_reset(stmt);
-	return ret;
+	(void)sqlite3_blob_close(body);
+	return error;
 }
 
 static void
@@ -425,16 +457,11 @@ sqlite_queue_read(struct queue_engine *engine, struct queue_read *read)
 {
 	struct sqlite_queue *queue =
 		container_of(engine, struct sqlite_queue, engine);
-	const char *error = NULL;
-	int ret;
+	const char *error;
 
-	ret = read->what == QUEUE_READ_LOST ?
-		sqlite_lost_read(queue->lost, read) : read_rows(queue, read);
-	if (ret != SQLITE_DONE && ret != SQLITE_ROW) {
-		if (sqlite_db_is_corrupt(&queue->db))
-			sqlite_queue_die_corrupt(queue);
-		error = sqlite_db_error(&queue->db, "SELECT");
-	}
+	error = read->what == QUEUE_READ_LOST ?
+		read_error(queue, sqlite_lost_read(queue->lost, read)) :
+		read_rows(queue, read);
 	queue_engine_read_done(read, error);
 }
 

@@ -95,7 +95,7 @@ void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts);
 
 enum queue_read_what {
 	QUEUE_READ_WHOLE,
-	/* id and username only */
+	/* id, username and body_size only */
 	QUEUE_READ_USERS,
 	/* for queue-lost.c */
 	QUEUE_READ_LOST

@@ -10,13 +10,12 @@
 
 #include "dovecot-compat.h"
 #include "driver-line.h"
-#include "lost-limit.h"
+#include "queue-limits.h"
 #include "options.h"
 #include "service-settings.h"
 
 #include <stddef.h>
 
-#define DEFAULT_QUEUE_LIMIT 1000000
 
 /* those whose processes hand notifications off */
 static const char *const protocols[] = { "lmtp", "lda", "imap" };
@@ -137,10 +136,11 @@ service_setting_parse(struct http_notify_service_settings *set,
 				value);
 		}
 	} else if (strcmp(name, "http_notify_queue_limit") == 0) {
-		if (str_to_uint(value, &set->queue_limit) < 0 ||
-		    set->queue_limit == 0) {
-			i_fatal("http_notify_queue_limit=%s: "
-				"must be a number of at least 1", value);
+		if (http_notify_queue_limit_parse(value, &set->queue_max_rows,
+						  &set->queue_max_bytes) < 0) {
+			i_fatal("http_notify_queue_limit=%s: must be a number "
+				"of at least 1 and a size, such as "
+				HTTP_NOTIFY_DEFAULT_QUEUE_LIMIT, value);
 		}
 	} else if (strcmp(name, "http_notify_lost_keep") == 0) {
 		if (str_parse_get_interval(value, &set->lost_keep_secs,
@@ -197,7 +197,9 @@ void http_notify_service_settings_get(
 	set_r->base_dir = set->base_dir;
 	set_r->state_dir = set->state_dir;
 	set_r->endpoints = array_front(&endpoints);
-	set_r->queue_limit = DEFAULT_QUEUE_LIMIT;
+	(void)http_notify_queue_limit_parse(HTTP_NOTIFY_DEFAULT_QUEUE_LIMIT,
+					    &set_r->queue_max_rows,
+					    &set_r->queue_max_bytes);
 	set_r->lost_keep_secs = HTTP_NOTIFY_DEFAULT_LOST_KEEP_SECS;
 	(void)http_notify_lost_limit_parse(HTTP_NOTIFY_DEFAULT_LOST_LIMIT,
 					   &set_r->lost_max_rows,

@@ -5,7 +5,7 @@
 
 #include "driver-settings.h"
 #include "http-notify-settings.h"
-#include "lost-limit.h"
+#include "queue-limits.h"
 #include "mail-events.h"
 #include "options.h"
 #include "service-settings.h"
@@ -59,7 +59,7 @@ struct common_settings {
 
 	/* normal or full */
 	const char *http_notify_sync;
-	unsigned int http_notify_queue_limit;
+	const char *http_notify_queue_limit;
 	unsigned int http_notify_lost_keep_secs;
 	const char *http_notify_lost_limit;
 	unsigned int http_notify_handoff_timeout_msecs;
@@ -188,7 +188,7 @@ const struct setting_parser_info http_notify_endpoint_setting_parser_info = {
 
 static const struct setting_define http_notify_setting_defines[] = {
 	DEF(ENUM, http_notify_sync),
-	DEF(UINT, http_notify_queue_limit),
+	DEF(STR, http_notify_queue_limit),
 	DEF_SECS(http_notify_lost_keep),
 	DEF(STR, http_notify_lost_limit),
 	DEF_MSECS(http_notify_handoff_timeout),
@@ -198,7 +198,7 @@ static const struct setting_define http_notify_setting_defines[] = {
 
 static const struct common_settings http_notify_default_settings = {
 	.http_notify_sync = "normal:full",
-	.http_notify_queue_limit = 1000000,
+	.http_notify_queue_limit = HTTP_NOTIFY_DEFAULT_QUEUE_LIMIT,
 	.http_notify_lost_keep_secs = HTTP_NOTIFY_DEFAULT_LOST_KEEP_SECS,
 	.http_notify_lost_limit = HTTP_NOTIFY_DEFAULT_LOST_LIMIT,
 	.http_notify_handoff_timeout_msecs = 500,
@@ -382,9 +382,11 @@ void http_notify_settings_get_service(
 		container_of(_set, const struct common_settings, base);
 
 	service_set->sync_full = strcmp(set->http_notify_sync, "full") == 0;
-	service_set->queue_limit = set->http_notify_queue_limit;
 	service_set->lost_keep_secs = set->http_notify_lost_keep_secs;
-	/* it has been checked */
+	/* both have been checked */
+	(void)http_notify_queue_limit_parse(set->http_notify_queue_limit,
+					    &service_set->queue_max_rows,
+					    &service_set->queue_max_bytes);
 	(void)http_notify_lost_limit_parse(set->http_notify_lost_limit,
 					   &service_set->lost_max_rows,
 					   &service_set->lost_max_bytes);
@@ -443,8 +445,11 @@ http_notify_settings_check(void *_set, pool_t pool ATTR_UNUSED,
 			"size, such as "HTTP_NOTIFY_DEFAULT_LOST_LIMIT;
 		return FALSE;
 	}
-	if (set->http_notify_queue_limit == 0) {
-		*error_r = "http_notify_queue_limit must be at least 1";
+	if (http_notify_queue_limit_parse(set->http_notify_queue_limit, &rows,
+					  &bytes) < 0) {
+		*error_r = "http_notify_queue_limit must be a number of at "
+			"least 1 and a size, such as "
+			HTTP_NOTIFY_DEFAULT_QUEUE_LIMIT;
 		return FALSE;
 	}
 	return TRUE;
