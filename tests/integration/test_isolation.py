@@ -3,13 +3,16 @@
 
 import contextlib
 import os
-import socket
 
 import pytest
 
 from conftest import driver, running_dovecot
 from harness.dovecot import message, wait_for
 from harness.faults import says_forever
+from harness.name_server import NameServer
+from test_handoff_socket import (HELLO_SESSION, connect, notify_line,
+                                 read_replies,
+                                 session_of_its_own)  # noqa: F401
 
 LONG = 1.5
 MESSAGES = 40
@@ -92,33 +95,22 @@ def test_a_user_whose_notification_is_never_taken(dovecot, endpoint):
     dovecot.setmetadata("bob", "user=3@1")
 
 
-@contextlib.contextmanager
-def silent_resolver():
-    """Yields the address of a name server that never answers."""
-    address = "127.53.%d.%d" % (os.getpid() // 250 % 250, os.getpid() % 250)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.bind((address, 53))
-        except OSError as error:
-            pytest.skip("no name server can be made up here: %s" % error)
-        yield address
-
-
-def ask_only(dovecot, address):
-    """Have the service ask the name server there."""
+def ask_only(dovecot, name_server):
+    """Have the service do so."""
     resolv = dovecot.dir / "resolv.conf"
-    resolv.write_text("nameserver %s\noptions timeout:30\n" % address)
+    resolv.write_text("nameserver %s\noptions timeout:30\n" %
+                      name_server.address)
     dovecot.wrap_service(resolv=resolv)
 
 
 def test_a_name_server_that_never_answers(endpoint):
     """It is asked for one endpoint's name. The other goes on meanwhile, and
     the service can be stopped."""
-    with silent_resolver() as address:
+    with NameServer() as name_server:
         with running_dovecot(
                 driver("http://node.example.org/"), driver(endpoint),
                 start=False) as dovecot:
-            ask_only(dovecot, address)
+            ask_only(dovecot, name_server)
             dovecot.start()
             dovecot.setmetadata("bob", "user=3@1")
             for n in range(1, MESSAGES + 1):
@@ -143,11 +135,11 @@ def test_name_servers_that_do_not_answer_for_many_names(endpoint):
     """The number of threads is limited, and an endpoint that needs no look-up
     goes on."""
     count = 1200
-    with silent_resolver() as address, running_dovecot(
+    with NameServer() as name_server, running_dovecot(
             driver(endpoint.url.replace("localhost", "127.0.0.1")),
             *(driver("http://node%d.example.org/" % n) for n in range(count)),
             start=False) as dovecot:
-        ask_only(dovecot, address)
+        ask_only(dovecot, name_server)
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
@@ -158,3 +150,62 @@ def test_name_servers_that_do_not_answer_for_many_names(endpoint):
         endpoint.wait(2)
         assert len(os.listdir("/proc/%d/task" % pid)) <= 1000 + 1
         assert len(dovecot.log_lines("look-ups of endpoints' names")) == 1
+
+
+NAME = "node.example.org"
+
+
+@contextlib.contextmanager
+def endpoints_of_one_name(endpoint, name_server, count=64):
+    """Yields when each of them has something queued."""
+    endpoint.status = 200
+    with running_dovecot(driver(endpoint), start=False) as dovecot:
+        ask_only(dovecot, name_server)
+        dovecot.start()
+        wait_for((dovecot.dir / "run/http-notify").exists, what="the socket")
+        url = "http://%s:%s/" % (NAME, endpoint.authority.split(":")[1])
+        with connect(dovecot) as sock:
+            sock.sendall(HELLO_SESSION + b"".join(
+                notify_line(n, url + str(n), user="user%d" % n)
+                for n in range(1, count + 1)))
+            read_replies(sock, count)
+            yield dovecot
+
+
+def test_a_name_is_looked_up_once_at_a_time(other_endpoint):
+    with NameServer(delay=0.3) as name_server, endpoints_of_one_name(
+            other_endpoint, name_server) as dovecot:
+        other_endpoint.wait(64)
+        assert name_server.asked == {NAME: 1}
+        assert not dovecot.log_lines("Error")
+
+
+def test_a_lost_question_holds_up_nobody_for_long(other_endpoint):
+    """Though the resolver would ask again after half a minute."""
+    with NameServer(delay=0) as name_server:
+        # for both kinds of addresses
+        name_server.lost = 2
+        with endpoints_of_one_name(other_endpoint, name_server) as dovecot:
+            other_endpoint.wait(64, timeout=20)
+            assert name_server.asked[NAME] <= 3
+            # the one that has asked
+            assert len(dovecot.log_lines("Error: Endpoint")) <= 1
+
+
+def test_a_name_that_is_unknown_is_so_for_all_who_wait(other_endpoint):
+    with NameServer(delay=0.3) as name_server:
+        name_server.unknown = True
+        with endpoints_of_one_name(other_endpoint, name_server) as dovecot:
+            lines = dovecot.wait_log("Error: Endpoint %s" % NAME, count=64)
+            assert all("resolve host" in line for line in lines)
+            assert name_server.asked[NAME] == 1
+            name_server.unknown = False
+            other_endpoint.wait(64, timeout=20)
+
+
+def test_name_server_that_never_answers_is_not_asked_by_all(other_endpoint):
+    with NameServer() as name_server, endpoints_of_one_name(
+            other_endpoint, name_server) as dovecot:
+        lines = dovecot.wait_log("Error: Endpoint %s" % NAME, count=64)
+        assert all("timed out" in line for line in lines)
+        assert name_server.asked[NAME] < 10

@@ -7,6 +7,7 @@
 
 #include "curl-sockets.h"
 #include "curl-thread.h"
+#include "lookups.h"
 #include "monotonic.h"
 
 #include <pthread.h>
@@ -64,6 +65,7 @@ struct curl_thread {
 
 	/* the thread's */
 	struct curl_transfer *running;
+	struct lookups lookups;
 	/* when libcurl wants to be called, by http_notify_monotonic_msecs() */
 	int64_t next_call, next_call_all;
 	bool too_many_lookups;
@@ -72,8 +74,8 @@ struct curl_thread {
 	pthread_mutex_t mutex;
 	struct transfers to_start, to_report;
 	bool woken, stop;
-	/* to be logged; 0 and NULL = nothing */
-	unsigned int lookups;
+	/* to be logged: look-ups, a call; 0 and NULL = nothing */
+	unsigned int too_many;
 	const char *failed_call;
 	int failed_errno;
 	int thread_fd, ioloop_fd;
@@ -137,20 +139,34 @@ static int
 curl_thread_resolver_start(void *resolver_state ATTR_UNUSED,
 			   void *reserved ATTR_UNUSED, void *context)
 {
-	struct curl_thread *thread = context;
+	struct curl_transfer *transfer = context;
+	struct curl_thread *thread = transfer->thread;
 	unsigned int count = threads_count();
 
 	if (count < RESOLVE_THREADS_MAX / 2)
 		thread->too_many_lookups = FALSE;
-	if (count < RESOLVE_THREADS_MAX)
-		return 0;
+	if (count < RESOLVE_THREADS_MAX) {
+		return lookups_begin(&thread->lookups, transfer,
+				     http_notify_monotonic_msecs()) ? 0 : 1;
+	}
 	if (!thread->too_many_lookups) {
 		(void)pthread_mutex_lock(&thread->mutex);
-		thread->lookups = count;
+		thread->too_many = count;
 		(void)pthread_mutex_unlock(&thread->mutex);
 	}
 	thread->too_many_lookups = TRUE;
 	return 1;
+}
+
+/* libcurl has opened a socket, so it knows where to connect to. */
+static int
+curl_thread_socket_opened(void *context, curl_socket_t fd ATTR_UNUSED,
+			  curlsocktype purpose ATTR_UNUSED)
+{
+	struct curl_transfer *transfer = context;
+
+	lookups_found(&transfer->thread->lookups, transfer);
+	return CURL_SOCKOPT_OK;
 }
 
 /* libcurl says when it wants to be called even if no socket is ready. */
@@ -171,11 +187,16 @@ curl_thread_start(struct curl_thread *thread, struct curl_transfer *transfer)
 	CURLMcode ret;
 
 	DLLIST_PREPEND(&thread->running, transfer);
+	transfer->error[0] = '\0';
 	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
 	(void)curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION,
-			       transfer->by_name ? curl_thread_resolver_start :
-			       NULL);
-	(void)curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, thread);
+			       transfer->name != NULL ?
+			       curl_thread_resolver_start : NULL);
+	(void)curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, transfer);
+	(void)curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION,
+			       curl_thread_socket_opened);
+	(void)curl_easy_setopt(easy, CURLOPT_SOCKOPTDATA, transfer);
 	curl_sockets_set(thread->sockets, easy);
 	ret = curl_multi_add_handle(thread->multi, easy);
 	if (ret != CURLM_OK)
@@ -208,9 +229,29 @@ static struct transfers curl_thread_ended(struct curl_thread *thread)
 					       transfer->easy);
 		}
 		curl_thread_end(thread, transfer);
-		transfers_append(&ended, transfer);
+		if (transfer->waits)
+			lookups_wait(&thread->lookups, transfer);
+		else {
+			lookups_ended(&thread->lookups, transfer);
+			transfers_append(&ended, transfer);
+		}
 	}
 	return ended;
+}
+
+/* Those that have waited for look-ups go on, or end as well. */
+static void
+curl_thread_end_waits(struct curl_thread *thread, int64_t now,
+		      struct transfers *ended)
+{
+	struct curl_transfer *transfer;
+
+	while ((transfer = lookups_next(&thread->lookups, now)) != NULL) {
+		if (transfer->result == CURLE_OK)
+			curl_thread_start(thread, transfer);
+		else
+			transfers_append(ended, transfer);
+	}
 }
 
 static void
@@ -276,7 +317,8 @@ static void curl_thread_call_libcurl(struct curl_thread *thread, int64_t now)
 /* As for epoll_wait(). */
 static int curl_thread_wait_msecs(struct curl_thread *thread, int64_t now)
 {
-	int64_t next = thread->next_call;
+	int64_t next = I_MIN(thread->next_call,
+			     lookups_next_time(&thread->lookups));
 
 #ifdef LOOK_AFTER_ALL_MSECS
 	if (thread->running != NULL)
@@ -295,11 +337,14 @@ static void *curl_thread_run(void *context)
 	int64_t now;
 
 	while (curl_thread_take(thread, &to_start)) {
-		while ((transfer = transfers_pop(&to_start)) != NULL)
-			curl_thread_start(thread, transfer);
 		now = http_notify_monotonic_msecs();
+		while ((transfer = transfers_pop(&to_start)) != NULL) {
+			transfer->wait_end = now + transfer->timeout_msecs;
+			curl_thread_start(thread, transfer);
+		}
 		curl_thread_call_libcurl(thread, now);
 		ended = curl_thread_ended(thread);
+		curl_thread_end_waits(thread, now, &ended);
 		curl_thread_report(thread, &ended);
 		curl_sockets_wait(thread->sockets,
 				  curl_thread_wait_msecs(thread, now));
@@ -356,10 +401,10 @@ static void curl_thread_input(struct curl_thread *thread)
 	(void)eventfd_read(thread->ioloop_fd, &value);
 	(void)pthread_mutex_lock(&thread->mutex);
 	reported = transfers_take(&thread->to_report);
-	lookups = thread->lookups;
+	lookups = thread->too_many;
 	failed_call = thread->failed_call;
 	failed_errno = thread->failed_errno;
-	thread->lookups = 0;
+	thread->too_many = 0;
 	thread->failed_call = NULL;
 	(void)pthread_mutex_unlock(&thread->mutex);
 
@@ -385,6 +430,7 @@ static void curl_thread_wake(struct curl_thread *thread)
 void curl_thread_add(struct curl_thread *thread,
 		     struct curl_transfer *transfer)
 {
+	transfer->thread = thread;
 	(void)pthread_mutex_lock(&thread->mutex);
 	transfers_append(&thread->to_start, transfer);
 	curl_thread_wake(thread);
@@ -445,6 +491,7 @@ curl_thread_init(unsigned int max_fds, curl_thread_finished_t *finished)
 	thread->max_transfers = I_MIN(I_MAX(max_fds / TRANSFER_FDS, 1),
 				      TRANSFERS_MAX);
 	thread->next_call = NEVER;
+	lookups_init(&thread->lookups);
 	thread->multi = curl_multi_create(thread, max_fds);
 	thread->thread_fd = wakeup_create();
 	thread->ioloop_fd = wakeup_create();

@@ -14,14 +14,24 @@ struct curl_thread;
 struct curl_transfer {
 	/* set by the caller */
 	CURL *easy;
-	/* the host is a name */
-	bool by_name;
+	/* of the host to connect to; NULL = that is an address */
+	const char *name;
+	/* CURLOPT_TIMEOUT_MS */
+	unsigned int timeout_msecs;
 
 	/* how it has ended */
 	CURLcode result;
+	/* CURLOPT_ERRORBUFFER */
+	char error[CURL_ERROR_SIZE];
 
 	/* the thread's */
+	struct curl_thread *thread;
 	struct curl_transfer *prev, *next;
+	/* For lookups.c: in one of its lists; since when its name is being
+	   looked up, or until when it waits for another one, and at most. */
+	struct curl_transfer *lookup_prev, *lookup_next;
+	bool looking_up, waits;
+	int64_t lookup_began, wait_until, wait_end;
 };
 
 /* The transfer has ended; handle and transfer are the caller's again. Called
@@ -41,10 +51,12 @@ void curl_thread_deinit(struct curl_thread **thread);
 unsigned int curl_thread_max_transfers(const struct curl_thread *thread);
 
 /* Start a transfer. Until it has ended, the handle, what its options point to,
-   and what its callbacks use are the thread's, in which these are called. If
-   too many look-ups of names go on, the transfer fails unless libcurl knows the
-   name. Sets CURLOPT_PRIVATE, and the functions for opening and closing
-   sockets and for the resolver's start, with their data. */
+   and what its callbacks use are the thread's, in which these are called. A
+   transfer waits while another one looks the same name up, for as long as its
+   timeout, which begins after that. If too many look-ups go on, it fails unless
+   libcurl knows the name. Sets CURLOPT_PRIVATE, CURLOPT_ERRORBUFFER, and the
+   functions for opening and closing sockets, for their options and for the
+   resolver's start, with their data. */
 void curl_thread_add(struct curl_thread *thread,
 		     struct curl_transfer *transfer);
 

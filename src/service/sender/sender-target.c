@@ -18,7 +18,7 @@ sender_target_set_proxy(struct sender_target *target,
 		NULL);
 	target->proxy_host = p_strdup(pool, url->host.name);
 	target->proxy_netrc_file = p_strdup(pool, options->proxy_netrc_file);
-	target->by_name = url->host.ip.family == 0;
+	target->name = url->host.ip.family == 0 ? target->proxy_host : NULL;
 }
 
 void sender_target_init(struct sender_target *target_r, const char *url,
@@ -34,7 +34,8 @@ void sender_target_init(struct sender_target *target_r, const char *url,
 			target_r->label, options->owner);
 	}
 	target_r->url = p_strdup(pool, http_url_create(http_url));
-	target_r->by_name = http_url->host.ip.family == 0;
+	if (http_url->host.ip.family == 0)
+		target_r->name = p_strdup(pool, http_url->host.name);
 	target_r->username = p_strdup(pool, http_url->user);
 	target_r->password = p_strdup(pool, http_url->password);
 	target_r->netrc_file = p_strdup(pool, options->netrc_file);

@@ -12,8 +12,9 @@ struct sender_target {
 	const char *url;
 	/* of an HTTP proxy, with its port; NULL = none */
 	const char *proxy;
-	/* the host to connect to, endpoint or proxy, is a name, no address */
-	bool by_name;
+	/* of the host to connect to, endpoint or proxy; NULL = that is an
+	   address */
+	const char *name;
 	/* Basic credentials, decoded; NULL = none */
 	const char *username, *password;
 	/* netrc(5) file that has the credentials instead; NULL = none */

@@ -42,10 +42,9 @@ struct sender_request {
 	/* the reason phrase of its status line, and its body */
 	string_t *phrase, *body;
 	size_t body_size;
-	char error[CURL_ERROR_SIZE];
 
 	/* copied from the target, which may be gone when the answer comes */
-	char *username, *password, *netrc_file;
+	char *name, *username, *password, *netrc_file;
 	/* what was read for this request; NULL = none */
 	char *token, *proxy_username, *proxy_password;
 	/* the handle has TLS options of this target, and is of no use for
@@ -244,7 +243,6 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	if (easy == NULL)
 		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
 
-	setopt(easy, ERRORBUFFER, req->error);
 	setopt(easy, NOSIGNAL, 1L);
 	setopt(easy, BUFFERSIZE, (long)ANSWER_KEPT_MAX);
 #if LIBCURL_VERSION_NUM >= 0x075700
@@ -285,6 +283,7 @@ static struct sender_request *sender_request_create(struct sender *sender)
 
 static void sender_request_forget_target(struct sender_request *req)
 {
+	i_free(req->name);
 	i_free(req->username);
 	i_free(req->password);
 	i_free(req->netrc_file);
@@ -336,6 +335,7 @@ sender_request_set_target(struct sender_request *req,
 	CURL *easy = req->transfer.easy;
 	bool tls = str_begins_with(target->url, "https:");
 
+	req->name = i_strdup(target->name);
 	req->username = i_strdup(target->username);
 	req->password = i_strdup(target->password);
 	req->netrc_file = i_strdup(target->netrc_file);
@@ -406,7 +406,7 @@ no_answer_reason(struct sender_request *req, CURLcode result)
 		return t_strdup(req->failure);
 	if (result == CURLE_OK)
 		return "The answer broke off in its headers";
-	reason = req->error[0] != '\0' ? req->error :
+	reason = req->transfer.error[0] != '\0' ? req->transfer.error :
 		curl_easy_strerror(result);
 	if (result == CURLE_READ_ERROR && req->netrc_file != NULL) {
 		/* libcurl reads no other file */
@@ -610,7 +610,6 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 
 	req->callback = callback;
 	req->context = context;
-	req->error[0] = '\0';
 	req->status = 0;
 	str_truncate(req->phrase, 0);
 	str_truncate(req->body, 0);
@@ -631,7 +630,8 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 	setopt(req->transfer.easy, POSTFIELDSIZE, (long)strlen(body));
 	setopt(req->transfer.easy, COPYPOSTFIELDS, body);
 
-	req->transfer.by_name = target->by_name;
+	req->transfer.name = req->name;
+	req->transfer.timeout_msecs = target->timeout_msecs;
 	curl_thread_add(sender->thread, &req->transfer);
 }
 
