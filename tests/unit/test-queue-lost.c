@@ -305,7 +305,7 @@ static void test_what_was_removed_is_not_kept(void **state ATTR_UNUSED)
 {
 	struct queue_item item = add("alice", 1);
 
-	queue_remove(queue, item.id);
+	queue_remove(queue, item.id, 0);
 	commit();
 	assert_string_equal(queued(), "");
 	assert_string_equal(kept(), "");

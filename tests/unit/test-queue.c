@@ -611,7 +611,7 @@ static void test_same_handoff_is_added_once_ever(void **state ATTR_UNUSED)
 	assert_true(add("alice", 1));
 	assert_true(add("alice", 2));
 	reopen_queue();
-	queue_remove(queue, id_of(2));
+	queue_remove(queue, id_of(2), 0);
 	assert_false(add("alice", 2));
 	assert_false(add("alice", 1));
 	assert_true(add("alice", 3));
@@ -708,11 +708,11 @@ static void test_removed_is_gone(void **state ATTR_UNUSED)
 {
 	add_some();
 	commit();
-	queue_remove(queue, id_of(3));
+	queue_remove(queue, id_of(3), 0);
 	assert_string_equal(queued(), "alice:1 bob:2 alice:4");
 	commit();
 	assert_string_equal(queued(), "alice:1 bob:2 alice:4");
-	queue_remove(queue, id_of(1));
+	queue_remove(queue, id_of(1), 0);
 	reopen_queue();
 	assert_string_equal(queued(), "bob:2 alice:4");
 }
@@ -721,7 +721,7 @@ static void test_ids_are_not_used_again(void **state ATTR_UNUSED)
 {
 	int64_t id = add_to(endpoint, "alice", 1);
 
-	queue_remove(queue, id);
+	queue_remove(queue, id, 0);
 	commit();
 	assert_true(add_to(endpoint, "alice", 2) > id);
 }
@@ -736,8 +736,8 @@ static void test_numbers_continue_after_reopen(void **state ATTR_UNUSED)
 		reopen_queue();
 	}
 	/* a gap is not filled */
-	queue_remove(queue, ids[0]);
-	queue_remove(queue, ids[1]);
+	queue_remove(queue, ids[0], 0);
+	queue_remove(queue, ids[1], 0);
 	reopen_queue();
 	assert_true(add_to(endpoint, "bob", 4) > ids[2]);
 	assert_string_equal(queued(), "alice:3 bob:4");
@@ -816,7 +816,7 @@ static void test_reading_goes_on_after_a_removed_item(void **state ATTR_UNUSED)
 	add_some();
 	commit();
 	id = id_of(2);
-	queue_remove(queue, id);
+	queue_remove(queue, id, 0);
 	assert_string_equal(read_to_str(id, 64), "alice:3 alice:4");
 }
 
@@ -845,7 +845,7 @@ static void test_removed_item_is_not_found(void **state ATTR_UNUSED)
 	add_some();
 	commit();
 	id = id_of(3);
-	queue_remove(queue, id);
+	queue_remove(queue, id, 0);
 	/* from now on */
 	assert_null(item_to_str(id));
 	commit();
@@ -884,7 +884,7 @@ static void test_endpoints_have_their_own_items(void **state ATTR_UNUSED)
 	assert_int_equal(count_in(second), 2);
 
 	endpoint = second;
-	queue_remove(queue, id_of(2));
+	queue_remove(queue, id_of(2), 0);
 	commit();
 	assert_string_equal(queued_in(first), "alice:1");
 	assert_string_equal(queued_in(second), "bob:3");
@@ -1089,7 +1089,7 @@ static void test_forgotten_endpoint_may_come_back(void **state ATTR_UNUSED)
 	assert_ptr_equal(queue_endpoint_set(queue, "key", "options2"), ep);
 	(void)add_to("key", "alice", 1);
 	assert_string_equal(queued(), "alice:1");
-	queue_remove(queue, stored_id);
+	queue_remove(queue, stored_id, 0);
 	commit();
 	forget_endpoint("key");
 	forget_endpoint("key");
@@ -1444,7 +1444,8 @@ static void remove_first(unsigned int count)
 
 	assert_int_equal(reading.count, count);
 	for (i = 0; i < count; i++)
-		queue_remove(queue, reading.items[i].id);
+		queue_remove(queue, reading.items[i].id,
+			     reading.items[i].body_size);
 }
 
 static int64_t stored_count(void)
@@ -1560,6 +1561,42 @@ static void test_removals_come_in_small_commits(void **state ATTR_UNUSED)
 	}
 }
 
+/* The ioloop has other things to do in between. */
+static void test_large_removals_come_in_small_commits(
+						void **state ATTR_UNUSED)
+{
+	static const size_t sizes[] = { 3 * 1024*1024, 300*1024, 16*1024 };
+	static const unsigned int each[] = { 1, 3, 64 };
+	unsigned int i, left, count;
+
+	for (i = 0; i < N_ELEMENTS(sizes); i++) {
+		guid_128_generate(session);
+		count = each[i] * 3;
+		add_many(count, sizes[i]);
+		remove_first(count);
+		for (left = count; left > 0; left = stored_count()) {
+			commits = 0;
+			while (commits == 0)
+				io_loop_run(ioloop);
+			assert_int_equal(left - stored_count(),
+					 I_MIN(each[i] * commits, left));
+		}
+	}
+}
+
+/* What is removed is not written again as zeros. */
+static void test_large_removal_writes_little(void **state ATTR_UNUSED)
+{
+	off_t before = log_size(), added;
+
+	add_many(1, 1024*1024);
+	added = log_size();
+	assert_true(added - before > 1024*1024);
+	remove_first(1);
+	commit();
+	assert_true(log_size() - added < 64*1024);
+}
+
 /* Until all that could not be removed is. Each is a page, so that the log would
    have a multiple of this if it went on. */
 static void test_log_does_not_grow_in_trouble(void **state ATTR_UNUSED)
@@ -1594,7 +1631,7 @@ test_addition_succeeds_while_removals_fail(void **state ATTR_UNUSED)
 	add_some();
 	commit();
 	make_fail("DELETE ON notification", "ABORT");
-	queue_remove(queue, id_of(2));
+	queue_remove(queue, id_of(2), 0);
 	run_to_commit();
 	assert_non_null(commit_error);
 	assert_true(add("bob", 5));
@@ -1627,8 +1664,8 @@ test_removed_is_gone_while_removals_fail(void **state ATTR_UNUSED)
 	commit();
 	id = id_of(3);
 	make_fail("DELETE ON notification", "ABORT");
-	queue_remove(queue, id_of(4));
-	queue_remove(queue, id);
+	queue_remove(queue, id_of(4), 0);
+	queue_remove(queue, id, 0);
 	assert_string_equal(queued(), "alice:1 bob:2");
 	run_to_commit();
 	assert_string_equal(queued(), "alice:1 bob:2");
@@ -1650,8 +1687,8 @@ test_reading_passes_what_cant_be_removed(void **state ATTR_UNUSED)
 	commit();
 	id = id_of(2);
 	make_fail("DELETE ON notification", "ABORT");
-	queue_remove(queue, id_of(1));
-	queue_remove(queue, id);
+	queue_remove(queue, id_of(1), 0);
+	queue_remove(queue, id, 0);
 	run_to_commit();
 	reading = read_from(endpoint, QUEUE_READ_WHOLE, 0, INT64_MAX, 2);
 	assert_true(reading.more);
@@ -1764,8 +1801,8 @@ static void test_removed_while_locked_is_removed_later(void **state ATTR_UNUSED)
 	add_some();
 	commit();
 	other_exec(other, "BEGIN IMMEDIATE");
-	queue_remove(queue, id_of(1));
-	queue_remove(queue, id_of(3));
+	queue_remove(queue, id_of(1), 0);
+	queue_remove(queue, id_of(3), 0);
 	run_to_commit();
 	assert_non_null(commit_error);
 	assert_non_null(strstr(commit_error, "locked"));
@@ -1788,7 +1825,7 @@ test_removed_while_locked_is_removed_with_the_next_add(void **state ATTR_UNUSED)
 	add_some();
 	commit();
 	other_exec(other, "BEGIN IMMEDIATE");
-	queue_remove(queue, id_of(1));
+	queue_remove(queue, id_of(1), 0);
 	run_to_commit();
 	assert_non_null(commit_error);
 	other_exec(other, "ROLLBACK");
@@ -1806,7 +1843,7 @@ static void test_removal_may_fail_again(void **state ATTR_UNUSED)
 	add_some();
 	commit();
 	other_exec(other, "BEGIN IMMEDIATE");
-	queue_remove(queue, id_of(1));
+	queue_remove(queue, id_of(1), 0);
 	other_exec(other, "ROLLBACK");
 	other_close(other);
 
@@ -1829,12 +1866,12 @@ static void test_removals_do_not_insist(void **state ATTR_UNUSED)
 	commit();
 	id = id_of(3);
 	other_exec(other, "BEGIN IMMEDIATE");
-	queue_remove(queue, id_of(1));
+	queue_remove(queue, id_of(1), 0);
 	run_to_commit();
 	assert_non_null(commit_error);
 
 	commits = 0;
-	queue_remove(queue, id);
+	queue_remove(queue, id, 0);
 	queue_set_attempts(queue, id_of(4), 1);
 	assert_string_equal(queued(), "bob:2 alice:4");
 	assert_null(item_to_str(id));
@@ -1854,7 +1891,7 @@ static void test_commit_that_fails_adds_nothing(void **state ATTR_UNUSED)
 {
 	int64_t id = add_to(endpoint, "alice", 1);
 
-	queue_remove(queue, id);
+	queue_remove(queue, id, 0);
 	assert_true(add("alice", 2));
 	assert_true(add("bob", 3));
 	set_disk_full(TRUE);
@@ -1941,7 +1978,7 @@ static void test_failed_removal_is_repeated(void **state ATTR_UNUSED)
 	add_some();
 	commit();
 	make_fail("DELETE ON notification", "ABORT");
-	queue_remove(queue, id_of(1));
+	queue_remove(queue, id_of(1), 0);
 	run_to_commit();
 	stop_failing();
 
@@ -2110,6 +2147,8 @@ int main(int argc, char *argv[])
 		queue_test(test_new_file_can_be_shrunk),
 		queue_test(test_log_that_a_reader_makes_grow_is_cut_later),
 		queue_test(test_removals_come_in_small_commits),
+		queue_test(test_large_removals_come_in_small_commits),
+		queue_test(test_large_removal_writes_little),
 		queue_test(test_log_does_not_grow_in_trouble),
 		queue_test(test_deinit_commits_all_removals),
 		queue_test(test_addition_succeeds_while_removals_fail),

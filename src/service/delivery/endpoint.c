@@ -121,7 +121,7 @@ endpoint_removed(struct endpoint *ep, const struct queue_item *item)
 
 void endpoint_remove(struct endpoint *ep, const struct queue_item *item)
 {
-	queue_remove(ep->common->queue, item->id);
+	queue_remove(ep->common->queue, item->id, item->body_size);
 	endpoint_removed(ep, item);
 }
 

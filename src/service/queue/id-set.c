@@ -20,19 +20,21 @@ void id_set_deinit(struct id_set *set)
 	array_free(&set->ids);
 }
 
-static int id_cmp(const int64_t *id1, const int64_t *id2)
+static int id_cmp(const struct id_set_id *id1, const struct id_set_id *id2)
 {
-	return *id1 < *id2 ? -1 : *id1 > *id2;
+	return id1->id < id2->id ? -1 : id1->id > id2->id;
 }
 
-void id_set_add(struct id_set *set, int64_t id)
+void id_set_add(struct id_set *set, int64_t id, size_t size)
 {
-	array_push_back(&set->ids, &id);
+	const struct id_set_id new_id = { .id = id, .size = size };
+
+	array_push_back(&set->ids, &new_id);
 }
 
 bool id_set_has(struct id_set *set, int64_t id)
 {
-	const int64_t *ids;
+	const struct id_set_id *ids, key = { .id = id };
 	unsigned int i, count = array_count(&set->ids);
 
 	if (count - set->sorted > UNSORTED_MAX) {
@@ -42,21 +44,29 @@ bool id_set_has(struct id_set *set, int64_t id)
 	if (count == 0)
 		return FALSE;
 	ids = array_front(&set->ids);
-	if (bsearch(&id, ids, set->sorted, sizeof(*ids),
+	if (bsearch(&key, ids, set->sorted, sizeof(*ids),
 		    (int (*)(const void *, const void *))id_cmp) != NULL)
 		return TRUE;
 	for (i = set->sorted; i < count; i++) {
-		if (ids[i] == id)
+		if (ids[i].id == id)
 			return TRUE;
 	}
 	return FALSE;
 }
 
-void id_set_take(struct id_set *set, struct id_set *from, unsigned int max)
+void id_set_take(struct id_set *set, struct id_set *from, unsigned int max,
+		 size_t max_size)
 {
-	unsigned int count = array_count(&from->ids);
-	unsigned int left = count - I_MIN(count, max);
+	unsigned int count = array_count(&from->ids), left = count;
+	const struct id_set_id *id;
+	size_t size = 0;
 
+	for (; left > 0 && count - left < max; left--) {
+		id = array_idx(&from->ids, left - 1);
+		if (left < count && id->size > max_size - size)
+			break;
+		size = I_MIN(size + id->size, max_size);
+	}
 	if (left == count)
 		return;
 	array_append(&set->ids, array_idx(&from->ids, left), count - left);

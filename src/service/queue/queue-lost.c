@@ -15,7 +15,7 @@
 /* How many rows to forget in one commit: of those that are too old or too many,
    and of those that together are too large. */
 #define FORGET_MAX 256
-#define FORGET_LARGE 16
+#define FORGET_LARGE 4
 
 struct queue_lost {
 	unsigned int keep_secs, max_rows;
@@ -62,7 +62,7 @@ void queue_give_up(struct queue *queue, const struct queue_item *item,
 	struct queue_given_up *up;
 	char *answer;
 
-	queue_remove(queue, item->id);
+	queue_remove(queue, item->id, item->body_size);
 	if (queue->lost->keep_secs == 0)
 		return;
 	up = i_malloc(sizeof(*up) + answer_size);
@@ -115,7 +115,7 @@ void queue_lost_age(struct queue *queue)
 
 void queue_lost_drop(struct queue *queue, int64_t lost_id)
 {
-	id_set_add(&queue->lost->dropped, lost_id);
+	id_set_add(&queue->lost->dropped, lost_id, 0);
 	queue_commit_some_time(queue);
 }
 
@@ -163,6 +163,7 @@ void queue_lost_begin(struct queue *queue)
 {
 	struct queue_lost *lost = queue->lost;
 	struct queue_changes *changes = &queue->changes;
+	const struct id_set_id *dropped;
 	struct queue_given_up *up;
 	const int64_t *id;
 
@@ -173,8 +174,10 @@ void queue_lost_begin(struct queue *queue)
 			array_push_back(&changes->given_up, &up);
 		}
 	}
-	id_set_take(&lost->dropping, &lost->dropped, queue->removals_max);
-	array_append_array(&changes->dropped, &lost->dropping.ids);
+	id_set_take(&lost->dropping, &lost->dropped, queue->removals_max,
+		    SIZE_MAX);
+	array_foreach(&lost->dropping.ids, dropped)
+		array_push_back(&changes->dropped, &dropped->id);
 	lost->making_room = lost->full;
 	lost->full = FALSE;
 	changes->forget_lost_max = lost->forget_max;

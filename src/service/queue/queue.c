@@ -15,6 +15,9 @@
 /* How long to wait after a commit that failed; doubled each time. */
 #define RETRY_MIN_MSECS 250
 #define RETRY_MAX_MSECS (16*1000)
+/* How large what one commit removes may be, in bytes, if it is more than one
+   notification: SQLite takes 3 ms for a megabyte, in the ioloop. */
+#define REMOVALS_MAX_SIZE (1024*1024)
 /* After a commit that failed, there are fewer removals in the next one: there
    may be less than little space. */
 #define REMOVALS_FEWER 4
@@ -128,12 +131,14 @@ static void queue_prepare(struct queue *queue)
 {
 	struct queue_changes *changes = &queue->changes;
 	const struct queue_pending *pending;
+	const struct id_set_id *removed;
 
 	changes_clear(changes);
 	if (!queue->left_out) {
 		id_set_take(&queue->removing, &queue->removed,
-			    queue->removals_max);
-		array_append_array(&changes->removed, &queue->removing.ids);
+			    queue->removals_max, REMOVALS_MAX_SIZE);
+		array_foreach(&queue->removing.ids, removed)
+			array_push_back(&changes->removed, &removed->id);
 		queue_lost_begin(queue);
 	}
 	array_append_array(&changes->attempts, &queue->next.attempts);
@@ -502,9 +507,9 @@ bool queue_add(struct queue *queue, const struct queue_item *item,
 	return added;
 }
 
-void queue_remove(struct queue *queue, int64_t id)
+void queue_remove(struct queue *queue, int64_t id, size_t body_size)
 {
-	id_set_add(&queue->removed, id);
+	id_set_add(&queue->removed, id, body_size);
 	queue_commit_some_time(queue);
 }
 

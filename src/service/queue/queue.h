@@ -87,8 +87,9 @@ queue_stored_callback_t(struct queue_item *item, const char *error,
 bool queue_add(struct queue *queue, const struct queue_item *item,
 	       queue_stored_callback_t *callback, void *context);
 /* Remove an item, which was delivered, or is not wanted any more (see
-   queue-lost.h for what is given up). */
-void queue_remove(struct queue *queue, int64_t id);
+   queue-lost.h for what is given up). Many bytes are removed by several
+   commits. */
+void queue_remove(struct queue *queue, int64_t id, size_t body_size);
 /* Store how many attempts have failed. While the queue can't be written, this
    is dropped. */
 void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts);

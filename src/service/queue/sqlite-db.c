@@ -312,7 +312,10 @@ sqlite_db_open_file(struct sqlite_db *db, bool sync_full, const char **error_r)
 		*error_r = sqlite_db_error(db, "open");
 		return -1;
 	}
-	if (sqlite_db_exec(db, t_strdup_printf("PRAGMA synchronous = %s",
+	/* Debian's SQLite would write each page again, with zeros, that a
+	   removal frees */
+	if (sqlite_db_exec(db, t_strdup_printf("PRAGMA synchronous = %s; "
+			"PRAGMA secure_delete = FAST",
 			sync_full ? "FULL" : "NORMAL"), error_r) < 0 ||
 	    sqlite_db_open_schema(db, error_r) < 0)
 		return -1;
