@@ -43,7 +43,8 @@ struct intake_client {
 	/* notifications that are being stored */
 	unsigned int pending;
 	/* It has a line that is not small: until the end of the connection it
-	   is one of LARGE_MAX, or it waits to be. */
+	   is one of LARGE_MAX. It waits to be, or until what another one of
+	   them has handed off is stored. */
 	bool large, large_waits;
 	struct timeout *to_large;
 };
@@ -68,6 +69,8 @@ struct intake {
 	struct intake_pending *pending;
 	/* clients that are large, and those of them that have an owner */
 	unsigned int large, large_owned;
+	/* the one of them whose notification is being stored; NULL = none */
+	const struct intake_client *large_storing;
 };
 
 static void intake_client_destroy(struct connection *conn);
@@ -117,6 +120,30 @@ static bool intake_client_is_done(const struct intake_client *client)
 		i_stream_get_data_size(client->conn.input) == 0;
 }
 
+static void intake_client_go_on(struct intake_client *client)
+{
+	client->large_waits = FALSE;
+	connection_input_resume(&client->conn);
+	i_stream_set_input_pending(client->conn.input, TRUE);
+}
+
+/* The other large ones go on. That they have waited is not their fault. */
+static void intake_large_stored(struct intake *intake)
+{
+	struct intake_client *client;
+	struct connection *conn;
+
+	intake->large_storing = NULL;
+	for (conn = intake->clients->connections; conn != NULL;
+	     conn = conn->next) {
+		client = container_of(conn, struct intake_client, conn);
+		if (client->large && client->large_waits) {
+			timeout_reset(client->to_large);
+			intake_client_go_on(client);
+		}
+	}
+}
+
 static void intake_pending_free(struct intake_pending *pending)
 {
 	if (pending->client != NULL)
@@ -135,6 +162,8 @@ intake_stored(const struct delivery_stored *stored, void *context)
 
 	if (client != NULL)
 		intake_client_reply(client, pending->seq, stored->error);
+	if (client != NULL && client == client->intake->large_storing)
+		intake_large_stored(client->intake);
 	if (stored->error == NULL && stored->id != 0) {
 		event_add_str(event, "endpoint",
 			      endpoint_get_label(stored->endpoint));
@@ -227,6 +256,10 @@ intake_client_handoff(struct intake_client *client,
 			 &error) < 0) {
 		intake_client_reply(client, handoff->seq, error);
 		intake_pending_free(pending);
+	} else if (client->large) {
+		/* Each takes milliseconds: one per commit, and what is small
+		   does not wait for several. */
+		client->intake->large_storing = client;
 	}
 }
 
@@ -314,17 +347,32 @@ static void intake_client_large_end(struct intake_client *client)
 	if (client->owner != NULL)
 		intake->large_owned--;
 	timeout_remove(&client->to_large);
+	if (intake->large_storing == client)
+		intake_large_stored(intake);
 	for (conn = intake->clients->connections; conn != NULL;
 	     conn = conn->next) {
 		other = container_of(conn, struct intake_client, conn);
-		if (other->large_waits && intake_client_may_be_large(other))
+		if (other->large_waits && !other->large &&
+		    intake_client_may_be_large(other))
 			next = other;
 	}
-	if (next != NULL) {
-		next->large_waits = FALSE;
-		connection_input_resume(&next->conn);
-		i_stream_set_input_pending(next->conn.input, TRUE);
+	if (next != NULL)
+		intake_client_go_on(next);
+}
+
+/* Is it large now, or has it to wait? */
+static bool intake_client_must_wait(struct intake_client *client)
+{
+	const struct intake_client *storing = client->intake->large_storing;
+
+	if (!client->large && client->session_received &&
+	    i_stream_get_data_size(client->conn.input) >=
+	    HTTP_NOTIFY_HANDOFF_SMALL_LINE_MAX) {
+		if (!intake_client_may_be_large(client))
+			return TRUE;
+		intake_client_large_begin(client);
 	}
+	return client->large && storing != NULL && storing != client;
 }
 
 static void intake_client_input(struct connection *conn)
@@ -332,17 +380,12 @@ static void intake_client_input(struct connection *conn)
 	struct intake_client *client =
 		container_of(conn, struct intake_client, conn);
 
-	if (!client->large && client->session_received &&
-	    i_stream_get_data_size(conn->input) >=
-	    HTTP_NOTIFY_HANDOFF_SMALL_LINE_MAX) {
-		if (!intake_client_may_be_large(client)) {
-			client->large_waits = TRUE;
-			connection_input_halt(conn);
-			return;
-		}
-		intake_client_large_begin(client);
+	if (!intake_client_must_wait(client))
+		connection_input_default(conn);
+	else {
+		client->large_waits = TRUE;
+		connection_input_halt(conn);
 	}
-	connection_input_default(conn);
 }
 
 static void intake_client_destroy(struct connection *conn)

@@ -11,6 +11,7 @@ CPU time, in ms (loop-turns.c).
 """
 
 import contextlib
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -38,6 +39,8 @@ ENDPOINTS = 10000
 QUEUED = 1000000
 SHRINK_ROWS = 1024*1024
 SHRINK_BODY = 850       # a kilobyte for each row
+LARGE = 1000            # notifications with a message of 1 MB
+LARGE_CLIENTS = 4
 
 ANSWERS = "listen 127.0.0.1:%d; location / { return 200; }"
 
@@ -70,6 +73,8 @@ class Handoffs(threading.Thread):
         self.client = Client(dovecot, url)
         self.ended = threading.Event()
         self.took, self.answered = [], [time.monotonic()]
+        # wall clock, by the key that the endpoint gets
+        self.begun = {}
 
     def run(self):
         next_time = time.monotonic()
@@ -77,6 +82,8 @@ class Handoffs(threading.Thread):
             next_time = max(next_time + PACE, time.monotonic())
             time.sleep(max(0, next_time - time.monotonic()))
             begin = time.monotonic()
+            self.begun["%s-%d" % (self.client.session,
+                                  self.client.seq + 1)] = time.time()
             self.client.hand_off(["fresh%d" % (len(self.took) % 100)])
             self.answered.append(time.monotonic())
             self.took.append(self.answered[-1] - begin)
@@ -124,7 +131,7 @@ class Bench:
         handoffs = Handoffs(dovecot, self.url)
         handoffs.start()
         try:
-            yield
+            yield handoffs
         finally:
             handoffs.end()
         print("%-44s %7d %8.2f %8.2f %8.2f   %8.2f %8.2f" % (
@@ -294,8 +301,58 @@ def bench_shrink(bench):
                      100, "its end")
 
 
+def p95_of_arrivals(log, handoffs):
+    """From a hand-off to the end of its request, in ms."""
+    took = []
+    for line in log.read_text().splitlines():
+        when, key = line.split()
+        begun = handoffs.begun.get(key.strip('"'))
+        if begun is not None:
+            took.append(float(when) - begun)
+    return 1000 * sorted(took)[len(took) * 95 // 100]
+
+
+def hand_off_large(dovecot, url, number):
+    body = "x" * 1024*1024
+    for n in range(LARGE // LARGE_CLIENTS):
+        # the service hangs up after a large one
+        client = Client(dovecot, url)
+        client.hand_off(["user%d-%d" % (number, n)], body=body)
+        client.close()
+
+
+def bench_large(bench):
+    """Beside a burst of whole messages, such as invitations."""
+    ports = [free_port(), free_port()]
+    with nginx("""
+            log_format arrival escape=none '$msec $http_idempotency_key';
+            server { listen 127.0.0.1:%d;
+            location / { access_log {dir}/arrivals arrival; return 200; } }
+            server { listen 127.0.0.1:%d; client_max_body_size 2m;
+            location / { return 200; } }""" % tuple(ports)) as directory, \
+            bench.dovecot() as dovecot:
+        bench.url, large = ("http://127.0.0.1:%d/" % port for port in ports)
+        start(dovecot)
+        with bench.measured(dovecot, "alone") as alone:
+            time.sleep(10)
+        children = [multiprocessing.Process(
+            target=hand_off_large, args=(dovecot, large, number))
+            for number in range(LARGE_CLIENTS)]
+        with bench.measured(dovecot, "beside %d of 1 MB" % LARGE) as beside:
+            for child in children:
+                child.start()
+            for child in children:
+                child.join()
+            wait_for(lambda: dovecot.queued() < 50, 100, "the burst's end")
+        time.sleep(1)
+        log = directory / "arrivals"
+        print("%-44s %8.1f %8.1f" % (
+            "  p95 until it has arrived, alone and beside",
+            p95_of_arrivals(log, alone), p95_of_arrivals(log, beside)))
+
+
 PARTS = {"tls": bench_tls, "flushes": bench_flushes, "dns": bench_dns,
-         "start": bench_start, "shrink": bench_shrink}
+         "start": bench_start, "shrink": bench_shrink, "large": bench_large}
 
 
 def main(stage, loop_turns, *parts):
