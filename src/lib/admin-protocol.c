@@ -12,6 +12,7 @@
 
 static const char *const verb_names[] = {
 	[HTTP_NOTIFY_ADMIN_STATUS] = "STATUS",
+	[HTTP_NOTIFY_ADMIN_HISTORY] = "HISTORY",
 	[HTTP_NOTIFY_ADMIN_QUEUE] = "QUEUE",
 	[HTTP_NOTIFY_ADMIN_FLUSH] = "FLUSH",
 	[HTTP_NOTIFY_ADMIN_PURGE] = "PURGE",
@@ -38,6 +39,7 @@ void http_notify_admin_append(string_t *dest,
 	str_append(dest, verb_names[command->verb]);
 	switch (command->verb) {
 	case HTTP_NOTIFY_ADMIN_STATUS:
+	case HTTP_NOTIFY_ADMIN_HISTORY:
 		break;
 	case HTTP_NOTIFY_ADMIN_QUEUE:
 	case HTTP_NOTIFY_ADMIN_FLUSH:
@@ -84,6 +86,7 @@ parse_args(const char *const *args, struct http_notify_admin_command *command,
 
 	switch (command->verb) {
 	case HTTP_NOTIFY_ADMIN_STATUS:
+	case HTTP_NOTIFY_ADMIN_HISTORY:
 		if (count == 0)
 			return 0;
 		break;

@@ -7,6 +7,7 @@
    sides begin with Dovecot's VERSION line. One command at a time:
 
    client: STATUS
+   client: HISTORY
    client: QUEUE <mail user> <endpoint>
    client: FLUSH <mail user> <endpoint>
    client: PURGE <mail user> <endpoint>
@@ -31,12 +32,14 @@
 
    STATUS answers with a row for each endpoint, and QUEUE and LOST with a row
    for each notification; their fields are below. The last row of STATUS, named
-   HTTP_NOTIFY_ADMIN_TOTAL, is for all endpoints together. FLUSH ends the waits
+   HTTP_NOTIFY_ADMIN_TOTAL, is for all endpoints together. HISTORY answers with
+   a row for each interval of the last 24 hours since the service was started,
+   in the order of time; the last one is still going on. FLUSH ends the waits
    for retries and probes. PURGE drops queued notifications, except those being
    sent. RESEND puts notifications that were given up back into the queue, and
    DROP forgets them; both answer now and then with a row that says how far they
    are. BODY answers with one row, or with none. The number in OK is that of the
-   endpoints (STATUS), notifications (QUEUE, PURGE, LOST, RESEND, DROP, BODY) or
+   endpoints (STATUS), intervals (HISTORY), notifications (QUEUE, PURGE, LOST, RESEND, DROP, BODY) or
    ended waits (FLUSH), otherwise 1.
 
    WATCH answers with a row for whatever happens to a notification, until the
@@ -64,6 +67,7 @@
 
 enum http_notify_admin_verb {
 	HTTP_NOTIFY_ADMIN_STATUS,
+	HTTP_NOTIFY_ADMIN_HISTORY,
 	HTTP_NOTIFY_ADMIN_QUEUE,
 	HTTP_NOTIFY_ADMIN_FLUSH,
 	HTTP_NOTIFY_ADMIN_PURGE,
@@ -79,7 +83,7 @@ enum http_notify_admin_verb {
 struct http_notify_admin_command {
 	enum http_notify_admin_verb verb;
 
-	/* all but STATUS, PROBE and SEND; BODY matches all, and WATCH any
+	/* all but STATUS, HISTORY, PROBE and SEND; BODY matches all, and WATCH any
 	   endpoint */
 	const char *user_mask, *endpoint_mask;
 	/* LOST, RESEND and DROP, and as above */
@@ -152,6 +156,32 @@ enum http_notify_admin_status {
 	HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR,
 
 	HTTP_NOTIFY_ADMIN_STATUS_COUNT
+};
+
+/* Fields of HISTORY: numbers. Those without a comment are as for STATUS, but of
+   the interval. */
+enum http_notify_admin_history {
+	/* how many seconds ago it began, and how many it has; as many if it
+	   is still going on */
+	HTTP_NOTIFY_ADMIN_HISTORY_AGO,
+	HTTP_NOTIFY_ADMIN_HISTORY_SECS,
+	/* notifications that have come into the queue */
+	HTTP_NOTIFY_ADMIN_HISTORY_STORED,
+	HTTP_NOTIFY_ADMIN_HISTORY_DELIVERED,
+	HTTP_NOTIFY_ADMIN_HISTORY_RETRIED,
+	HTTP_NOTIFY_ADMIN_HISTORY_REFUSED,
+	HTTP_NOTIFY_ADMIN_HISTORY_DROPPED,
+	HTTP_NOTIFY_ADMIN_HISTORY_EXPIRED,
+	/* the most at a time: notifications that were queued, and endpoints
+	   that accepted nothing, neither url nor standby_url */
+	HTTP_NOTIFY_ADMIN_HISTORY_QUEUED,
+	HTTP_NOTIFY_ADMIN_HISTORY_DOWN,
+	/* those delivered within 1 s of being stored, within 2 s, within 4 s
+	   and so on, each without the former ones; the last field has all that
+	   took longer than the one before it says */
+	HTTP_NOTIFY_ADMIN_HISTORY_DELAYS,
+
+	HTTP_NOTIFY_ADMIN_HISTORY_COUNT = HTTP_NOTIFY_ADMIN_HISTORY_DELAYS + 19
 };
 
 /* Fields of QUEUE. */

@@ -55,6 +55,7 @@ static void check_complete(const struct http_notify_admin_command *command)
 {
 	switch (command->verb) {
 	case HTTP_NOTIFY_ADMIN_STATUS:
+	case HTTP_NOTIFY_ADMIN_HISTORY:
 		break;
 	case HTTP_NOTIFY_ADMIN_QUEUE:
 	case HTTP_NOTIFY_ADMIN_FLUSH:

@@ -56,6 +56,7 @@ static void test_commands_are_one_line(void **state ATTR_UNUSED)
 	};
 	static const char *const lines[] = {
 		[HTTP_NOTIFY_ADMIN_STATUS] = "STATUS\n",
+		[HTTP_NOTIFY_ADMIN_HISTORY] = "HISTORY\n",
 		[HTTP_NOTIFY_ADMIN_QUEUE] = "QUEUE\tal*\t*\n",
 		[HTTP_NOTIFY_ADMIN_FLUSH] = "FLUSH\tal*\t*\n",
 		[HTTP_NOTIFY_ADMIN_PURGE] = "PURGE\tal*\t*\n",
@@ -205,6 +206,7 @@ static void test_wrong_number_of_fields_is_refused(void **state ATTR_UNUSED)
 		unsigned int min, max;
 	} verbs[] = {
 		{ "STATUS", 0, 0 },
+		{ "HISTORY", 0, 0 },
 		{ "QUEUE", 2, 2 },
 		{ "FLUSH", 2, 2 },
 		{ "PURGE", 2, 2 },

@@ -74,6 +74,9 @@ void admin_walk_abort(struct admin_conn *conn);
 void admin_flush(struct admin_conn *conn,
 		 const struct http_notify_admin_command *command);
 
+/* admin-history.c: HISTORY */
+void admin_history(struct admin_conn *conn);
+
 /* admin-lost.c: LOST, RESEND and DROP, and BODY LOST */
 void admin_lost_start(struct admin_conn *conn,
 		      const struct http_notify_admin_command *command);

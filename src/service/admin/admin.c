@@ -76,6 +76,9 @@ admin_conn_run(struct admin_conn *conn,
 	case HTTP_NOTIFY_ADMIN_PURGE:
 		admin_walk_start(conn, command);
 		break;
+	case HTTP_NOTIFY_ADMIN_HISTORY:
+		admin_history(conn);
+		break;
 	case HTTP_NOTIFY_ADMIN_LOST:
 	case HTTP_NOTIFY_ADMIN_RESEND:
 	case HTTP_NOTIFY_ADMIN_DROP:

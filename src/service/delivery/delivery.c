@@ -16,6 +16,7 @@
 #include "endpoint-watch.h"
 #include "events.h"
 #include "fair-share.h"
+#include "history.h"
 #include "live.h"
 #include "monotonic.h"
 #include "options.h"
@@ -101,6 +102,9 @@ struct delivery {
 	struct timeout *to_sweep;
 	/* the sweep still has this many endpoints to look at, from the first */
 	unsigned int sweep_left;
+	/* how many endpoints are down, of those that the sweep has seen, and of
+	   all when it was last done */
+	unsigned int sweep_down, down;
 };
 
 /* Endpoints */
@@ -401,6 +405,7 @@ delivery_item_stored(struct queue_item *item, const char *error, void *context)
 	dep->adding--;
 	adding->callback(&stored, adding->context);
 	if (item != NULL && error == NULL) {
+		history_present(&dep->delivery->common.history)->stored++;
 		live_tell(dep->delivery->common.live, LIVE_QUEUED, item,
 			  endpoint_get_label(dep->ep), "");
 		endpoint_stored(dep->ep, item);
@@ -598,6 +603,13 @@ const struct endpoint_counters *delivery_counters(struct delivery *delivery)
 	return &delivery->common.counters;
 }
 
+const struct history *delivery_history(struct delivery *delivery)
+{
+	history_sample(&delivery->common.history, http_notify_monotonic_msecs(),
+		       delivery->common.queued, delivery->down);
+	return &delivery->common.history;
+}
+
 void delivery_watch(struct delivery *delivery, struct endpoint_watch *watch)
 {
 	DLLIST_PREPEND(&delivery->common.watches, watch);
@@ -642,6 +654,8 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 		(array_count(&delivery->endpoints) > ENDPOINTS_MIN &&
 		 dep->last_used <= idle_since);
 
+	if (endpoint_is_down(dep->ep))
+		delivery->sweep_down++;
 	endpoint_expire(dep->ep);
 	if (dep->refused > 0 &&
 	    delivery_endpoint_full_in(dep, &low_mark) == NULL) {
@@ -664,6 +678,9 @@ static void delivery_sweep_done(struct delivery *delivery)
 {
 	const struct amount low_mark = delivery_low_mark(delivery);
 
+	delivery->down = delivery->sweep_down;
+	delivery->sweep_down = 0;
+	(void)delivery_history(delivery);
 	if (delivery->refused > 0 &&
 	    delivery_full_in(delivery, &low_mark) == NULL) {
 		e_info(delivery->common.event, "Queue accepts notifications "
@@ -723,6 +740,7 @@ delivery_init(struct queue *queue, struct sender *sender,
 	delivery->common.requests.max = max_requests;
 	delivery->limit.number = max_queued;
 	delivery->limit.bytes = max_queued_bytes;
+	history_init(&delivery->common.history, http_notify_monotonic_msecs());
 	i_array_init(&delivery->endpoints, 4);
 	i_array_init(&delivery->stored, 4);
 	hash_table_create(&delivery->by_options, default_pool, 0,

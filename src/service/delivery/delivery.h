@@ -7,6 +7,7 @@
 struct endpoint;
 struct endpoint_counters;
 struct endpoint_watch;
+struct history;
 struct live_watch;
 struct queue;
 struct queue_endpoint;
@@ -106,6 +107,8 @@ unsigned int delivery_queue_percent(const struct delivery *delivery,
 				    unsigned int queued, uint64_t bytes);
 /* Totals of all endpoints, including those that have been forgotten. */
 const struct endpoint_counters *delivery_counters(struct delivery *delivery);
+/* What has happened in the last hours. */
+const struct history *delivery_history(struct delivery *delivery);
 
 /* Add and remove a caller that waits for the outcome of a notification. The
    watch is the caller's and must live until it is removed, which happens by

@@ -3,6 +3,7 @@
 #define HTTP_NOTIFY_ENDPOINT_COMMON_H
 
 #include "endpoint.h"
+#include "history.h"
 #include "lane.h"
 #include "request-budget.h"
 
@@ -29,6 +30,7 @@ struct endpoint_common {
 	bool stopped;
 	struct lane_budget lane_budget;
 	struct endpoint_counters counters;
+	struct history history;
 	struct endpoint_watch *watches;
 	/* those who look on; NULL = nobody does */
 	struct live_watch *live;

@@ -40,10 +40,12 @@ struct attempt {
 	bool probe;
 };
 
-/* Count for this endpoint and for all endpoints together. */
+/* Count for this endpoint, and for all endpoints together, also of the last
+   hours. */
 #define ENDPOINT_COUNT(ep, counter) STMT_START { \
 		(ep)->counters.counter++; \
 		(ep)->common->counters.counter++; \
+		history_present(&(ep)->common->history)->counter++; \
 	} STMT_END
 
 static void endpoint_lane_waited(struct lane *lane, void *context);
@@ -272,9 +274,12 @@ static void attempt_delivered(struct attempt *attempt)
 		"was queued", str_sanitize(item->username, 128), age);
 
 	ENDPOINT_COUNT(ep, delivered);
+	history_count_delay(&ep->common->history, age);
 	if (http_notify_mail_event_find(http_notify_body_event(item->body),
-					&what) == 0)
-		ENDPOINT_COUNT(ep, delivered_of[what]);
+					&what) == 0) {
+		ep->counters.delivered_of[what]++;
+		ep->common->counters.delivered_of[what]++;
+	}
 	live_tell(ep->common->live, LIVE_DELIVERED, item,
 		  attempt->target->sender_target.label, "");
 	endpoint_remove(ep, item);
@@ -610,6 +615,11 @@ const char *endpoint_get_label(const struct endpoint *ep)
 struct queue_endpoint *endpoint_get_queue(const struct endpoint *ep)
 {
 	return ep->queue_ep;
+}
+
+bool endpoint_is_down(const struct endpoint *ep)
+{
+	return !targets_are_up(&ep->targets);
 }
 
 unsigned int endpoint_get_queued(const struct endpoint *ep, uint64_t *bytes_r)

@@ -64,6 +64,8 @@ void endpoint_set_options(struct endpoint *ep,
 const char *endpoint_get_label(const struct endpoint *ep);
 /* Its part of the queue. */
 struct queue_endpoint *endpoint_get_queue(const struct endpoint *ep);
+/* Is none of its servers up? */
+bool endpoint_is_down(const struct endpoint *ep);
 /* How many of its queued notifications have been found so far, and the bytes of
    their bodies. */
 unsigned int endpoint_get_queued(const struct endpoint *ep, uint64_t *bytes_r);
