@@ -29,6 +29,9 @@ TEST_PACKAGES="libcmocka-dev python3 python3-jsonschema python3-pytest
 	mount util-linux prometheus prometheus-node-exporter jq curl mandoc
 	man-db groff-base apparmor apparmor-profiles"
 
+# for what is in monitoring/: a browser
+MONITORING_PACKAGES="chromium python3-pil"
+
 # Becomes the parts $2... in a folder with suite $1.
 in_suite() {
 	begin http-notify-suite
@@ -69,6 +72,7 @@ test -z "$suite" || in_suite "$suite" ${@:-unit integration}
 parts=${*:-unit clang fuzzing integration sanitizers valgrind}
 
 prepare http-notify-run $TEST_PACKAGES \
+	$(! has_part integration || echo $MONITORING_PACKAGES) \
 	$(! has_part clang || echo clang) \
 	$(! has_part fuzzing || echo clang libclang-rt-dev llvm) \
 	$(! has_part valgrind || echo valgrind) \

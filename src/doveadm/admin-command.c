@@ -25,8 +25,6 @@ static const struct admin_column body_columns[] = {
 	[HTTP_NOTIFY_ADMIN_BODY_BODY] = { "body", "body", 0 },
 };
 
-typedef void row_callback_t(const char *const *row, unsigned int columns_count);
-
 void admin_print_headers(const char *type, const struct admin_column *columns,
 			 unsigned int count)
 {
@@ -39,12 +37,10 @@ void admin_print_headers(const char *type, const struct admin_column *columns,
 	}
 }
 
-/* Send a command and call row_callback for the rows of the answer. Returns
-   FALSE if it failed. */
 static bool
 admin_run(const struct http_notify_admin_command *command,
 	  unsigned int timeout_msecs, unsigned int columns_count,
-	  row_callback_t *row_callback, uint64_t *count_r)
+	  admin_row_callback_t *row_callback, void *context, uint64_t *count_r)
 {
 	struct admin_client *client;
 	const char *const *row, *error;
@@ -64,10 +60,20 @@ admin_run(const struct http_notify_admin_command *command,
 			i_error("%s", error);
 			doveadm_exit_code = EX_TEMPFAIL;
 		} else if (ret > 0)
-			row_callback(row, columns_count);
+			row_callback(row, columns_count, context);
 	} T_END; while (ret > 0);
 	admin_client_deinit(&client);
 	return ret == 0;
+}
+
+bool admin_run_rows(const struct http_notify_admin_command *command,
+		    unsigned int columns_count,
+		    admin_row_callback_t *row_callback, void *context)
+{
+	uint64_t count;
+
+	return admin_run(command, ANSWER_TIMEOUT_MSECS, columns_count,
+			 row_callback, context, &count);
 }
 
 bool admin_get_filter(struct doveadm_cmd_context *cctx,
@@ -86,7 +92,8 @@ bool admin_get_filter(struct doveadm_cmd_context *cctx,
 	return have_user || have_endpoint;
 }
 
-static void print_row(const char *const *row, unsigned int columns_count)
+static void print_row(const char *const *row, unsigned int columns_count,
+		      void *context ATTR_UNUSED)
 {
 	unsigned int i;
 
@@ -97,15 +104,13 @@ static void print_row(const char *const *row, unsigned int columns_count)
 void admin_run_table(const struct http_notify_admin_command *command,
 		     unsigned int columns_count)
 {
-	uint64_t count;
-
-	(void)admin_run(command, ANSWER_TIMEOUT_MSECS, columns_count,
-			print_row, &count);
+	(void)admin_run_rows(command, columns_count, print_row, NULL);
 }
 
-static void print_row_now(const char *const *row, unsigned int columns_count)
+static void print_row_now(const char *const *row, unsigned int columns_count,
+			  void *context)
 {
-	print_row(row, columns_count);
+	print_row(row, columns_count, context);
 	(void)o_stream_flush(doveadm_print_ostream);
 }
 
@@ -115,11 +120,13 @@ void admin_run_endless(const struct http_notify_admin_command *command,
 	uint64_t count;
 
 	/* that is 24 days without a row */
-	(void)admin_run(command, INT_MAX, columns_count, print_row_now, &count);
+	(void)admin_run(command, INT_MAX, columns_count, print_row_now, NULL,
+			&count);
 }
 
 /* On a terminal, the next line replaces it. */
-static void print_progress(const char *const *row, unsigned int columns_count)
+static void print_progress(const char *const *row, unsigned int columns_count,
+			   void *context ATTR_UNUSED)
 {
 	if (isatty(STDERR_FILENO) > 0 &&
 	    columns_count == HTTP_NOTIFY_ADMIN_PROGRESS_COUNT) {
@@ -137,7 +144,7 @@ void admin_run_count(const struct http_notify_admin_command *command,
 	admin_print_headers(DOVEADM_PRINT_TYPE_FLOW, count_columns,
 			    N_ELEMENTS(count_columns));
 	if (admin_run(command, ANSWER_TIMEOUT_MSECS, progress_columns,
-		      print_progress, &count))
+		      print_progress, NULL, &count))
 		doveadm_print_num(count);
 }
 
@@ -159,7 +166,7 @@ bool admin_run_body(struct doveadm_cmd_context *cctx, bool lost)
 	admin_print_headers(DOVEADM_PRINT_TYPE_PAGER, body_columns,
 			    N_ELEMENTS(body_columns));
 	if (admin_run(&command, ANSWER_TIMEOUT_MSECS, N_ELEMENTS(body_columns),
-		      print_row, &count) && count == 0) {
+		      print_row, NULL, &count) && count == 0) {
 		i_error("There is no notification with this id");
 		doveadm_exit_code = DOVEADM_EX_NOTFOUND;
 	}

@@ -26,6 +26,15 @@ void admin_print_headers(const char *type, const struct admin_column *columns,
 bool admin_get_filter(struct doveadm_cmd_context *cctx,
 		      struct http_notify_admin_command *command);
 
+typedef void admin_row_callback_t(const char *const *row,
+				  unsigned int columns_count, void *context);
+
+/* Send a command and call back for the rows of the answer. Returns FALSE if it
+   failed. */
+bool admin_run_rows(const struct http_notify_admin_command *command,
+		    unsigned int columns_count,
+		    admin_row_callback_t *row_callback, void *context);
+
 /* Send a command and print the rows of the answer, after the headers. */
 void admin_run_table(const struct http_notify_admin_command *command,
 		     unsigned int columns_count);

@@ -29,7 +29,7 @@ collect_ignore = ["test_settings.py" if VERSION < (2, 4) else
 TAKE_LONGEST = ["test_crash.py", "test_clock.py", "test_try.py",
                 "test_answers.py", "test_doveadm_check.py", "test_standby.py",
                 "test_service.py", "test_metrics.py", "test_upgrade.py",
-                "test_connections.py"]
+                "test_connections.py", "test_report.py"]
 
 
 def pytest_collection_modifyitems(items):

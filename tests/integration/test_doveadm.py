@@ -249,13 +249,14 @@ def test_formats(dovecot, format, expected):
     assert " ".join(output.split()) in (expected, expected + " -")
 
 
-@pytest.mark.parametrize("command", ["status", "queue", "check", "test"])
+@pytest.mark.parametrize("command", ["status", "queue", "report", "check",
+                                     "test"])
 @pytest.mark.parametrize("format", ["table", "flow", "tab", "json", "pager"])
 def test_each_command_in_each_format(dovecot, endpoint, command, format):
     endpoint.hang = True
     try:
         dovecot.deliver("bob", message())
-        args = [] if command in ("status", "queue") else ["-u", "bob"]
+        args = ["-u", "bob"] if command in ("check", "test") else []
         endpoint.hang = False
         output = doveadm(dovecot, command, *args, options=("-f", format))
         if format == "json":
@@ -354,6 +355,7 @@ def test_http_api(remote, endpoint):
     assert api(remote, "httpNotifyTest", {"user": "carol"})[0][
         "status"] == "200"
     assert api(remote, "httpNotifyStatus", {})[-1]["endpoint"] == "total"
+    assert api(remote, "httpNotifyReport", {})[0]["page"].endswith("</html>\n")
     assert api(remote, "httpNotifyQueue", {"user": "carol"}) == []
     assert api(remote, "httpNotifyFlush", {"endpoint": "*"}) == [{"count": 0}]
     assert api(remote, "httpNotifyPurge", {"user": "*"}) == [{"count": 0}]

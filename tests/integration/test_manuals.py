@@ -533,6 +533,7 @@ def test_columns_of_doveadm():
     for part, commands in (("http-notify-queue", ("status", "queue")),
                            ("http-notify-lost", ("lost",)),
                            ("http-notify-watch", ("watch",)),
+                           ("http-notify-report", ("report",)),
                            ("command", ("queue", "flush", "lost drop")),
                            ("http-notify-registration", (
                                "register", "reregister", "list")),
