@@ -29,8 +29,9 @@ TEST_PACKAGES="libcmocka-dev python3 python3-jsonschema python3-pytest
 	mount util-linux prometheus prometheus-node-exporter jq curl mandoc
 	man-db groff-base apparmor apparmor-profiles"
 
-# for what is in monitoring/: a browser
-MONITORING_PACKAGES="chromium python3-pil"
+# for what is in monitoring/: a browser, and npm, which has Grafana's schema
+MONITORING_PACKAGES="chromium python3-pil
+	$(command -v npm >/dev/null || echo npm)"
 
 # Becomes the parts $2... in a folder with suite $1.
 in_suite() {

@@ -50,6 +50,11 @@ enter() {
 	for file in hosts resolv.conf; do
 		test ! -e /etc/$file || cat /etc/$file >"$root/etc/$file"
 	done
+	# CAs of this machine's own, for when ca-certificates is installed there
+	mkdir -p "$root/usr/local/share/ca-certificates"
+	for file in /usr/local/share/ca-certificates/*.crt; do
+		test ! -e "$file" || cat "$file" >"$root$file"
+	done
 	# signals: a shell's background processes ignore these
 	env -i --default-signal=INT,QUIT HOME=/root LC_ALL=C.UTF-8 \
 		${http_proxy:+"http_proxy=$http_proxy"} \
