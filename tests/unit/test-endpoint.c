@@ -11,6 +11,7 @@
 #include "endpoint-common.h"
 #include "health.h"
 #include "options.h"
+#include "part.h"
 #include "queue.h"
 #include "sender.h"
 
@@ -50,6 +51,7 @@ static char *commit_error;
 static struct endpoint_common common;
 static struct endpoint *ep;
 static struct queue_endpoint *queue_ep;
+static struct queue_part *queue_part;
 static const char *const *ep_words;
 static guid_128_t session;
 static uint64_t last_seq;
@@ -168,7 +170,7 @@ static void stored(struct queue_item *item, const char *error,
 {
 	assert_non_null(item);
 	if (error == NULL)
-		endpoint_stored(ep, item);
+		part_stored(queue_part_get_context(item->part), item);
 }
 
 static void
@@ -211,6 +213,28 @@ static const char *user(unsigned int i)
 	return t_strdup_printf("user%u", i);
 }
 
+static void have_endpoint(struct queue_endpoint *queue_endpoint,
+			  const char *options ATTR_UNUSED,
+			  void *context ATTR_UNUSED)
+{
+	assert_ptr_equal(queue_endpoint, queue_ep);
+}
+
+static void claimed(struct queue_part *part, void *context ATTR_UNUSED)
+{
+	queue_part = part;
+	part_claimed(ep, part);
+}
+
+static void claim(void)
+{
+	static const struct queue_part_vfuncs vfuncs = {
+		.endpoint = have_endpoint, .claimed = claimed
+	};
+
+	queue_claim(queue, &vfuncs, NULL);
+}
+
 static void ep_open(void)
 {
 	const struct queue_settings set = { .directory = dir };
@@ -228,6 +252,7 @@ static void ep_open(void)
 	common.lane_budget.max = lane_budget;
 	common.requests.max = 1000;
 	ep = endpoint_init(&common, queue_ep, &options);
+	claim();
 	run_when_committed = TRUE;
 	queue_set_committed_callback(queue, committed, NULL);
 }
@@ -597,7 +622,7 @@ static void expire(void)
 {
 	unsigned int i;
 
-	endpoint_expire(ep);
+	endpoint_sweep(ep);
 	/* batches are read one after the other */
 	for (i = 0; i < 100; i++)
 		test_clock_turn();
@@ -1418,9 +1443,11 @@ static void walk_restart(void)
 	ep_open();
 }
 
-/* It has been idle for a while, as far as it knows. */
+/* It has been idle for a while, as far as it knows; but there is more to be
+   sent. */
 static void walk_forget(void)
 {
+	struct queue_endpoint *forgotten = queue_ep;
 	struct http_notify_options options;
 	const char *error;
 
@@ -1430,6 +1457,9 @@ static void walk_forget(void)
 	if (http_notify_options_parse(ep_words, pool_datastack_create(),
 				      &options, &error) < 0)
 		fail_msg("%s", error);
+	queue_part = NULL;
+	queue_endpoint_forget(queue, &forgotten);
+	queue_ep = queue_endpoint_set(queue, "key", "options");
 	ep = endpoint_init(&common, queue_ep, &options);
 }
 
@@ -1526,13 +1556,13 @@ static void walk_round(void)
 		walk_answer();
 	if (i_rand_limit(300) == 0)
 		walk_restart();
-	if (common.queued == 0 && i_rand_limit(3) == 0)
+	if (endpoint_is_idle(ep) && i_rand_limit(3) == 0)
 		walk_forget();
 	if (i_rand_limit(10) == 0)
-		(void)endpoint_expire(ep);
-	if (i_rand_limit(400) == 0) {
+		endpoint_sweep(ep);
+	if (i_rand_limit(400) == 0 && queue_part != NULL) {
 		walk_can_read();
-		endpoint_look_again(ep, 0, 0);
+		part_look_again(queue_part_get_context(queue_part));
 	}
 	if (i_rand_limit(500) == 0)
 		test_clock_pass(i_rand_limit(200) * 1000);

@@ -165,8 +165,8 @@ static struct reading read_all(bool lost)
 	if (lost)
 		(void)queue_lost_read(queue, 0, 1000, reading_done, &reading);
 	else {
-		(void)queue_read(queue, ep, QUEUE_READ_WHOLE, 0, INT64_MAX,
-				 1000, reading_done, &reading);
+		(void)queue_read_endpoint(queue, ep, 0, INT64_MAX, 1000,
+					  reading_done, &reading);
 	}
 	while (!reading.done)
 		io_loop_run(ioloop);

@@ -133,13 +133,32 @@ static void find_endpoint(struct queue_endpoint *ep,
 		found->ep = ep;
 }
 
+static void ignore_part(struct queue_part *part ATTR_UNUSED,
+			void *context ATTR_UNUSED)
+{
+}
+
 static struct queue_endpoint *endpoint_of(const char *key)
 {
+	static const struct queue_part_vfuncs vfuncs = {
+		.endpoint = find_endpoint, .claimed = ignore_part
+	};
 	struct found_endpoint found = { .key = key };
 
-	queue_claim(queue, find_endpoint, &found);
+	queue_claim(queue, &vfuncs, &found);
+	queue_unclaim(queue);
 	assert_non_null(found.ep);
 	return found.ep;
+}
+
+/* The only one; NULL = there is none. */
+static struct queue_part *part_of(const char *key)
+{
+	struct queue_part *part = endpoint_of(key)->parts;
+
+	if (part != NULL)
+		assert_null(part->next);
+	return part;
 }
 
 /* Returns the key. */
@@ -222,6 +241,13 @@ items_to_str(const struct queue_item *items, unsigned int count)
 	return str_c(str);
 }
 
+static int64_t last_id_of(const char *key)
+{
+	struct queue_part *part = part_of(key);
+
+	return part == NULL ? 0 : queue_part_last_id(part);
+}
+
 struct reading {
 	struct queue_item *items;
 	unsigned int count;
@@ -259,8 +285,10 @@ read_from(const char *key, enum queue_read_what what, int64_t after_id,
 		.items = p_new(pool, struct queue_item, limit)
 	};
 
-	(void)queue_read(queue, endpoint_of(key), what, after_id, last_id,
-			 limit, reading_done, &reading);
+	if (part_of(key) == NULL)
+		return reading;
+	(void)queue_read(queue, part_of(key), what, after_id, last_id, limit,
+			 reading_done, &reading);
 	assert_false(reading.done);
 	while (!reading.done)
 		io_loop_run(ioloop);
@@ -297,7 +325,7 @@ read_items(int64_t after_id, unsigned int limit, struct queue_item **items_r)
 		assert_int_equal(whole.read_to, whole.items[limit - 1].id);
 	} else if (!whole.more) {
 		assert_int_equal(whole.read_to, I_MAX(after_id,
-			queue_endpoint_last_id(endpoint_of(endpoint))));
+			last_id_of(endpoint)));
 	}
 	*items_r = whole.items;
 	return whole.count;
@@ -493,10 +521,9 @@ static int teardown(void **state ATTR_UNUSED)
 static void test_added_is_read_after_commit_only(void **state ATTR_UNUSED)
 {
 	assert_true(add("alice", 1));
-	assert_int_equal(queue_endpoint_last_id(endpoint_of(endpoint)), 0);
+	assert_null(part_of(endpoint));
 	commit();
-	assert_int_equal(queue_endpoint_last_id(endpoint_of(endpoint)),
-			 stored_id);
+	assert_int_equal(last_id_of(endpoint), stored_id);
 	assert_string_equal(queued(), "alice:1");
 }
 
@@ -995,7 +1022,7 @@ static void test_read_can_be_cancelled(void **state ATTR_UNUSED)
 
 	add_some();
 	commit();
-	read = queue_read(queue, endpoint_of(endpoint), QUEUE_READ_WHOLE, 0,
+	read = queue_read(queue, part_of(endpoint), QUEUE_READ_WHOLE, 0,
 			  INT64_MAX, 64, reading_done, &reading);
 	queue_read_cancel(&read);
 	assert_null(read);
@@ -1012,9 +1039,13 @@ append_endpoint(struct queue_endpoint *ep, const char *options, void *context)
 
 static const char *endpoints_to_str(void)
 {
+	static const struct queue_part_vfuncs vfuncs = {
+		.endpoint = append_endpoint, .claimed = ignore_part
+	};
 	string_t *str = t_str_new(64);
 
-	queue_claim(queue, append_endpoint, str);
+	queue_claim(queue, &vfuncs, str);
+	queue_unclaim(queue);
 	return str_c(str);
 }
 
@@ -1900,7 +1931,7 @@ static void test_commit_that_fails_adds_nothing(void **state ATTR_UNUSED)
 	assert_non_null(commit_error);
 	assert_non_null(strstr(commit_error, queue_path()));
 	assert_string_equal(stored_error, commit_error);
-	assert_int_equal(queue_endpoint_last_id(endpoint_of(endpoint)), id);
+	assert_int_equal(last_id_of(endpoint), id);
 
 	/* so it can be added again, and the removal is not forgotten */
 	assert_true(add_to(endpoint, "alice", 2) > id);

@@ -303,9 +303,9 @@ static void admin_walk_on(struct admin_walk *walk)
 		admin_walk_end(walk);
 		return;
 	}
-	walk->read = queue_read(walk->conn->admin->queue,
-		endpoint_get_queue(ep), QUEUE_READ_WHOLE, walk->after_id,
-		walk->last_id, walk->limit, admin_walk_read, walk);
+	walk->read = queue_read_endpoint(walk->conn->admin->queue,
+		endpoint_get_queue(ep), walk->after_id, walk->last_id,
+		walk->limit, admin_walk_read, walk);
 }
 
 static int admin_walk_flush(struct admin_conn *conn)

@@ -20,6 +20,7 @@
 #include "live.h"
 #include "monotonic.h"
 #include "options.h"
+#include "part.h"
 #include "queue.h"
 #include "queue-lost.h"
 
@@ -62,10 +63,8 @@ struct delivery_endpoint {
 
 	/* monotonic, in milliseconds */
 	int64_t last_used;
-	/* notifications that are being stored; and those that were put back,
-	   and have not been found by ep */
+	/* notifications that are being stored */
 	unsigned int adding;
-	struct amount resent;
 	/* those refused because its share of the queue is full; 0 again, which
 	   is logged, once it may have more of nine tenths of the queue */
 	unsigned int refused;
@@ -87,9 +86,8 @@ struct delivery {
 	/* notifications refused because the queue is full; 0 again, which is
 	   logged, once a tenth of it is free */
 	unsigned int refused;
-	/* the endpoints' resent together; those who put more back; and for
-	   looking at these when they have done so */
-	struct amount resent;
+	/* those who put notifications back; and for looking at these when they
+	   have done so */
 	unsigned int resenders;
 	struct timeout *to_resent;
 
@@ -288,17 +286,10 @@ delivery_endpoint_find(struct delivery *delivery, const char *options_key,
 
 /* Adding */
 
-static void amount_add(struct amount *amount, const struct queue_item *item)
-{
-	amount->number++;
-	amount->bytes += item->body_size;
-}
-
 static struct amount delivery_used(const struct delivery *delivery)
 {
 	return (struct amount){
-		delivery->common.queued + delivery->resent.number,
-		delivery->common.queued_bytes + delivery->resent.bytes
+		delivery->common.queued, delivery->common.queued_bytes
 	};
 }
 
@@ -308,8 +299,6 @@ delivery_endpoint_used(const struct delivery_endpoint *dep)
 	struct amount used;
 
 	used.number = endpoint_get_queued(dep->ep, &used.bytes);
-	used.number += dep->resent.number;
-	used.bytes += dep->resent.bytes;
 	return used;
 }
 
@@ -391,12 +380,20 @@ static void delivery_list_stored(struct delivery_endpoint *dep)
 	dep->stored = TRUE;
 }
 
+/* Returns NULL if another process sends the item, or this one will only know of
+   it by delivery_part_claimed() or delivery_part_grown(). */
+static struct part *delivery_part_of(const struct queue_item *item)
+{
+	return item->part == NULL ? NULL : queue_part_get_context(item->part);
+}
+
 /* The caller is told first, since it is waiting. */
 static void
 delivery_item_stored(struct queue_item *item, const char *error, void *context)
 {
 	struct delivery_adding *adding = context;
 	struct delivery_endpoint *dep = adding->dep;
+	struct part *part;
 	const struct delivery_stored stored = {
 		.error = error, .id = item == NULL ? 0 : item->id,
 		.endpoint = dep->ep
@@ -408,7 +405,9 @@ delivery_item_stored(struct queue_item *item, const char *error, void *context)
 		history_present(&dep->delivery->common.history)->stored++;
 		live_tell(dep->delivery->common.live, LIVE_QUEUED, item,
 			  endpoint_get_label(dep->ep), "");
-		endpoint_stored(dep->ep, item);
+		part = delivery_part_of(item);
+		if (part != NULL)
+			part_stored(part, item);
 		delivery_list_stored(dep);
 	}
 	i_free(adding);
@@ -466,14 +465,8 @@ static void delivery_look_again(struct delivery *delivery)
 	struct delivery_endpoint *dep;
 
 	timeout_remove(&delivery->to_resent);
-	array_foreach_elem(&delivery->endpoints, dep) {
-		if (dep->resent.number > 0) {
-			endpoint_look_again(dep->ep, dep->resent.number,
-					    dep->resent.bytes);
-		}
-		i_zero(&dep->resent);
-	}
-	i_zero(&delivery->resent);
+	array_foreach_elem(&delivery->endpoints, dep)
+		endpoint_look_again(dep->ep);
 }
 
 static void delivery_look_again_later(struct delivery *delivery)
@@ -504,11 +497,13 @@ delivery_item_resent(struct queue_item *item, const char *error, void *context)
 	struct delivery_resending *resending = context;
 	struct delivery_endpoint *dep = resending->dep;
 	bool gone = error == NULL && item->id == 0;
+	struct part *part;
 
 	dep->adding--;
 	if (error == NULL && !gone) {
-		amount_add(&dep->resent, item);
-		amount_add(&dep->delivery->resent, item);
+		part = delivery_part_of(item);
+		if (part != NULL)
+			part_put_back(part, item);
 		delivery_look_again_later(dep->delivery);
 	}
 	resending->callback(error, gone, resending->context);
@@ -656,7 +651,7 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 
 	if (endpoint_is_down(dep->ep))
 		delivery->sweep_down++;
-	endpoint_expire(dep->ep);
+	endpoint_sweep(dep->ep);
 	if (dep->refused > 0 &&
 	    delivery_endpoint_full_in(dep, &low_mark) == NULL) {
 		e_info(delivery->common.event, "Endpoint %s has room in the "
@@ -664,9 +659,8 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 		       endpoint_get_label(dep->ep), dep->refused);
 		dep->refused = 0;
 	}
-	if (unused && dep->adding == 0 && dep->resent.number == 0 &&
-	    !dep->stored && endpoint_is_idle(dep->ep) &&
-	    !queue_lost_has(dep->queue_ep)) {
+	if (unused && dep->adding == 0 && !dep->stored &&
+	    endpoint_is_idle(dep->ep) && !queue_lost_has(dep->queue_ep)) {
 		struct queue_endpoint *queue_ep = dep->queue_ep;
 
 		delivery_endpoint_free(delivery, idx);
@@ -705,12 +699,16 @@ static void delivery_sweep(struct delivery *delivery)
 	delivery->to_sweep = timeout_add_short(msecs, delivery_sweep, delivery);
 }
 
-/* An endpoint that a former process has left in the queue. */
+/* What the queue says */
+
+/* An endpoint that a former process has left in the queue, or another one has
+   stored. */
 static void
-delivery_claimed(struct queue_endpoint *queue_ep, const char *options_key,
-		 void *context)
+delivery_have_endpoint(struct queue_endpoint *queue_ep, const char *options_key,
+		       void *context)
 {
 	struct delivery *delivery = context;
+	struct delivery_endpoint *dep = queue_endpoint_get_context(queue_ep);
 	struct http_notify_options options;
 	const char *error;
 
@@ -719,10 +717,75 @@ delivery_claimed(struct queue_endpoint *queue_ep, const char *options_key,
 			"its notifications wait: %s", error);
 		return;
 	}
-	(void)delivery_endpoint_create(delivery, queue_ep,
-				       endpoint_key(&options), options_key,
-				       &options);
+	if (dep == NULL) {
+		(void)delivery_endpoint_create(delivery, queue_ep,
+					       endpoint_key(&options),
+					       options_key, &options);
+	} else if (dep->key != NULL) {
+		endpoint_set_options(dep->ep, &options);
+		delivery_endpoint_set_options(delivery, dep, options_key,
+					      &options);
+	}
 }
+
+static void
+delivery_part_claimed(struct queue_part *part, void *context ATTR_UNUSED)
+{
+	struct delivery_endpoint *dep =
+		queue_endpoint_get_context(queue_part_get_endpoint(part));
+
+	/* otherwise the endpoint is invalid */
+	if (dep != NULL)
+		part_claimed(dep->ep, part);
+}
+
+static void delivery_part_grown(struct queue_part *queue_part,
+				void *context ATTR_UNUSED)
+{
+	struct part *part = queue_part_get_context(queue_part);
+
+	if (part != NULL)
+		part_grown(part);
+}
+
+static void delivery_part_look_again(struct queue_part *queue_part,
+				     void *context ATTR_UNUSED)
+{
+	struct part *part = queue_part_get_context(queue_part);
+
+	if (part != NULL)
+		part_look_again(part);
+}
+
+static void
+delivery_part_release(struct queue_part *queue_part, void *context)
+{
+	struct delivery *delivery = context;
+	struct part *part = queue_part_get_context(queue_part);
+
+	if (part != NULL)
+		part_release(part);
+	else
+		queue_part_released(delivery->common.queue, &queue_part);
+}
+
+static void delivery_part_revoked(struct queue_part *queue_part,
+				  void *context ATTR_UNUSED)
+{
+	struct part *part = queue_part_get_context(queue_part);
+
+	if (part != NULL)
+		part_revoked(part);
+}
+
+static const struct queue_part_vfuncs delivery_part_vfuncs = {
+	.endpoint = delivery_have_endpoint,
+	.claimed = delivery_part_claimed,
+	.grown = delivery_part_grown,
+	.look_again = delivery_part_look_again,
+	.release = delivery_part_release,
+	.revoked = delivery_part_revoked,
+};
 
 struct delivery *
 delivery_init(struct queue *queue, struct sender *sender,
@@ -748,7 +811,7 @@ delivery_init(struct queue *queue, struct sender *sender,
 	hash_table_create(&delivery->by_key, default_pool, 0,
 			  str_hash, strcmp);
 	queue_set_committed_callback(queue, delivery_committed, delivery);
-	queue_claim(queue, delivery_claimed, delivery);
+	queue_claim(queue, &delivery_part_vfuncs, delivery);
 	delivery->to_sweep = timeout_add_short(SWEEP_INTERVAL_MSECS,
 					       delivery_sweep, delivery);
 	return delivery;
@@ -773,6 +836,7 @@ void delivery_deinit(struct delivery **_delivery)
 	timeout_remove(&delivery->to_sweep);
 	/* callers are told what is stored, but nothing is sent any more */
 	queue_set_committed_callback(delivery->common.queue, NULL, NULL);
+	queue_unclaim(delivery->common.queue);
 	queue_flush(delivery->common.queue);
 	endpoint_watches_end(&delivery->common.watches,
 			     "the service is being stopped");

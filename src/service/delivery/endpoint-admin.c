@@ -6,7 +6,7 @@
 #include "endpoint-private.h"
 #include "lane.h"
 #include "monotonic.h"
-#include "queue-item.h"
+#include "queue.h"
 #include "reader.h"
 
 void endpoint_get_status(const struct endpoint *ep,
@@ -32,7 +32,6 @@ void endpoint_get_status(const struct endpoint *ep,
 }
 
 struct flush {
-	struct endpoint *ep;
 	const char *user_mask;
 	unsigned int count;
 };
@@ -45,15 +44,17 @@ static void endpoint_flush_lane(struct lane *lane, void *context)
 	    !lane_hurry(lane))
 		return;
 	if (lane_state(lane) == LANE_WAITING)
-		endpoint_lane_turn(flush->ep, lane);
+		part_lane_turn(lane);
 	flush->count++;
 }
 
 unsigned int endpoint_flush(struct endpoint *ep, const char *user_mask)
 {
-	struct flush flush = { .ep = ep, .user_mask = user_mask };
+	struct flush flush = { .user_mask = user_mask };
+	struct part *part;
 
-	lanes_foreach(ep->lanes, endpoint_flush_lane, &flush);
+	for (part = ep->parts; part != NULL; part = part->next)
+		lanes_foreach(part->lanes, endpoint_flush_lane, &flush);
 	flush.count += targets_probe_now(&ep->targets, FALSE);
 	endpoint_pump(ep);
 	return flush.count;
@@ -61,19 +62,22 @@ unsigned int endpoint_flush(struct endpoint *ep, const char *user_mask)
 
 bool endpoint_purge(struct endpoint *ep, const struct queue_item *item)
 {
-	struct lane *lane = lanes_find(ep->lanes, item->username);
+	struct part *part = item->part == NULL ? NULL :
+		queue_part_get_context(item->part);
+	struct lane *lane;
 
-	if (item->id > reader_known_id(ep->reader)) {
+	if (part == NULL || item->id > reader_known_id(part->reader)) {
 		/* the reader will find it soon */
 		return FALSE;
 	}
+	lane = lanes_find(part->lanes, item->username);
 	if (lane == NULL || lane_id(lane) != item->id)
-		endpoint_remove(ep, item);
+		part_remove(part, item);
 	else if (lane_state(lane) == LANE_SENDING)
 		return FALSE;
 	else {
-		endpoint_remove(ep, item);
-		endpoint_lane_done(ep, lane);
+		part_remove(part, item);
+		part_lane_done(lane);
 		endpoint_run_later(ep);
 	}
 	endpoint_tell_finished(ep, item->id, "purged");

@@ -48,8 +48,8 @@ struct endpoint_status {
 	const char *last_error;
 };
 
-/* Starts with what the queue has for this endpoint. queue_ep remains the
-   caller's, who may forget it after endpoint_deinit(). */
+/* What it sends is in the parts that it gets (part_claimed()). queue_ep remains
+   the caller's, who may forget it after endpoint_deinit(). */
 struct endpoint *
 endpoint_init(struct endpoint_common *common, struct queue_endpoint *queue_ep,
 	      const struct http_notify_options *options);
@@ -62,7 +62,7 @@ void endpoint_set_options(struct endpoint *ep,
 
 /* Host and port of its first server, for logs. */
 const char *endpoint_get_label(const struct endpoint *ep);
-/* Its part of the queue. */
+/* As the queue knows it. */
 struct queue_endpoint *endpoint_get_queue(const struct endpoint *ep);
 /* Is none of its servers up? */
 bool endpoint_is_down(const struct endpoint *ep);
@@ -86,16 +86,13 @@ unsigned int endpoint_flush(struct endpoint *ep, const char *user_mask);
    that can't be done now: it is being sent, or has not been found yet. */
 bool endpoint_purge(struct endpoint *ep, const struct queue_item *item);
 
-/* A notification has been stored. endpoint_run() sends it. */
-void endpoint_stored(struct endpoint *ep, struct queue_item *item);
+/* Send what was stored (part_stored()). */
 void endpoint_run(struct endpoint *ep);
-/* So many notifications, with so many bytes, were stored in the queue, but not
-   at its end: look through it again, in order, once the requests under way have
-   ended. */
-void endpoint_look_again(struct endpoint *ep, unsigned int count,
-			 uint64_t bytes);
-/* Start to give up what is too old, which takes a while. Does nothing if that
-   is still going on. */
-void endpoint_expire(struct endpoint *ep);
+/* Look again through the parts that something was put back into
+   (part_put_back()). */
+void endpoint_look_again(struct endpoint *ep);
+/* Start to give up what is too old, which takes a while, unless that is still
+   going on. Forget parts that are idle, if there are several. */
+void endpoint_sweep(struct endpoint *ep);
 
 #endif

@@ -9,7 +9,7 @@
 
 struct expiry {
 	struct queue *queue;
-	struct queue_endpoint *queue_ep;
+	struct queue_part *queue_part;
 	unsigned int max_age_secs;
 	expiry_callback_t *callback;
 	expiry_done_callback_t *done;
@@ -67,7 +67,7 @@ static void expiry_read_done(const struct queue_read_result *result,
 static void
 expiry_read(struct expiry *expiry, int64_t after_id, unsigned int limit)
 {
-	expiry->read = queue_read(expiry->queue, expiry->queue_ep,
+	expiry->read = queue_read(expiry->queue, expiry->queue_part,
 				  QUEUE_READ_WHOLE, after_id, expiry->last_id,
 				  limit, expiry_read_done, expiry);
 }
@@ -88,7 +88,7 @@ void expiry_run(struct expiry *expiry, int64_t last_id)
 }
 
 struct expiry *
-expiry_init(struct queue *queue, struct queue_endpoint *queue_ep,
+expiry_init(struct queue *queue, struct queue_part *queue_part,
 	    unsigned int max_age_secs,
 	    expiry_callback_t *callback, expiry_done_callback_t *done,
 	    void *context)
@@ -97,7 +97,7 @@ expiry_init(struct queue *queue, struct queue_endpoint *queue_ep,
 
 	expiry = i_new(struct expiry, 1);
 	expiry->queue = queue;
-	expiry->queue_ep = queue_ep;
+	expiry->queue_part = queue_part;
 	expiry->max_age_secs = max_age_secs;
 	expiry->again_expires = INT64_MAX;
 	expiry->callback = callback;

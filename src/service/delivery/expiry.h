@@ -3,10 +3,10 @@
 #define HTTP_NOTIFY_EXPIRY_H
 
 struct queue;
-struct queue_endpoint;
 struct queue_item;
+struct queue_part;
 
-/* Finds what an endpoint has in the queue that is too old. What was sent again
+/* Finds what a part of the queue has that is too old. What was sent again
    after it had been given up is younger than what is behind it. */
 struct expiry;
 
@@ -16,7 +16,7 @@ typedef void expiry_callback_t(const struct queue_item *item, void *context);
 typedef void expiry_done_callback_t(void *context);
 
 struct expiry *
-expiry_init(struct queue *queue, struct queue_endpoint *queue_ep,
+expiry_init(struct queue *queue, struct queue_part *queue_part,
 	    unsigned int max_age_secs,
 	    expiry_callback_t *callback, expiry_done_callback_t *done,
 	    void *context);

@@ -5,6 +5,7 @@
 
 #include "lane.h"
 #include "lane-read.h"
+#include "part.h"
 #include "queue.h"
 
 /* How long to wait after a notification could not be read. */
@@ -22,8 +23,7 @@ struct lane_read {
 
 struct lane_reads {
 	struct queue *queue;
-	struct queue_endpoint *queue_ep;
-	struct lanes *lanes;
+	const struct lanes_common *lanes;
 	lane_read_callback_t *callback;
 	void *context;
 	/* in the order in which they are to begin */
@@ -75,7 +75,8 @@ static void lane_read_start(struct lane_read *lread)
 {
 	int64_t id = lane_id(lread->lane);
 
-	lread->read = queue_read(lread->reads->queue, lread->reads->queue_ep,
+	lread->read = queue_read(lread->reads->queue,
+				 part_get_queue(lane_part(lread->lane)),
 				 QUEUE_READ_WHOLE, id - 1, id, 1,
 				 lane_read_done, lread);
 }
@@ -122,16 +123,26 @@ void lane_read_cancel(struct lane_reads *reads, struct lane *lane)
 	lane_reads_run(reads, TRUE);
 }
 
+void lane_reads_cancel_part(struct lane_reads *reads, const struct part *part)
+{
+	struct lane_read *lread, *next;
+
+	for (lread = reads->head; lread != NULL; lread = next) {
+		next = lread->next;
+		if (lane_part(lread->lane) == part)
+			lane_read_free(lread);
+	}
+	lane_reads_run(reads, TRUE);
+}
+
 struct lane_reads *
-lane_reads_init(struct queue *queue, struct queue_endpoint *queue_ep,
-		struct lanes *lanes, lane_read_callback_t *callback,
-		void *context)
+lane_reads_init(struct queue *queue, const struct lanes_common *lanes,
+		lane_read_callback_t *callback, void *context)
 {
 	struct lane_reads *reads;
 
 	reads = i_new(struct lane_reads, 1);
 	reads->queue = queue;
-	reads->queue_ep = queue_ep;
 	reads->lanes = lanes;
 	reads->callback = callback;
 	reads->context = context;
@@ -143,7 +154,6 @@ void lane_reads_deinit(struct lane_reads **_reads)
 	struct lane_reads *reads = *_reads;
 
 	*_reads = NULL;
-	while (reads->head != NULL)
-		lane_read_free(reads->head);
+	i_assert(reads->head == NULL);
 	i_free(reads);
 }

@@ -3,9 +3,9 @@
 #define HTTP_NOTIFY_LANE_READ_H
 
 struct lane;
-struct lanes;
+struct lanes_common;
+struct part;
 struct queue;
-struct queue_endpoint;
 
 /* Reads of an endpoint's queue: of notifications whose turn it is, for lanes
    that do not carry them. What fails is tried again until it succeeds. If the
@@ -17,10 +17,9 @@ struct lane_reads;
 typedef void lane_read_callback_t(struct lane *lane, bool found, void *context);
 
 struct lane_reads *
-lane_reads_init(struct queue *queue, struct queue_endpoint *queue_ep,
-		struct lanes *lanes, lane_read_callback_t *callback,
-		void *context);
-/* Cancels what is under way. */
+lane_reads_init(struct queue *queue, const struct lanes_common *lanes,
+		lane_read_callback_t *callback, void *context);
+/* All reads must have been cancelled. */
 void lane_reads_deinit(struct lane_reads **reads);
 
 /* The lane's state becomes LANE_READING. */
@@ -31,5 +30,7 @@ void lane_read_begin(struct lane_reads *reads, struct lane *lane);
 void lane_reads_run(struct lane_reads *reads, bool idle);
 /* To be called before a lane goes on or is freed, whether it reads or not. */
 void lane_read_cancel(struct lane_reads *reads, struct lane *lane);
+/* Likewise before all lanes of a part are freed. */
+void lane_reads_cancel_part(struct lane_reads *reads, const struct part *part);
 
 #endif

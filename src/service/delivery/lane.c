@@ -53,12 +53,12 @@ struct lane {
 };
 
 struct lanes {
-	struct lane_budget *budget;
+	struct lanes_common *common;
+	struct part *part;
 	/* sorted by username; a hash table would take kilobytes for each
 	   endpoint */
 	ARRAY(struct lane *) by_user;
 	struct lane *ready_head, *ready_tail;
-	unsigned int ready_count;
 };
 
 /* What is carried */
@@ -67,22 +67,23 @@ struct lanes {
 static void entry_carry(struct lanes *lanes, struct lane_entry *entry,
 			struct queue_item *item, bool must)
 {
+	struct lane_budget *budget = lanes->common->budget;
 	size_t size = queue_item_size(item);
 
 	i_assert(entry->item == NULL);
 	entry->id = item->id;
-	if (!must && lanes->budget->used + size > lanes->budget->max)
+	if (!must && budget->used + size > budget->max)
 		return;
 	queue_item_ref(item);
 	entry->item = item;
-	lanes->budget->used += size;
+	budget->used += size;
 }
 
 static void entry_drop(struct lanes *lanes, struct lane_entry *entry)
 {
 	if (entry->item == NULL)
 		return;
-	lanes->budget->used -= queue_item_size(entry->item);
+	lanes->common->budget->used -= queue_item_size(entry->item);
 	queue_item_unref(&entry->item);
 }
 
@@ -94,14 +95,14 @@ static void lane_set_state(struct lane *lane, enum lane_state state)
 
 	if (lane->state == LANE_READY) {
 		DLLIST2_REMOVE(&lanes->ready_head, &lanes->ready_tail, lane);
-		lanes->ready_count--;
+		lanes->common->ready_count--;
 	}
 	timeout_remove(&lane->to_ready);
 	lane->state = state;
 	if (state == LANE_READY) {
 		i_assert(lane->current.entry.item != NULL);
 		DLLIST2_APPEND(&lanes->ready_head, &lanes->ready_tail, lane);
-		lanes->ready_count++;
+		lanes->common->ready_count++;
 	}
 }
 
@@ -139,7 +140,8 @@ static void lane_wait(struct lane *lane, unsigned int msecs,
 		      lane_waited_callback_t *callback, void *context)
 {
 	lane_set_state(lane, LANE_WAITING);
-	if (lane->lanes->budget->used > lane->lanes->budget->max)
+	if (lane->lanes->common->budget->used >
+	    lane->lanes->common->budget->max)
 		entry_drop(lane->lanes, &lane->current.entry);
 	lane->callback = callback;
 	lane->context = context;
@@ -364,6 +366,11 @@ void lane_failed(struct lane *lane, const char *error)
 	lane->current.attempts++;
 }
 
+struct part *lane_part(const struct lane *lane)
+{
+	return lane->lanes->part;
+}
+
 const char *lane_username(const struct lane *lane)
 {
 	return lane->username;
@@ -439,14 +446,9 @@ struct lane *lane_next_ready(const struct lane *lane)
 	return lane->next;
 }
 
-unsigned int lanes_ready_count(const struct lanes *lanes)
+bool lanes_are_within_budget(const struct lanes_common *common)
 {
-	return lanes->ready_count;
-}
-
-bool lanes_are_within_budget(const struct lanes *lanes)
-{
-	return lanes->budget->used < lanes->budget->max;
+	return common->budget->used < common->budget->max;
 }
 
 void lanes_foreach(struct lanes *lanes,
@@ -459,12 +461,13 @@ void lanes_foreach(struct lanes *lanes,
 		callback(lane, context);
 }
 
-struct lanes *lanes_init(struct lane_budget *budget)
+struct lanes *lanes_init(struct lanes_common *common, struct part *part)
 {
 	struct lanes *lanes;
 
 	lanes = i_new(struct lanes, 1);
-	lanes->budget = budget;
+	lanes->common = common;
+	lanes->part = part;
 	i_array_init(&lanes->by_user, 4);
 	return lanes;
 }

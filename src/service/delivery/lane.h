@@ -4,6 +4,7 @@
 
 #include "health.h"
 
+struct part;
 struct queue_item;
 
 /* The notifications of one mail user that wait for an endpoint and are sent one
@@ -11,8 +12,8 @@ struct queue_item;
    it is, and those behind it if the budget allows; of the others it only knows
    the ids. */
 struct lane;
-/* All lanes of an endpoint, by user. Lanes that are ready are listed in the
-   order in which they became so. */
+/* All lanes of a part, by user. Lanes that are ready are listed in the order in
+   which they became so. */
 struct lanes;
 
 /* What all lanes of the service carry, in bytes. used may exceed max, since a
@@ -21,7 +22,16 @@ struct lane_budget {
 	size_t used, max;
 };
 
-struct lanes *lanes_init(struct lane_budget *budget);
+/* What the lanes of an endpoint's parts have in common. */
+struct lanes_common {
+	struct lane_budget *budget;
+	/* how many of them are ready */
+	unsigned int ready_count;
+	/* how many parts may have something to send */
+	unsigned int parts;
+};
+
+struct lanes *lanes_init(struct lanes_common *common, struct part *part);
 void lanes_deinit(struct lanes **lanes);
 
 /* Returns NULL if the user has none. */
@@ -34,9 +44,8 @@ struct lane *lanes_add(struct lanes *lanes, struct queue_item *item,
    there is none. */
 struct lane *lanes_first_ready(const struct lanes *lanes);
 struct lane *lane_next_ready(const struct lane *lane);
-unsigned int lanes_ready_count(const struct lanes *lanes);
 /* Does the budget allow for more than what has its turn? */
-bool lanes_are_within_budget(const struct lanes *lanes);
+bool lanes_are_within_budget(const struct lanes_common *common);
 
 /* Add a notification of the lane's user, with a higher id than all before. */
 void lane_add(struct lane *lane, struct queue_item *item);
@@ -46,6 +55,7 @@ void lane_remove(struct lane *lane, int64_t id);
 /* The highest id that the lane has had. */
 int64_t lane_last_id(const struct lane *lane);
 
+struct part *lane_part(const struct lane *lane);
 const char *lane_username(const struct lane *lane);
 /* The notification whose turn it is. The item is NULL if it is not carried and
    has to be read. */

@@ -9,12 +9,15 @@
 
 /* How many rows to read at a time when only their users are wanted. */
 #define SCOUT_BATCH 512
+/* How much may be read ahead, in bytes, and for how much a read counts. */
+#define AHEAD_SIZE_MAX (8*1024*1024)
+#define READ_SIZE (1024*1024)
 /* How long to wait after a read that failed. */
 #define RETRY_MSECS 1000
 
 struct reader {
 	struct queue *queue;
-	struct queue_endpoint *queue_ep;
+	struct queue_part *queue_part;
 	reader_changed_callback_t *changed;
 	void *context;
 
@@ -25,8 +28,8 @@ struct reader {
 	unsigned int found;
 	uint64_t found_bytes;
 
-	/* The users of what was in the queue at first are being read. What is
-	   stored meanwhile is found in the same way. */
+	/* The users of what was in the queue at first, or was stored by others,
+	   are being read. What is stored meanwhile is found in the same way. */
 	bool scouting;
 	struct queue_read *scout;
 
@@ -34,6 +37,7 @@ struct reader {
 	   and NULL ones were removed from the queue */
 	ARRAY(struct queue_item *) ahead;
 	unsigned int ahead_idx, batch;
+	size_t *ahead_size;
 	/* there was more than one read gives: what is ahead is large */
 	bool ahead_large;
 	struct queue_read *read;
@@ -84,7 +88,7 @@ reader_scouted(const struct queue_read_result *result, void *context)
 	reader->scouted = result->read_to;
 	if (result->error != NULL)
 		reader_retry_later(reader);
-	else if (reader->scouted < queue_endpoint_last_id(reader->queue_ep))
+	else if (reader->scouted < queue_part_last_id(reader->queue_part))
 		reader_scout(reader);
 	else
 		reader->scouting = FALSE;
@@ -94,10 +98,18 @@ reader_scouted(const struct queue_read_result *result, void *context)
 
 static void reader_scout(struct reader *reader)
 {
-	reader->scout = queue_read(reader->queue, reader->queue_ep,
+	reader->scout = queue_read(reader->queue, reader->queue_part,
 				   QUEUE_READ_USERS, reader->scouted,
 				   INT64_MAX, SCOUT_BATCH, reader_scouted,
 				   reader);
+}
+
+void reader_grown(struct reader *reader)
+{
+	if (reader->scouting)
+		return;
+	reader->scouting = TRUE;
+	reader_scout(reader);
 }
 
 bool reader_stored(struct reader *reader, const struct queue_item *item,
@@ -126,10 +138,12 @@ reader_read_done(const struct queue_read_result *result, void *context)
 	unsigned int i;
 
 	reader->read = NULL;
+	*reader->ahead_size -= READ_SIZE;
 	for (i = 0; i < result->count; i++) {
 		item = result->items[i];
 		queue_item_ref(item);
 		array_push_back(&reader->ahead, &item);
+		*reader->ahead_size += queue_item_size(item);
 	}
 	reader->cursor = result->read_to;
 	reader->ahead_large = result->more && result->count < reader->batch;
@@ -142,10 +156,19 @@ reader_read_done(const struct queue_read_result *result, void *context)
 
 static void reader_read(struct reader *reader)
 {
-	reader->read = queue_read(reader->queue, reader->queue_ep,
+	*reader->ahead_size += READ_SIZE;
+	reader->read = queue_read(reader->queue, reader->queue_part,
 				  QUEUE_READ_WHOLE, reader->cursor,
 				  reader->scouted, reader->batch,
 				  reader_read_done, reader);
+}
+
+/* Of one that is ahead; *item may be NULL. */
+static void reader_forget(struct reader *reader, struct queue_item **item)
+{
+	if (*item != NULL)
+		*reader->ahead_size -= queue_item_size(*item);
+	queue_item_unref(item);
 }
 
 static void reader_drop_ahead(struct reader *reader)
@@ -153,7 +176,7 @@ static void reader_drop_ahead(struct reader *reader)
 	unsigned int i;
 
 	for (i = reader->ahead_idx; i < array_count(&reader->ahead); i++)
-		queue_item_unref(array_idx_modifiable(&reader->ahead, i));
+		reader_forget(reader, array_idx_modifiable(&reader->ahead, i));
 	array_clear(&reader->ahead);
 	reader->ahead_idx = 0;
 }
@@ -165,6 +188,7 @@ static void reader_read_ahead(struct reader *reader, unsigned int batch)
 	unsigned int left = array_count(&reader->ahead) - reader->ahead_idx;
 
 	if (reader->batch > 0 || reader->cursor >= reader->scouted ||
+	    *reader->ahead_size >= AHEAD_SIZE_MAX ||
 	    left > (reader->ahead_large ? 0 : batch / 2))
 		return;
 	array_delete(&reader->ahead, 0, reader->ahead_idx);
@@ -186,6 +210,8 @@ struct queue_item *reader_pull(struct reader *reader, unsigned int batch)
 	while (item == NULL &&
 	       reader->ahead_idx < array_count(&reader->ahead))
 		item = array_idx_elem(&reader->ahead, reader->ahead_idx++);
+	if (item != NULL)
+		*reader->ahead_size -= queue_item_size(item);
 	if (reader->ahead_idx == array_count(&reader->ahead)) {
 		array_clear(&reader->ahead);
 		reader->ahead_idx = 0;
@@ -211,7 +237,7 @@ void reader_removed(struct reader *reader, int64_t id)
 	for (i = reader->ahead_idx; i < array_count(&reader->ahead); i++) {
 		itemp = array_idx_modifiable(&reader->ahead, i);
 		if (*itemp != NULL && (*itemp)->id == id)
-			queue_item_unref(itemp);
+			reader_forget(reader, itemp);
 	}
 }
 
@@ -236,22 +262,22 @@ unsigned int reader_take_found(struct reader *reader, uint64_t *bytes_r)
 }
 
 struct reader *
-reader_init(struct queue *queue, struct queue_endpoint *queue_ep,
-	    reader_changed_callback_t *changed, void *context)
+reader_init(struct queue *queue, struct queue_part *queue_part,
+	    size_t *ahead_size, reader_changed_callback_t *changed,
+	    void *context)
 {
 	struct reader *reader;
 
 	reader = i_new(struct reader, 1);
 	reader->queue = queue;
-	reader->queue_ep = queue_ep;
+	reader->queue_part = queue_part;
+	reader->ahead_size = ahead_size;
 	reader->changed = changed;
 	reader->context = context;
 	reader->backlog = backlog_init();
 	i_array_init(&reader->ahead, 16);
-	if (queue_endpoint_last_id(queue_ep) > 0) {
-		reader->scouting = TRUE;
-		reader_scout(reader);
-	}
+	if (queue_part_last_id(queue_part) > 0)
+		reader_grown(reader);
 	return reader;
 }
 
@@ -261,6 +287,8 @@ void reader_deinit(struct reader **_reader)
 
 	*_reader = NULL;
 	queue_read_cancel(&reader->scout);
+	if (reader->read != NULL)
+		*reader->ahead_size -= READ_SIZE;
 	queue_read_cancel(&reader->read);
 	timeout_remove(&reader->to_retry);
 	reader_drop_ahead(reader);

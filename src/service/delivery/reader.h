@@ -3,10 +3,10 @@
 #define HTTP_NOTIFY_READER_H
 
 struct queue;
-struct queue_endpoint;
 struct queue_item;
+struct queue_part;
 
-/* Reads an endpoint's part of the queue in the order in which it is to be sent:
+/* Reads a part of the queue in the order in which it is to be sent:
    in order for each mail user, but what comes for a user who has nothing
    waiting does not wait behind what others have.
 
@@ -21,11 +21,15 @@ struct reader;
    found (reader_take_found()); never from inside a function of this file. */
 typedef void reader_changed_callback_t(void *context);
 
+/* ahead_size: how much those who share it have read ahead, in bytes. */
 struct reader *
-reader_init(struct queue *queue, struct queue_endpoint *queue_ep,
-	    reader_changed_callback_t *changed, void *context);
+reader_init(struct queue *queue, struct queue_part *queue_part,
+	    size_t *ahead_size, reader_changed_callback_t *changed,
+	    void *context);
 void reader_deinit(struct reader **reader);
 
+/* Others have stored something at the part's end, which is backlog. */
+void reader_grown(struct reader *reader);
 /* An item was stored. Returns TRUE if the caller is to send it. Otherwise it
    becomes backlog: if the caller has no room, if the user has something there
    already, or while what was in the queue at first is still being found. */
@@ -34,7 +38,8 @@ bool reader_stored(struct reader *reader, const struct queue_item *item,
 
 /* The next item of the backlog, which the caller unreferences. Returns NULL if
    there is none, or if none has been read yet; then up to batch rows are read,
-   and changed is called. An item may be one that the caller has had from
+   and changed is called, unless others have read ahead much that they have to
+   pull first. An item may be one that the caller has had from
    reader_stored() already. */
 struct queue_item *reader_pull(struct reader *reader, unsigned int batch);
 /* Is the backlog being read? Then changed will be called. */
@@ -42,7 +47,7 @@ bool reader_is_reading(const struct reader *reader);
 /* A notification was removed from the queue: do not return it any more. */
 void reader_removed(struct reader *reader, int64_t id);
 
-/* Is there no backlog, and is all that was in the queue at first found? */
+/* Is there no backlog, and is all that is in the queue found? */
 bool reader_is_empty(const struct reader *reader);
 /* Everything that is stored up to this id has been found. */
 int64_t reader_known_id(const struct reader *reader);

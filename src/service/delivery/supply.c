@@ -7,8 +7,10 @@
 #include "supply.h"
 
 /* The backlog tops up the ready lanes to this many for each request that is
-   under way. It is read in batches of the same size. */
+   under way. It is read in batches of the same size, or in smaller ones if
+   there are several parts, down to a fraction of this. */
 #define READY_PER_REQUEST 2
+#define SHARES_MAX 8
 /* With this many lanes ready, a user without a lane gets none: what is stored
    for such a user becomes backlog. */
 #define READY_MAX 256
@@ -31,9 +33,9 @@ void supply_stored(struct supply *supply, struct queue_item *item, bool up)
 {
 	struct lane *lane = lanes_find(supply->lanes, item->username);
 	bool have_room = lane != NULL ||
-		(up && lanes_ready_count(supply->lanes) < READY_MAX &&
+		(up && supply->common->ready_count < READY_MAX &&
 		 (!supply_is_large(item) ||
-		  lanes_are_within_budget(supply->lanes)));
+		  lanes_are_within_budget(supply->common)));
 
 	if (!reader_stored(supply->reader, item, have_room))
 		return;
@@ -71,22 +73,26 @@ static bool
 supply_wants_backlog(const struct supply *supply, unsigned int batch,
 		     bool probe)
 {
-	if (lanes_first_ready(supply->lanes) == NULL)
-		return TRUE;
-	if (!lanes_are_within_budget(supply->lanes))
-		return FALSE;
-	return supply->owed > 0 || lanes_ready_count(supply->lanes) < batch ||
+	const struct lanes_common *common = supply->common;
+
+	if (!lanes_are_within_budget(common))
+		return common->ready_count == 0;
+	return lanes_first_ready(supply->lanes) == NULL || supply->owed > 0 ||
+		common->ready_count < batch ||
 		(probe && supply->pulled < PROBE_PULL_MAX &&
 		 supply_first_untried(supply) == NULL);
 }
 
 static void
-supply_pull_backlog(struct supply *supply, unsigned int batch, bool probe)
+supply_pull_backlog(struct supply *supply, unsigned int requests, bool probe)
 {
+	unsigned int batch = requests * READY_PER_REQUEST;
+	unsigned int parts = I_MIN(supply->common->parts, SHARES_MAX);
 	struct queue_item *item;
 
 	while (supply_wants_backlog(supply, batch, probe)) {
-		item = reader_pull(supply->reader, batch);
+		item = reader_pull(supply->reader,
+				   I_MAX(batch / I_MAX(parts, 1), 1));
 		if (item == NULL)
 			break;
 		supply_add_backlog(supply, item);
@@ -102,13 +108,13 @@ struct lane *supply_next(struct supply *supply, unsigned int requests,
 {
 	struct lane *lane = NULL;
 
-	supply_pull_backlog(supply, requests * READY_PER_REQUEST, probe);
+	supply_pull_backlog(supply, requests, probe);
 	if (probe)
 		lane = supply_first_untried(supply);
 	if (lane == NULL)
 		lane = lanes_first_ready(supply->lanes);
 	/* when one of those under way is done, this is called again */
-	if (requests > 1 && !lanes_are_within_budget(supply->lanes)) {
+	if (requests > 1 && !lanes_are_within_budget(supply->common)) {
 		while (lane != NULL && supply_is_large(lane_item(lane)))
 			lane = lane_next_ready(lane);
 	}

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "array.h"
+#include "bsearch-insert-pos.h"
 
 #include "id-set.h"
-
-#include <stdlib.h>
 
 /* Up to this many new ids are searched one by one before they are sorted. */
 #define UNSORTED_MAX 64
@@ -32,9 +31,9 @@ void id_set_add(struct id_set *set, int64_t id, size_t size)
 	array_push_back(&set->ids, &new_id);
 }
 
-bool id_set_has(struct id_set *set, int64_t id)
+bool id_set_has_between(struct id_set *set, int64_t after_id, int64_t last_id)
 {
-	const struct id_set_id *ids, key = { .id = id };
+	const struct id_set_id *ids, first = { .id = after_id + 1 };
 	unsigned int i, count = array_count(&set->ids);
 
 	if (count - set->sorted > UNSORTED_MAX) {
@@ -44,14 +43,20 @@ bool id_set_has(struct id_set *set, int64_t id)
 	if (count == 0)
 		return FALSE;
 	ids = array_front(&set->ids);
-	if (bsearch(&key, ids, set->sorted, sizeof(*ids),
-		    (int (*)(const void *, const void *))id_cmp) != NULL)
+	(void)bsearch_insert_pos(&first, ids, set->sorted, sizeof(*ids),
+				 id_cmp, &i);
+	if (i < set->sorted && ids[i].id <= last_id)
 		return TRUE;
 	for (i = set->sorted; i < count; i++) {
-		if (ids[i].id == id)
+		if (ids[i].id > after_id && ids[i].id <= last_id)
 			return TRUE;
 	}
 	return FALSE;
+}
+
+bool id_set_has(struct id_set *set, int64_t id)
+{
+	return id_set_has_between(set, id - 1, id);
 }
 
 void id_set_take(struct id_set *set, struct id_set *from, unsigned int max,

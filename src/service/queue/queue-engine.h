@@ -4,6 +4,13 @@
 
 #include "queue.h"
 
+/* The upper bits of an id are the number of its part; so the ids of a part are
+   together, and a part has a number that no other one of the queue has. */
+#define QUEUE_PART_SHIFT 40
+#define QUEUE_PART_NUMBER(id) ((id) >> QUEUE_PART_SHIFT)
+/* The id before all of the part's. */
+#define QUEUE_PART_FIRST_ID(number) ((int64_t)(number) << QUEUE_PART_SHIFT)
+
 /* An engine stores the queue. Its own structure has this as its first member.
    Outside of its file, only its table of functions is known. */
 struct queue_engine {
@@ -29,8 +36,8 @@ struct queue_endpoint {
 	char *key, *options;
 	/* the engine's number for it; 0 = not stored */
 	int64_t number;
-	/* the highest id known to have been stored; 0 = none */
-	int64_t last_id;
+	/* those that this process sends and that have not been forgotten */
+	struct queue_part *parts;
 
 	/* see queue_endpoint_set_context() */
 	void *context;
@@ -41,6 +48,21 @@ struct queue_endpoint {
 	/* for queue.c: it is stored; the next commit is to store it; it is not
 	   needed any more; the next commit is to check that */
 	bool stored, changed, forgotten, listed;
+};
+
+struct queue_part {
+	/* in the endpoint's list */
+	struct queue_part *prev, *next;
+	struct queue_endpoint *endpoint;
+	/* the engine's number for it, as in the ids */
+	int64_t number;
+	/* see queue_part_last_id() */
+	int64_t last_id;
+
+	/* see queue_part_set_context() */
+	void *context;
+	/* for queue-parts.c: after queue_part_released() */
+	bool released;
 };
 
 struct queue_attempts {
@@ -81,7 +103,7 @@ struct queue_changes {
 	int64_t forget_lost_before;
 	/* To be put back into the queue, with the ids that they have, unless
 	   others have them: then the engine sets id. It sets id to 0 if they
-	   are not kept any more. */
+	   are not kept any more, and part as for added. */
 	ARRAY(struct queue_item *) resent;
 	/* for commit(): what it has taken from what was kept, and how many of
 	   these were the oldest ones */
@@ -94,7 +116,11 @@ struct queue_changes {
 	   number to 0 for those deleted */
 	ARRAY(struct queue_endpoint *) forgotten;
 	ARRAY_TYPE(queue_session) sessions;
-	/* to be added, in this order; the engine sets id */
+	/* To be added, in this order. The engine sets id; and part, if this
+	   process sends it and all that is in the part before it is known, that
+	   is, up to part->last_id or added with it. Otherwise the part has
+	   grown (queue_engine_part_grown()), or is another process's. No part
+	   may go between that and queue_engine_committed(). */
 	ARRAY(struct queue_item *) added;
 	/* sessions last used before this time are to be deleted; 0 = none */
 	int64_t forget_sessions_before;
@@ -105,12 +131,23 @@ struct queue_engine_vfuncs {
 
 	/* Open or create the database, and report what is there by
 	   queue_engine_have_endpoint(), queue_engine_have_session(),
-	   queue_engine_have_lost() and queue_engine_lost_oldest(). Returns 0,
-	   or -1 and error_r. */
+	   queue_engine_have_lost() and queue_engine_lost_oldest(); and parts by
+	   queue_engine_have_part(), if they are this process's without claim().
+	   Returns 0, or -1 and error_r. */
 	int (*init)(struct queue *queue, const struct queue_settings *set,
 		    struct queue_engine **engine_r, const char **error_r);
 	/* Finishes a commit that is under way, and frees the engine. */
 	void (*deinit)(struct queue_engine *engine);
+
+	/* Begin to get parts for this process, and report them by
+	   queue_engine_have_part(), from inside this function or later. NULL =
+	   all parts are this process's. */
+	void (*claim)(struct queue_engine *engine);
+	/* What was asked by queue_engine_part_release() has been done: another
+	   process may have the part, which is freed when this returns. NULL =
+	   the engine never asks. */
+	void (*part_released)(struct queue_engine *engine,
+			      struct queue_part *part);
 
 	/* Make all of the changes or none; only one such call is under way at a
 	   time. If none are made, each number is as it was before, and each id
@@ -134,19 +171,25 @@ struct queue_engine_vfuncs {
 	int64_t (*now)(struct queue_engine *engine);
 };
 
-/* A read for the engine to do: which rows, as for queue_read(); or of
-   QUEUE_READ_LOST, for which there is no endpoint. */
+/* A read for the engine to do: which rows, as for queue_read() or
+   queue_read_endpoint(); or of QUEUE_READ_LOST, for which there is no
+   endpoint. */
 struct queue_read {
 	struct queue_read *prev, *next;
 	struct queue *queue;
 
-	struct queue_endpoint *endpoint;
+	/* part_number: 0 = all of the endpoint's */
+	int64_t endpoint_number, part_number;
 	enum queue_read_what what;
 	int64_t after_id, last_id;
 	unsigned int limit;
 
-	/* for queue.c */
+	/* for queue-read.c: whose numbers these are, until it begins; and the
+	   queue's removals then */
+	struct queue_endpoint *endpoint;
+	struct queue_part *part;
 	bool begun;
+	unsigned int removals;
 	unsigned int rows;
 	size_t size;
 	int64_t read_to;
@@ -155,13 +198,38 @@ struct queue_read {
 	void *context;
 };
 
-/* For init(): an endpoint, or a session, is stored. last_id is the highest id
-   that is stored for the endpoint; 0 = none. */
-void queue_engine_have_endpoint(struct queue *queue, int64_t number,
-				const char *key, const char *options,
-				int64_t last_id);
+/* For init(): a session is stored. */
 void queue_engine_have_session(struct queue *queue,
 			       const struct queue_session *session);
+/* For init(): an endpoint is stored. Also at any later time, if another process
+   has stored it or given it other options. */
+struct queue_endpoint *
+queue_engine_have_endpoint(struct queue *queue, int64_t number,
+			   const char *key, const char *options);
+
+/* This process sends what is in the part with this number, and there is no such
+   part yet (queue_engine_find_part()). To be called for parts that have
+   something queued in them, and from commit() for those that get something.
+   last_id: the highest id that may be queued; 0 = nothing is. An id that is
+   being added does not count. */
+struct queue_part *
+queue_engine_have_part(struct queue *queue, struct queue_endpoint *ep,
+		       int64_t number, int64_t last_id);
+/* NULL = there is none. */
+struct queue_part *queue_engine_find_part(struct queue *queue, int64_t number);
+/* Something was stored at the part's end, up to this id, which is not handed
+   over by item->part. Does nothing if last_id is known. */
+void queue_engine_part_grown(struct queue *queue, struct queue_part *part,
+			     int64_t last_id);
+/* Another process has put something back into the part. */
+void queue_engine_part_look_again(struct queue *queue, struct queue_part *part);
+/* Ask for the part: part_released() will be called, from inside this function
+   or later, unless the part is revoked before. */
+void queue_engine_part_release(struct queue *queue, struct queue_part *part);
+/* The part is not this process's any more, whether it was asked for or not. It
+   is freed. */
+void queue_engine_part_revoked(struct queue *queue, struct queue_part *part);
+
 /* For init(), after all endpoints: so many rows, of so many bytes together, are
    kept for this endpoint and reason. */
 void queue_engine_have_lost(struct queue *queue, int64_t endpoint_number,
@@ -181,9 +249,9 @@ void queue_engine_reclaimed(struct queue *queue);
 /* For read(): returns the endpoint that a row is of; NULL = there is none. */
 struct queue_endpoint *
 queue_engine_get_endpoint(struct queue *queue, int64_t number);
-/* For read(). item's strings need to live during the call only. Returns FALSE
-   if these are enough: the engine leaves the other rows, as if there were no
-   more. */
+/* For read(). item's strings need to live during the call only; its endpoint
+   and part are set here, but for QUEUE_READ_LOST. Returns FALSE if these are
+   enough: the engine leaves the other rows, as if there were no more. */
 bool queue_engine_read_row(struct queue_read *read,
 			   const struct queue_item *item);
 /* For read(), which is freed. error: NULL, or why rows were left unread. */

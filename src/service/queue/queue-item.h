@@ -5,6 +5,7 @@
 #include "guid.h"
 
 struct queue_endpoint;
+struct queue_part;
 
 /* Why a notification was given up: the endpoint refused it, it failed too
    often, it was too old. The numbers are stored. */
@@ -26,10 +27,15 @@ struct queue_loss {
 
 /* One notification. */
 struct queue_item {
-	/* unique in the queue, and ascending within an endpoint in the order of
+	/* unique in the queue, and ascending within a part in the order of
 	   storing; 0 = not stored */
 	int64_t id;
 	struct queue_endpoint *endpoint;
+	/* Of one that was stored or read: where it is, if this process sends
+	   it. NULL = another one does; or this one does, which is found in the
+	   part later (queue_part_vfuncs.claimed and grown). The part may be
+	   gone before the item is. */
+	struct queue_part *part;
 
 	/* session and number of its hand-off (handoff.h), which identify it */
 	guid_128_t session;

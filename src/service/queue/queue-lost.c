@@ -268,8 +268,8 @@ struct queue_read *
 queue_lost_read(struct queue *queue, int64_t after_id, unsigned int limit,
 		queue_read_callback_t *callback, void *context)
 {
-	return queue_read(queue, NULL, QUEUE_READ_LOST, after_id, INT64_MAX,
-			  limit, callback, context);
+	return queue_read_init(queue, QUEUE_READ_LOST, after_id, INT64_MAX,
+			       limit, callback, context);
 }
 
 void queue_lost_resend(struct queue *queue, const struct queue_item *item,

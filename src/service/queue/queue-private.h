@@ -7,7 +7,7 @@
 #include "queue-lost.h"
 
 /* What the files of the queue share that are the same for all engines: queue.c
-   (changes), queue-read.c, queue-lost.c. */
+   (changes), queue-parts.c, queue-read.c, queue-lost.c. */
 
 /* How many removals go into one commit, so that it needs little space. */
 #define QUEUE_REMOVALS_MAX 256
@@ -29,6 +29,12 @@ struct queue {
 	/* those that are stored */
 	HASH_TABLE(void *, struct queue_endpoint *) endpoints_by_number;
 	struct queue_endpoint *endpoints_head, *endpoints_tail;
+	/* by number; and those that wait for their removals */
+	HASH_TABLE(void *, struct queue_part *) parts;
+	ARRAY(struct queue_part *) released;
+	/* of whoever sends; NULL = nobody does yet, or any more */
+	const struct queue_part_vfuncs *vfuncs;
+	void *vfuncs_context;
 	struct queue_sessions *sessions;
 	struct queue_lost *lost;
 
@@ -39,6 +45,8 @@ struct queue {
 	ARRAY(struct queue_endpoint *) changed_endpoints;
 	struct id_set removed;
 	struct queue_changes next;
+	/* how many removals there have been */
+	unsigned int removals;
 
 	/* What is being committed, if committing is set, and whom to tell. */
 	struct queue_changes changes;
@@ -67,9 +75,33 @@ void queue_commit_soon(struct queue *queue);
 /* The same for a change that no caller waits for. */
 void queue_commit_some_time(struct queue *queue);
 bool queue_is_removed(struct queue *queue, int64_t id);
+/* Are there removals in this range that have not been committed? */
+bool queue_has_removals(struct queue *queue, int64_t after_id, int64_t last_id);
 /* The endpoint with this number of the engine's, which is stored. */
 struct queue_endpoint *
 queue_find_endpoint(struct queue *queue, int64_t number);
+
+/* queue-parts.c */
+void queue_parts_init(struct queue *queue);
+/* Frees all parts. */
+void queue_parts_deinit(struct queue *queue);
+void queue_tell_endpoint(struct queue *queue, struct queue_endpoint *ep);
+/* Those of an endpoint that have not been released. */
+void queue_parts_forget(struct queue *queue, struct queue_endpoint *ep);
+/* An item has been stored, perhaps in a part that was released meanwhile. */
+void queue_part_stored(struct queue_item *item);
+/* Removals have been committed. */
+void queue_parts_removed(struct queue *queue);
+
+/* queue-read.c: a read of neither an endpoint nor a part. */
+struct queue_read *
+queue_read_init(struct queue *queue, enum queue_read_what what,
+		int64_t after_id, int64_t last_id, unsigned int limit,
+		queue_read_callback_t *callback, void *context);
+/* Reads that have not begun have nothing to read any more. */
+void queue_reads_endpoint_gone(struct queue *queue,
+			       const struct queue_endpoint *ep);
+void queue_reads_part_gone(struct queue *queue, const struct queue_part *part);
 
 /* queue-lost.c */
 struct queue_lost *queue_lost_init(const struct queue_settings *set);

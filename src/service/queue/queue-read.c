@@ -25,6 +25,20 @@ static void queue_read_free(struct queue_read *read)
 	i_free(read);
 }
 
+/* Returns FALSE if there is nothing to be read. */
+static bool queue_read_begin(struct queue_read *read)
+{
+	read->begun = TRUE;
+	read->removals = read->queue->removals;
+	if (read->part != NULL) {
+		read->part_number = read->part->number;
+		read->last_id = I_MIN(read->last_id, read->part->last_id);
+	}
+	if (read->endpoint != NULL)
+		read->endpoint_number = read->endpoint->number;
+	return read->endpoint_number != 0 || read->what == QUEUE_READ_LOST;
+}
+
 static void queue_run_reads(struct queue *queue)
 {
 	struct queue_read *read;
@@ -36,12 +50,7 @@ static void queue_run_reads(struct queue *queue)
 	     queue->reads_head != NULL; i++) {
 		read = queue->reads_head;
 		DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
-		read->begun = TRUE;
-		if (read->endpoint != NULL) {
-			read->last_id = I_MIN(read->last_id,
-					      read->endpoint->last_id);
-		} else if (read->what != QUEUE_READ_LOST) {
-			/* its endpoint has been forgotten */
+		if (!queue_read_begin(read)) {
 			queue_engine_read_done(read, NULL);
 			continue;
 		}
@@ -54,15 +63,14 @@ static void queue_run_reads(struct queue *queue)
 }
 
 struct queue_read *
-queue_read(struct queue *queue, struct queue_endpoint *ep,
-	   enum queue_read_what what, int64_t after_id, int64_t last_id,
-	   unsigned int limit, queue_read_callback_t *callback, void *context)
+queue_read_init(struct queue *queue, enum queue_read_what what,
+		int64_t after_id, int64_t last_id, unsigned int limit,
+		queue_read_callback_t *callback, void *context)
 {
 	struct queue_read *read;
 
 	read = i_new(struct queue_read, 1);
 	read->queue = queue;
-	read->endpoint = ep;
 	read->what = what;
 	read->after_id = read->read_to = after_id;
 	read->last_id = last_id;
@@ -75,6 +83,56 @@ queue_read(struct queue *queue, struct queue_endpoint *ep,
 	if (queue->to_read == NULL)
 		queue->to_read = timeout_add_short(0, queue_run_reads, queue);
 	return read;
+}
+
+struct queue_read *
+queue_read(struct queue *queue, struct queue_part *part,
+	   enum queue_read_what what, int64_t after_id, int64_t last_id,
+	   unsigned int limit, queue_read_callback_t *callback, void *context)
+{
+	struct queue_read *read = queue_read_init(queue, what, after_id,
+						  last_id, limit, callback,
+						  context);
+
+	read->endpoint = part->endpoint;
+	read->part = part;
+	return read;
+}
+
+struct queue_read *
+queue_read_endpoint(struct queue *queue, struct queue_endpoint *ep,
+		    int64_t after_id, int64_t last_id, unsigned int limit,
+		    queue_read_callback_t *callback, void *context)
+{
+	struct queue_read *read = queue_read_init(queue, QUEUE_READ_WHOLE,
+						  after_id, last_id, limit,
+						  callback, context);
+
+	read->endpoint = ep;
+	return read;
+}
+
+void queue_reads_endpoint_gone(struct queue *queue,
+			       const struct queue_endpoint *ep)
+{
+	struct queue_read *read;
+
+	for (read = queue->reads_head; read != NULL; read = read->next) {
+		if (read->endpoint == ep)
+			read->endpoint = NULL;
+	}
+}
+
+void queue_reads_part_gone(struct queue *queue, const struct queue_part *part)
+{
+	struct queue_read *read;
+
+	for (read = queue->reads_head; read != NULL; read = read->next) {
+		if (read->part == part) {
+			read->part = NULL;
+			read->endpoint = NULL;
+		}
+	}
 }
 
 void queue_read_cancel(struct queue_read **_read)
@@ -97,6 +155,18 @@ void queue_read_cancel(struct queue_read **_read)
 	queue_read_free(read);
 }
 
+static void
+queue_read_set_place(struct queue_read *read, struct queue_item *item)
+{
+	struct queue_part *part =
+		queue_engine_find_part(read->queue,
+				       QUEUE_PART_NUMBER(item->id));
+
+	item->part = part == NULL || part->released ? NULL : part;
+	item->endpoint = part != NULL ? part->endpoint :
+		queue_find_endpoint(read->queue, read->endpoint_number);
+}
+
 bool queue_engine_read_row(struct queue_read *read,
 			   const struct queue_item *item)
 {
@@ -113,6 +183,8 @@ bool queue_engine_read_row(struct queue_read *read,
 	}
 	if (!gone) {
 		copy = queue_item_dup(item);
+		if (read->what != QUEUE_READ_LOST)
+			queue_read_set_place(read, copy);
 		array_push_back(&read->items, &copy);
 		read->size += queue_item_size(copy);
 		read->queue->read_size += queue_item_size(copy);
@@ -120,9 +192,28 @@ bool queue_engine_read_row(struct queue_read *read,
 	return read->size < READ_SIZE_MAX;
 }
 
+/* Drop what has been removed since it was read. */
+static void queue_read_drop_removed(struct queue_read *read)
+{
+	struct queue_item **itemp;
+	unsigned int i;
+
+	for (i = array_count(&read->items); i > 0; i--) {
+		itemp = array_idx_modifiable(&read->items, i - 1);
+		if (queue_is_removed(read->queue, (*itemp)->id)) {
+			queue_item_unref(itemp);
+			array_delete(&read->items, i - 1, 1);
+		}
+	}
+}
+
 void queue_engine_read_done(struct queue_read *read, const char *error)
 {
 	struct queue_read_result result;
+
+	if (read->removals != read->queue->removals &&
+	    read->what != QUEUE_READ_LOST)
+		queue_read_drop_removed(read);
 
 	i_zero(&result);
 	result.error = error;

@@ -4,8 +4,9 @@
    Every page that a commit touches has to be written and checksummed. So
    notifications are in one table without an index: the id has the endpoint's
    number in its upper bits, which keeps each endpoint's rows together and in
-   order. What a hand-off costs does not depend on how much is queued, and nor
-   does the memory used here: SQLite's page cache has a fixed size.
+   order. That is the number of the endpoint's only part, too. What a hand-off
+   costs does not depend on how much is queued, and nor does the memory used
+   here: SQLite's page cache has a fixed size.
    sqlite-tidy.c keeps the files small.
 
    If the file turns out to be corrupt, it is moved aside and the process ends,
@@ -19,8 +20,7 @@
 #include "sqlite-tidy.h"
 
 #define SHIFT SQLITE_DB_ENDPOINT_SHIFT_STR
-#define ID_FIRST(endpoint) ((endpoint) << SQLITE_DB_ENDPOINT_SHIFT)
-#define ID_NUMBER(id) ((id) & ((INT64_C(1) << SQLITE_DB_ENDPOINT_SHIFT) - 1))
+#define ID_NUMBER(id) ((id) & ((INT64_C(1) << QUEUE_PART_SHIFT) - 1))
 
 enum statement {
 	STATEMENT_BEGIN,
@@ -205,7 +205,8 @@ insert(struct sqlite_queue *queue, enum statement idx,
 static bool
 add(struct sqlite_queue *queue, struct queue_item *item, const char **error_r)
 {
-	item->id = ID_FIRST(item->endpoint->number) + ++queue->last_number;
+	item->id = QUEUE_PART_FIRST_ID(item->endpoint->number) +
+		++queue->last_number;
 	return insert(queue, STATEMENT_ADD, item, error_r);
 }
 
@@ -284,6 +285,15 @@ change(struct sqlite_queue *queue, struct queue_changes *changes, bool keep,
 	return TRUE;
 }
 
+/* An endpoint has its part when something is stored for it. */
+static void set_part(struct queue *queue, struct queue_item *item)
+{
+	struct queue_endpoint *ep = item->endpoint;
+
+	item->part = ep->parts != NULL ? ep->parts :
+		queue_engine_have_part(queue, ep, ep->number, 0);
+}
+
 /* Numbers and ids are given as the rows are written, and taken back if those
    are not stored. */
 static void
@@ -296,6 +306,12 @@ set_numbers(struct sqlite_queue *queue, struct queue_changes *changes,
 	if (committed) {
 		array_foreach_elem(&queue->deleted, ep)
 			ep->number = 0;
+		array_foreach_elem(&changes->resent, item) {
+			if (item->id != 0)
+				set_part(queue->engine.queue, item);
+		}
+		array_foreach_elem(&changes->added, item)
+			set_part(queue->engine.queue, item);
 	} else {
 		array_foreach_elem(&queue->numbered, ep)
 			ep->number = 0;
@@ -430,13 +446,13 @@ read_rows(struct sqlite_queue *queue, struct queue_read *read)
 	int ret;
 
 	sqlite3_bind_int64(stmt, 1, I_MAX(read->after_id,
-		ID_FIRST(read->endpoint->number)));
-	sqlite3_bind_int64(stmt, 2, read->last_id);
+		QUEUE_PART_FIRST_ID(read->endpoint_number)));
+	sqlite3_bind_int64(stmt, 2, I_MIN(read->last_id,
+		QUEUE_PART_FIRST_ID(read->endpoint_number + 1)));
 	sqlite3_bind_int64(stmt, 3, read->limit);
 	while ((ret = sqlite3_step(stmt)) == SQLITE_ROW) {
 		struct queue_item item = {
-			.id = sqlite3_column_int64(stmt, 0),
-			.endpoint = read->endpoint,
+			.id = sqlite3_column_int64(stmt, 0)
 		};
 
 		if (read->what == QUEUE_READ_WHOLE)
@@ -486,6 +502,7 @@ static int load_endpoints(struct sqlite_queue *queue, const char **error_r)
 		SHIFT" AND notification.id < "
 		"(endpoint.id + 1) << "SHIFT"), 0) "
 		"FROM endpoint ORDER BY id";
+	struct queue_endpoint *ep;
 	sqlite3_stmt *stmt;
 	int64_t last_id;
 	int ret;
@@ -498,10 +515,14 @@ static int load_endpoints(struct sqlite_queue *queue, const char **error_r)
 		last_id = sqlite3_column_int64(stmt, 3);
 		queue->last_number = I_MAX(queue->last_number,
 					   ID_NUMBER(last_id));
-		queue_engine_have_endpoint(queue->engine.queue,
+		ep = queue_engine_have_endpoint(queue->engine.queue,
 			sqlite3_column_int64(stmt, 0),
 			(const char *)sqlite3_column_text(stmt, 1),
-			(const char *)sqlite3_column_text(stmt, 2), last_id);
+			(const char *)sqlite3_column_text(stmt, 2));
+		if (last_id > 0) {
+			(void)queue_engine_have_part(queue->engine.queue, ep,
+						     ep->number, last_id);
+		}
 	}
 	if (ret != SQLITE_DONE)
 		*error_r = sqlite_db_error(&queue->db, "reading endpoints");

@@ -192,12 +192,8 @@ queue_endpoint_init(struct queue *queue, const char *key, const char *options)
 static void queue_endpoint_deinit(struct queue *queue,
 				  struct queue_endpoint *ep)
 {
-	struct queue_read *read;
-
-	for (read = queue->reads_head; read != NULL; read = read->next) {
-		if (read->endpoint == ep)
-			read->endpoint = NULL;
-	}
+	i_assert(ep->parts == NULL);
+	queue_reads_endpoint_gone(queue, ep);
 	hash_table_remove(queue->endpoints, (const char *)ep->key);
 	DLLIST2_REMOVE(&queue->endpoints_head, &queue->endpoints_tail, ep);
 	i_free(ep->key);
@@ -251,11 +247,10 @@ static void queue_succeeded(struct queue *queue)
 	array_foreach_elem(&changes->endpoints, ep)
 		queue_endpoint_stored(queue, ep);
 	array_foreach_elem(&changes->resent, item)
-		item->endpoint->last_id = I_MAX(item->endpoint->last_id,
-						item->id);
+		queue_part_stored(item);
 	array_foreach_elem(&changes->added, item)
-		item->endpoint->last_id = I_MAX(item->endpoint->last_id,
-						item->id);
+		queue_part_stored(item);
+	queue_parts_removed(queue);
 	queue_sessions_succeeded(queue->sessions, &changes->sessions);
 	array_foreach_elem(&changes->forgotten, ep) {
 		ep->stored = ep->number != 0;
@@ -424,6 +419,7 @@ void queue_endpoint_forget(struct queue *queue, struct queue_endpoint **_ep)
 	struct queue_endpoint *ep = *_ep;
 
 	*_ep = NULL;
+	queue_parts_forget(queue, ep);
 	ep->forgotten = TRUE;
 	queue_list_forgotten(queue, ep);
 	queue_commit_some_time(queue);
@@ -439,31 +435,27 @@ void *queue_endpoint_get_context(const struct queue_endpoint *ep)
 	return ep->context;
 }
 
-int64_t queue_endpoint_last_id(const struct queue_endpoint *ep)
-{
-	return ep->last_id;
-}
-
-void queue_claim(struct queue *queue, queue_claim_callback_t *callback,
-		 void *context)
+struct queue_endpoint *
+queue_engine_have_endpoint(struct queue *queue, int64_t number,
+			   const char *key, const char *options)
 {
 	struct queue_endpoint *ep;
+	bool changed;
 
-	for (ep = queue->endpoints_head; ep != NULL; ep = ep->next) T_BEGIN {
-		callback(ep, ep->options, context);
-	} T_END;
-}
-
-void queue_engine_have_endpoint(struct queue *queue, int64_t number,
-				const char *key, const char *options,
-				int64_t last_id)
-{
-	struct queue_endpoint *ep;
-
-	ep = queue_endpoint_init(queue, key, options);
+	ep = hash_table_lookup(queue->endpoints, key);
+	changed = ep == NULL;
+	if (ep == NULL)
+		ep = queue_endpoint_init(queue, key, options);
+	else if (!ep->changed && strcmp(ep->options, options) != 0) {
+		i_free(ep->options);
+		ep->options = i_strdup(options);
+		changed = TRUE;
+	}
 	ep->number = number;
-	ep->last_id = last_id;
 	queue_endpoint_stored(queue, ep);
+	if (changed)
+		queue_tell_endpoint(queue, ep);
+	return ep;
 }
 
 /* Sessions */
@@ -510,6 +502,7 @@ bool queue_add(struct queue *queue, const struct queue_item *item,
 void queue_remove(struct queue *queue, int64_t id, size_t body_size)
 {
 	id_set_add(&queue->removed, id, body_size);
+	queue->removals++;
 	queue_commit_some_time(queue);
 }
 
@@ -530,6 +523,12 @@ bool queue_is_removed(struct queue *queue, int64_t id)
 {
 	return id_set_has(&queue->removed, id) ||
 		id_set_has(&queue->removing, id);
+}
+
+bool queue_has_removals(struct queue *queue, int64_t after_id, int64_t last_id)
+{
+	return id_set_has_between(&queue->removed, after_id, last_id) ||
+		id_set_has_between(&queue->removing, after_id, last_id);
 }
 
 /* The rest */
@@ -556,6 +555,7 @@ static void queue_free(struct queue **_queue)
 	timeout_remove(&queue->to_retry);
 	timeout_remove(&queue->to_forget);
 	timeout_remove(&queue->to_read);
+	queue_parts_deinit(queue);
 	while (queue->endpoints_head != NULL)
 		queue_endpoint_deinit(queue, queue->endpoints_head);
 	hash_table_destroy(&queue->endpoints);
@@ -582,6 +582,7 @@ int queue_init(const struct queue_engine_vfuncs *engine,
 	hash_table_create(&queue->endpoints, default_pool, 0,
 			  str_hash, strcmp);
 	hash_table_create_direct(&queue->endpoints_by_number, default_pool, 0);
+	queue_parts_init(queue);
 	queue->sessions = queue_sessions_init();
 	queue->lost = queue_lost_init(set);
 	queue->retry_msecs = RETRY_MIN_MSECS;

@@ -13,8 +13,14 @@
    are told, and removals are tried again. What was removed is not read any
    more, even before that is committed. */
 struct queue;
-/* An endpoint's part of the queue. It lives until it is forgotten. */
+/* An endpoint, as the queue knows it. It lives until it is forgotten. */
 struct queue_endpoint;
+/* An endpoint's notifications for some of the mail users, in the order in which
+   they are to be sent. All of a user's are in one part. It exists while this
+   process is the one that sends what is in it; where several share a queue,
+   others may be. With SQLite, an endpoint has one part, which is always this
+   process's. */
+struct queue_part;
 struct queue_engine_vfuncs;
 
 struct queue_settings {
@@ -48,35 +54,74 @@ void queue_set_committed_callback(struct queue *queue,
 				  void *context);
 
 /* The endpoint with this key, which is made if there is none and gets these
-   options. It is stored before anything that is added for it. */
+   options. It is stored before anything that is added for it. vfuncs are not
+   told (queue_claim()). */
 struct queue_endpoint *
 queue_endpoint_set(struct queue *queue, const char *key, const char *options);
 /* Likewise for an endpoint that exists, whatever its key. */
 void queue_endpoint_set_options(struct queue *queue, struct queue_endpoint *ep,
 				const char *options);
-/* Forget an endpoint that has nothing queued; if it has, or gets something
-   added before the next commit, it is kept. Sets *ep to NULL. */
+/* Forget an endpoint that has nothing queued, and its parts; if it has, or gets
+   something added before the next commit, it is kept. Sets *ep to NULL. */
 void queue_endpoint_forget(struct queue *queue, struct queue_endpoint **ep);
 /* A pointer of the caller's, at first NULL. */
 void queue_endpoint_set_context(struct queue_endpoint *ep, void *context);
 void *queue_endpoint_get_context(const struct queue_endpoint *ep);
-/* The highest id known to have been stored; 0 = none. */
-int64_t queue_endpoint_last_id(const struct queue_endpoint *ep);
 
-typedef void
-queue_claim_callback_t(struct queue_endpoint *ep, const char *options,
-		       void *context);
-/* Call callback, from inside this function, for each endpoint whose
-   notifications this process is to send: all that the queue has. */
-void queue_claim(struct queue *queue, queue_claim_callback_t *callback,
+/* What whoever sends the notifications is told, by queue_claim(), during commits
+   and by the ioloop. */
+struct queue_part_vfuncs {
+	/* The queue has this endpoint, with these options; or another process
+	   has changed them. An endpoint comes before its parts. */
+	void (*endpoint)(struct queue_endpoint *ep, const char *options,
+			 void *context);
+	/* From now on, this process sends what is in the part. */
+	void (*claimed)(struct queue_part *part, void *context);
+	/* Another process has stored something at its end:
+	   queue_part_last_id() is higher now. */
+	void (*grown)(struct queue_part *part, void *context);
+	/* Another process has put something back, not at its end: look through
+	   the part again. */
+	void (*look_again)(struct queue_part *part, void *context);
+	/* Another process is to send it: start nothing of it any more, and call
+	   queue_part_released() once nothing of it is under way, possibly from
+	   inside. */
+	void (*release)(struct queue_part *part, void *context);
+	/* It is not this process's any more: another one may send it already.
+	   It is freed when this returns, and its reads must have been cancelled
+	   by then. What was delivered may still be removed. */
+	void (*revoked)(struct queue_part *part, void *context);
+};
+/* Begin to send. From inside this function, vfuncs are called for what the
+   queue has: for all endpoints, and for those parts that are this process's by
+   now; later for others. */
+void queue_claim(struct queue *queue, const struct queue_part_vfuncs *vfuncs,
 		 void *context);
+/* The vfuncs will not be called any more. */
+void queue_unclaim(struct queue *queue);
+
+struct queue_endpoint *queue_part_get_endpoint(const struct queue_part *part);
+/* The highest id known to have been stored in it, also if that has been removed
+   since; 0 = nothing is queued in it. */
+int64_t queue_part_last_id(const struct queue_part *part);
+/* Is this the id of something in the part, or of what was in it before? */
+bool queue_part_may_have(const struct queue_part *part, int64_t id);
+/* A pointer of the caller's, at first NULL. */
+void queue_part_set_context(struct queue_part *part, void *context);
+void *queue_part_get_context(const struct queue_part *part);
+/* Forget a part of which nothing is queued. When something is stored in it,
+   there is a new one, which is claimed. Sets *part to NULL. */
+void queue_part_forget(struct queue *queue, struct queue_part **part);
+/* See queue_part_vfuncs.release. Another process gets it once the removals have
+   been committed. Sets *part to NULL. */
+void queue_part_released(struct queue *queue, struct queue_part **part);
 
 /* Commit what has been gathered, unless a commit is under way. */
 void queue_flush(struct queue *queue);
 
-/* The item is stored, with item->id, if error is NULL, and otherwise not. item
-   is NULL if it had been added before. It lives until the callback returns, or
-   for as long as it is referenced. */
+/* The item is stored, with item->id and item->part, if error is NULL, and
+   otherwise not. item is NULL if it had been added before. It lives until the
+   callback returns, or for as long as it is referenced. */
 typedef void
 queue_stored_callback_t(struct queue_item *item, const char *error,
 			void *context);
@@ -120,12 +165,19 @@ struct queue_read_result {
 typedef void
 queue_read_callback_t(const struct queue_read_result *result, void *context);
 
-/* Read an endpoint's stored items with ids above after_id and up to last_id, at
-   most limit. The callback is never called from inside this function. */
+/* Read a part's stored items with ids above after_id and up to last_id, at most
+   limit, and none above queue_part_last_id(). The callback is never called from
+   inside this function. */
 struct queue_read *
-queue_read(struct queue *queue, struct queue_endpoint *ep,
+queue_read(struct queue *queue, struct queue_part *part,
 	   enum queue_read_what what, int64_t after_id, int64_t last_id,
 	   unsigned int limit, queue_read_callback_t *callback, void *context);
+/* Likewise whole items of all of the endpoint's parts, also of those that other
+   processes send. Those are in order within each part. */
+struct queue_read *
+queue_read_endpoint(struct queue *queue, struct queue_endpoint *ep,
+		    int64_t after_id, int64_t last_id, unsigned int limit,
+		    queue_read_callback_t *callback, void *context);
 /* The callback will not be called. *read may be NULL. */
 void queue_read_cancel(struct queue_read **read);
 

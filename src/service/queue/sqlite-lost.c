@@ -10,7 +10,8 @@
 /* How much is left to what waits: this, or a tenth of a small disk. */
 #define ROOM_MIN (64*1024*1024)
 
-#define ENDPOINT_NUMBER(id) ((id) >> SQLITE_DB_ENDPOINT_SHIFT)
+/* An endpoint's only part has its number. */
+#define ENDPOINT_NUMBER(id) QUEUE_PART_NUMBER(id)
 
 enum statement {
 	STATEMENT_KEEP,
