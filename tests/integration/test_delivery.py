@@ -472,9 +472,9 @@ def test_a_locked_maildir_delays_no_delivery(endpoint):
         assert files_in_new(dovecot, "bob") == 3
         for process in ("lmtp(bob)", "lda(bob)"):
             line, = dovecot.wait_log(process, "Error:")
-            assert ("Notification lost: user=bob folder=INBOX: the message has "
-                    "no UID: another process holds dovecot-uidlist.lock"
-                    ) in line
+            assert ("Notification lost: user=bob folder=INBOX "
+                    "event=MessageNew: the message has no UID: another process "
+                    "holds dovecot-uidlist.lock") in line
         let_go()
         dovecot.deliver("bob", message("last"))
         assert [r.body["subject"] for r in endpoint.wait(2)] == [

@@ -39,7 +39,7 @@ def dovecot_on_small_disk(endpoint, size=2 << 20):
 def uids_lost(dovecot):
     lines = dovecot.log_lines("lmtp(", "Notification lost: user=bob ",
                               "folder=INBOX ")
-    return [int(line.split(" uid=")[1].split(":")[0]) for line in lines]
+    return [int(line.split(" uid=")[1].split()[0]) for line in lines]
 
 
 def test_full_disk_is_said_once_and_recovers_by_itself(other_endpoint):
