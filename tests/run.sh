@@ -77,7 +77,8 @@ prepare http-notify-run $TEST_PACKAGES \
 	$(! has_part clang || echo clang) \
 	$(! has_part fuzzing || echo clang libclang-rt-dev llvm) \
 	$(! has_part valgrind || echo valgrind) \
-	$(! has_part integration || echo default-jre-headless ecj libmail-java)
+	$(! has_part integration || echo default-jre-headless ecj libmail-java \
+		nodejs)
 
 # What the compiler has said, with configure's -Wall -Wextra and more.
 without_warnings() {

@@ -191,8 +191,10 @@ NEEDED = [LIBEXEC / "modules/lib22_push_notification_lua_plugin.so",
 
 
 def same(bodies):
-    """In any order: what is told of one command. Nor does that of UIDs
-    matter."""
+    """In any order: what is told of one command. The order of keys is not
+    defined by their script, either: its library, LuaJSON, takes them from
+    pairs(), which depends on a seed of the process's. Nor is that of UIDs: they
+    come as push_notification's hash table of messages has them."""
     for body in bodies:
         if isinstance(body["imap-uid"], list):
             body["imap-uid"].sort()

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The driver "webhook": methods, tokens and signatures."""
 
+import base64
+import json
 import os
 import pathlib
 import pwd
@@ -14,6 +16,7 @@ from harness.config import Webhook, config
 from harness.doveadm import EX_DATAERR, check, failed_check
 from harness.dovecot import message
 from harness.endpoint import Endpoint
+from harness.npm import install
 from harness.standard_webhooks import is_signed, new_key
 from test_handoff_socket import notify_line
 from test_trust import DEFAULTS, REFUSED, connect_as, hand_off
@@ -92,6 +95,43 @@ def test_post_with_token_and_signature(receiver, files):
         log = dovecot.log()
         assert TOKEN not in log and key not in log
         assert key[6:] not in log
+
+
+# What is there to be verified by it, as JSON; prints whether it is.
+VERIFY = """
+const { Webhook } = require("standardwebhooks");
+for (const [key, headers, body] of JSON.parse(require("fs").readFileSync(0))) {
+    let result = true;
+    try {
+        new Webhook(key).verify(Buffer.from(body, "base64"), headers);
+    } catch (error) {
+        if (error.name != "WebhookVerificationError")
+            throw error;
+        result = false;
+    }
+    console.log(result);
+}
+"""
+
+
+def test_library_of_standard_webhooks_verifies_it(receiver, files, tmp_path):
+    """That of npm, by its authors."""
+    install(tmp_path)
+    old, new = new_key(24), new_key(64)
+    with running_dovecot(webhook(receiver, method="POST", sign_file=files.write(
+            "keys", "%s\n%s\n" % (old, new)))) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for subject in "first", "=?utf-8?q?Gr=C3=BC=C3=9Fe?=":
+            dovecot.deliver("bob", message(subject, body="Grüße \U0001f600"))
+        requests = receiver.wait(2)
+    tries = [(key, dict(request.headers), base64.b64encode(
+        request.raw + more).decode())
+        for request in requests for key, more in (
+            (old, b""), (new, b""), (new_key(), b""), (new, b" "))]
+    done = subprocess.run(["node", "-e", VERIFY], cwd=tmp_path, check=True,
+                          input=json.dumps(tries), text=True,
+                          stdout=subprocess.PIPE)
+    assert done.stdout.split() == ["true", "true", "false", "false"] * 2
 
 
 def test_each_attempt_is_signed_with_the_same_id(receiver, files):
