@@ -12,6 +12,10 @@
 
 /* A dictionary may take this long each time. */
 #define FAIR_MSECS 100
+/* In the background it has no more than this, if it can only be asked by waiting
+   for it: Dovecot's client for Redis has no other way, and somebody is using the
+   process. */
+#define SYNC_BACKGROUND_MSECS 100
 /* It has this long if another process has found that the dict service hangs. */
 #define MARKED_MSECS 50
 /* More than that are forgotten, the oldest first. */
@@ -317,6 +321,8 @@ int metadata_dict_lookup_finish(struct metadata_dict_lookup **_lookup,
 	unsigned int msecs = slow_dict_left(lookup->name, timeout_msecs);
 	int ret;
 
+	if (lookup->callback != NULL && lookup->dict == NULL)
+		msecs = I_MIN(msecs, SYNC_BACKGROUND_MSECS);
 	if (msecs > 0 && !lookup->not_asked) {
 		const char *service = metadata_dict_lookup_service(lookup);
 

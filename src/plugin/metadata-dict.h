@@ -25,8 +25,9 @@ typedef void metadata_dict_callback_t(void *context);
 
    With a callback, the process's ioloop waits for the answer, in the
    background, and calls it once there is one, or if it takes too long:
-   metadata_dict_lookup_finish() waits for nothing then. Until then it does, and
-   the callback is not called. */
+   metadata_dict_lookup_finish() waits for nothing then; but for a tenth of a
+   second at most if the dictionary can only be asked by waiting for it, as
+   Dovecot's for Redis. Until then it does, and the callback is not called. */
 struct metadata_dict_lookup *
 metadata_dict_lookup_begin(struct mail_user *user, const char *key,
 			   unsigned int timeout_msecs,

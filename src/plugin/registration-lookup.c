@@ -56,6 +56,11 @@ static struct registration_user *registration_user_get(struct mail_user *user)
 static bool registration_is_fresh(const struct registration_user *muser,
 				  unsigned int lifetime_secs)
 {
+	if (muser->lost != NULL) {
+		/* it may be readable again */
+		lifetime_secs = I_MIN(lifetime_secs,
+				      METADATA_DICT_SPELL_MSECS / 1000);
+	}
 	return muser->known &&
 		ioloop_time - muser->looked_up < (time_t)lifetime_secs;
 }

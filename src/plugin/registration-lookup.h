@@ -7,8 +7,8 @@ struct mailbox;
 
 /* Begin to look up the user's registration, if the METADATA dictionary can be
    asked without waiting for it; box is an open mailbox of the user's. A former
-   result, also "not registered" or a failure, is kept with the mail user object
-   until it is lifetime_secs old. */
+   result, also "not registered", is kept with the mail user object until it is
+   lifetime_secs old; a failure for METADATA_DICT_SPELL_MSECS at most. */
 void http_notify_registration_begin(struct mail_user *user, struct mailbox *box,
 				    unsigned int lifetime_secs,
 				    unsigned int timeout_msecs);

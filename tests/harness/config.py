@@ -235,7 +235,7 @@ auth_mechanisms = plain
         """Which has that one, in a file for all users."""
         return block("dict", "metadata = file:%s" % path)
 
-    def dictionary_in_redis(self, port, password):
+    def dictionary_for_doveadm_in_redis(self, port, password):
         # behind a process: doveadm itself would die of it, signal 11
         return self.dictionary_of_a_process() + block(
             "dict", "metadata = redis:host=127.0.0.1:port=%d:password=%s" % (
@@ -455,10 +455,7 @@ auth_mechanisms {{
             "dict metadata", "driver = file",
             "dict_file_path = " + path))
 
-    def dictionary_in_redis(self, port, password):
-        return block("mail_attribute", block(
-            "dict redis", "redis_host = 127.0.0.1", "redis_port = %d" % port,
-            "redis_password = " + password))
+    dictionary_for_doveadm_in_redis = dictionary_in_redis
 
     def any_login(self, password):
         return block("passdb static", "password = " + password)

@@ -160,6 +160,39 @@ def test_lda_does_not_wait_for_a_dictionary_that_hangs(site, endpoint):
     assert endpoint.attempts == []
 
 
+def test_imap_hardly_waits_for_a_dictionary_that_hangs(dictionary, endpoint):
+    """Not at all if Dovecot's client can be asked without waiting for it."""
+    with running_dovecot(start=False) as dovecot:
+        dovecot.configure(driver(endpoint, format="egroupware"),
+                          extra=DICT_SERVICE + DEBUG + config.more_plugins(
+                              "notify", "push_notification", "http_notify",
+                              protocol="imap") + config.handoff_access(),
+                          dictionary=dictionary.settings(dovecot))
+        dovecot.start()
+        dovecot.deliver("bob", message())
+        dictionary.register(dovecot, "bob", "user=5::bob;token@host")
+        with dovecot.imap("bob") as imap:
+            imap.select("INBOX")
+            seconds = []
+            with hanging(dictionary.server):
+                for _ in range(20):
+                    begin = time.monotonic()
+                    imap.store("1", "+FLAGS", "(\\Flagged)")
+                    imap.store("1", "-FLAGS", "(\\Flagged)")
+                    seconds.append(time.monotonic() - begin)
+            print("seconds:", seconds)
+            assert max(seconds) < SOON
+            assert sum(seconds) < SOON
+            assert endpoint.attempts == []
+
+            def is_notified():
+                imap.store("1", "+FLAGS", "(\\Answered)")
+                imap.store("1", "-FLAGS", "(\\Answered)")
+                time.sleep(0.5)
+                return endpoint.attempts
+            wait_for(is_notified, ASKED_AGAIN + 10, "the dictionary")
+
+
 # -- a new process for each connection --
 
 @pytest.fixture

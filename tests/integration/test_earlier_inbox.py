@@ -178,7 +178,7 @@ def test_nobody_gets_what_is_anothers(endpoint, dictionary):
 
 def test_dictionary_that_can_not_be_iterated(endpoint):
     with redis(PASSWORD) as server, site(
-            endpoint, dictionary=config.dictionary_in_redis(
+            endpoint, dictionary=config.dictionary_for_doveadm_in_redis(
                 server.port, PASSWORD), extra=ACCESS + DICT) as dovecot:
         doveadm(dovecot, "register", "-u", "bob", "3@1")
         assert pushed_to(dovecot, endpoint, "bob") == ["3@1"]

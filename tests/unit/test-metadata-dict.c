@@ -335,6 +335,8 @@ static void test_answers_in_the_background(void **state ATTR_UNUSED)
 		assert_int_equal(called_count, 1);
 		background_finished(1);
 	}
+	/* somebody is using the process */
+	assert_int_equal(asked_timeout, 100);
 }
 
 /* Before there is an answer. */
