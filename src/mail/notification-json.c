@@ -86,6 +86,18 @@ void http_notify_json_add_number(struct http_notify_json *json, const char *key,
 	str_printfa(json->dest, "%u", value);
 }
 
+/* There may be thousands of them, for which printf() takes its time. */
+static void json_append_uid(struct http_notify_json *json, uint32_t uid,
+			    bool comma)
+{
+	char buf[MAX_INT_STRLEN], *p = dec2str_buf(buf, uid);
+
+	/* there is room before it: a larger number would fit */
+	if (comma)
+		*--p = ',';
+	str_append(json->dest, p);
+}
+
 /* A number, or an array if there are several. */
 static void json_append_uids(struct http_notify_json *json,
 			     const ARRAY_TYPE(seq_range) *uids)
@@ -98,8 +110,8 @@ static void json_append_uids(struct http_notify_json *json,
 	if (several)
 		str_append_c(json->dest, '[');
 	seq_range_array_iter_init(&iter, uids);
-	while (seq_range_array_iter_nth(&iter, n++, &uid))
-		str_printfa(json->dest, n == 1 ? "%u" : ",%u", uid);
+	while (seq_range_array_iter_nth(&iter, n, &uid))
+		json_append_uid(json, uid, n++ > 0);
 	if (several)
 		str_append_c(json->dest, ']');
 }

@@ -73,10 +73,6 @@ flags_change_tell(struct http_notify_txn *txn,
 	struct http_notify_happening *happening;
 	struct http_notify_notification *notification;
 
-	if (flags_change_is_last(txn, event, change)) {
-		http_notify_happening_add_msg(txn->last_group, change->msg);
-		return;
-	}
 	happening = http_notify_txn_add_to(txn, event, change->msg->mailbox,
 					   flags_change_key(change));
 	notification = &happening->notification;
@@ -103,8 +99,11 @@ flags_change_end(struct http_notify_txn *txn,
 
 	if (change == NULL || change->msg == NULL)
 		return;
-	/* there may be nothing that this event is about */
-	if (change->flags != 0 || !array_is_empty(&change->keywords)) T_BEGIN {
+	if (change->flags == 0 && array_is_empty(&change->keywords)) {
+		/* nothing that this event is about */
+	} else if (flags_change_is_last(txn, event, change))
+		http_notify_happening_add_msg(txn->last_group, change->msg);
+	else T_BEGIN {
 		flags_change_tell(txn, event, change);
 	} T_END;
 	change->msg = NULL;
