@@ -29,8 +29,9 @@ TEST_PACKAGES="libcmocka-dev python3 python3-jsonschema python3-pytest
 	mount util-linux prometheus prometheus-node-exporter jq curl mandoc
 	man-db groff-base apparmor apparmor-profiles"
 
-# for what is in monitoring/: a browser, and npm, which has Grafana's schema
-MONITORING_PACKAGES="chromium python3-pil
+# a browser for the page that doveadm makes; Java with the mail library of OX;
+# and npm, which has Grafana's schema, and signatures of webhooks
+OTHERS_PACKAGES="chromium python3-pil default-jre-headless ecj libmail-java
 	$(command -v npm >/dev/null || echo npm)"
 
 # Becomes the parts $2... in a folder with suite $1.
@@ -73,12 +74,10 @@ test -z "$suite" || in_suite "$suite" ${@:-unit integration}
 parts=${*:-unit clang fuzzing integration sanitizers valgrind}
 
 prepare http-notify-run $TEST_PACKAGES \
-	$(! has_part integration || echo $MONITORING_PACKAGES) \
 	$(! has_part clang || echo clang) \
 	$(! has_part fuzzing || echo clang libclang-rt-dev llvm) \
 	$(! has_part valgrind || echo valgrind) \
-	$(! has_part integration || echo default-jre-headless ecj libmail-java \
-		nodejs)
+	$(! has_part integration || echo $OTHERS_PACKAGES)
 
 # What the compiler has said, with configure's -Wall -Wextra and more.
 without_warnings() {

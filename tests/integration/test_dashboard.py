@@ -4,54 +4,28 @@ types. What its queries find in a real Prometheus is in test_metrics.py."""
 
 import copy
 import json
-import os
-import pathlib
-import subprocess
 
 import jsonschema
 import pytest
 
 from harness.manuals import TOP
+from harness.npm import install, run
 
 PACKAGES = {"@grafana/schema": "13.2.3",
             # makes a JSON Schema of types
             "ts-json-schema-generator": "2.3.0"}
 TYPES = "node_modules/@grafana/schema/dist/types/raw/%s/x/types.gen.d.ts"
-# a machine may have CAs of its own
-CERTIFICATES = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
-
-
-def run(directory, *command):
-    environment = dict(os.environ)
-    if CERTIFICATES.exists():
-        environment["NODE_EXTRA_CA_CERTS"] = str(CERTIFICATES)
-    return subprocess.run(command, cwd=directory, env=environment,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, encoding="utf-8")
-
-
-def installed(directory):
-    """... with what npm has of Grafana's."""
-    (directory / "package.json").write_text(json.dumps(
-        {"private": True, "dependencies": PACKAGES}))
-    (directory / "tsconfig.json").write_text(json.dumps(
-        {"compilerOptions": {"module": "esnext", "target": "es2020",
-                             "moduleResolution": "bundler", "types": [],
-                             "skipLibCheck": True}}))
-    options = ["--no-audit", "--no-fund", "--ignore-scripts",
-               "--fetch-retries=1", "--fetch-timeout=60000"]
-    found = run(directory, "npm", "ping", *options)
-    if found.returncode != 0:
-        pytest.skip("npm cannot be reached: %s" % found.stderr.strip()[-300:])
-    done = run(directory, "npm", "install", *options)
-    assert done.returncode == 0, done.stderr
-    return directory
 
 
 @pytest.fixture(scope="module")
 def schemas(tmp_path_factory):
     """By the dashboard and its kinds of panels: validators by types' names."""
-    directory = installed(tmp_path_factory.mktemp("grafana"))
+    directory = tmp_path_factory.mktemp("grafana")
+    install(directory, PACKAGES)
+    (directory / "tsconfig.json").write_text(json.dumps(
+        {"compilerOptions": {"module": "esnext", "target": "es2020",
+                             "moduleResolution": "bundler", "types": [],
+                             "skipLibCheck": True}}))
 
     def validators(folder, *names):
         done = run(directory, "node", "node_modules/.bin/"
