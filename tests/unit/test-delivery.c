@@ -42,6 +42,8 @@ static guid_128_t session;
 static uint64_t last_seq;
 static unsigned int errors, infos, stored_count;
 static int64_t stored_id;
+/* what is added has been added before */
+static bool repeated;
 
 /* of what is added, and why that was refused */
 static const char *body;
@@ -122,7 +124,7 @@ static void stored(const struct delivery_stored *result, void *context)
 {
 	assert_null(context);
 	assert_null(result->error);
-	assert_int_not_equal(result->id, 0);
+	assert_int_equal(result->id == 0, repeated);
 	assert_non_null(result->endpoint);
 	stored_count++;
 	stored_id = result->id;
@@ -226,6 +228,7 @@ static int setup(void **state ATTR_UNUSED)
 	i_set_error_handler(count_error);
 	i_set_info_handler(count_info);
 	errors = infos = stored_count = 0;
+	repeated = FALSE;
 	test_clock_init(1);
 	guid_128_generate(session);
 	last_seq = 0;
@@ -277,6 +280,15 @@ static void test_queue_limit(void **state ATTR_UNUSED)
 	assert_false(add_to(url(0), "alice"));
 	assert_false(add_to(url(4), "alice"));
 	assert_int_equal(errors, 1);
+	/* the last one once more, whose answer did not arrive */
+	last_seq = QUEUE_LIMIT - 1;
+	stored_count = 0;
+	repeated = TRUE;
+	assert_true(add_to(url(0), user(QUEUE_LIMIT - 1)));
+	test_clock_turn();
+	assert_int_equal(stored_count, 1);
+	repeated = FALSE;
+	last_seq += 2;
 	/* as many as leave may come */
 	answer(0, 200);
 	assert_true(add_to(url(0), "alice"));

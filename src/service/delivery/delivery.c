@@ -421,12 +421,15 @@ int delivery_add(struct delivery *delivery,
 	struct delivery_adding *adding;
 	struct delivery_endpoint *dep;
 	struct queue_item item;
+	/* it needs no room, and may be stored by now */
+	bool again = queue_has_added(delivery->common.queue, n->session,
+				     n->seq);
 
-	if (delivery_is_full(delivery, error_r) ||
+	if ((!again && delivery_is_full(delivery, error_r)) ||
 	    delivery_endpoint_find(delivery,
 			options_key_of_words(n->options, n->owner),
 			&dep, error_r) < 0 ||
-	    delivery_endpoint_is_full(dep, error_r))
+	    (!again && delivery_endpoint_is_full(dep, error_r)))
 		return -1;
 	dep->last_used = http_notify_monotonic_msecs();
 	dep->adding++;

@@ -42,10 +42,18 @@ void queue_sessions_have(struct queue_sessions *sessions,
 	session->stored_added = session->s.added;
 }
 
-/* Returns FALSE if seq has been added, or is too low to tell. Numbers may come
-   out of order: a mail process that gave up waiting makes another connection,
-   and what it sent on the former one may be read later. */
-static bool session_add_seq(struct queue_session *s, uint64_t seq)
+/* Has seq been added, or is it too low to tell? Numbers may come out of order:
+   a mail process that gave up waiting makes another connection, and what it
+   sent on the former one may be read later. */
+static bool session_has_seq(const struct queue_session *s, uint64_t seq)
+{
+	uint64_t diff = s->seq - seq;
+
+	return seq <= s->seq &&
+		(diff >= 64 || (s->added & (UINT64_C(1) << diff)) != 0);
+}
+
+static void session_add_seq(struct queue_session *s, uint64_t seq)
 {
 	uint64_t diff;
 
@@ -53,13 +61,17 @@ static bool session_add_seq(struct queue_session *s, uint64_t seq)
 		diff = seq - s->seq;
 		s->added = (diff < 64 ? s->added << diff : 0) | 1;
 		s->seq = seq;
-		return TRUE;
-	}
-	diff = s->seq - seq;
-	if (diff >= 64 || (s->added & (UINT64_C(1) << diff)) != 0)
-		return FALSE;
-	s->added |= UINT64_C(1) << diff;
-	return TRUE;
+	} else
+		s->added |= UINT64_C(1) << (s->seq - seq);
+}
+
+bool queue_sessions_has(const struct queue_sessions *sessions,
+			const guid_128_t id, uint64_t seq)
+{
+	const struct session *session =
+		hash_table_lookup(sessions->by_id, (const uint8_t *)id);
+
+	return session != NULL && session_has_seq(&session->s, seq);
 }
 
 bool queue_sessions_add(struct queue_sessions *sessions, const guid_128_t id,
@@ -70,8 +82,9 @@ bool queue_sessions_add(struct queue_sessions *sessions, const guid_128_t id,
 	session = hash_table_lookup(sessions->by_id, (const uint8_t *)id);
 	if (session == NULL)
 		session = session_init(sessions, id);
-	if (!session_add_seq(&session->s, seq))
+	if (session_has_seq(&session->s, seq))
 		return FALSE;
+	session_add_seq(&session->s, seq);
 	session->s.used = now;
 	if (!session->changed)
 		array_push_back(&sessions->changed, &session);

@@ -15,8 +15,11 @@ void queue_sessions_deinit(struct queue_sessions **sessions);
 void queue_sessions_have(struct queue_sessions *sessions,
 			 const struct queue_session *session);
 
-/* Note that a hand-off is added. Returns FALSE if it has been added before, or
-   if its seq is 64 or more below the session's highest. */
+/* Has a hand-off been added before, or is its seq 64 or more below the
+   session's highest? */
+bool queue_sessions_has(const struct queue_sessions *sessions,
+			const guid_128_t id, uint64_t seq);
+/* Note that one is added. Returns FALSE if queue_sessions_has() it. */
 bool queue_sessions_add(struct queue_sessions *sessions, const guid_128_t id,
 			uint64_t seq, int64_t now);
 

@@ -479,6 +479,12 @@ static void queue_forget_sessions(struct queue *queue)
 
 /* Items */
 
+bool queue_has_added(struct queue *queue, const guid_128_t session,
+		     uint64_t seq)
+{
+	return queue_sessions_has(queue->sessions, session, seq);
+}
+
 bool queue_add(struct queue *queue, const struct queue_item *item,
 	       queue_stored_callback_t *callback, void *context)
 {

@@ -125,10 +125,13 @@ void queue_flush(struct queue *queue);
 typedef void
 queue_stored_callback_t(struct queue_item *item, const char *error,
 			void *context);
-/* Add a copy of the item. Returns FALSE without adding it again if its session
-   has, within the last minute, added this seq or one that is higher by 64 or
-   more. In any case the callback is called once it is known whether the item is
-   stored, never from inside this function. */
+/* Has the session, within the last minute, added this seq or one that is higher
+   by 64 or more? */
+bool queue_has_added(struct queue *queue, const guid_128_t session,
+		     uint64_t seq);
+/* Add a copy of the item. Returns FALSE without adding it again if
+   queue_has_added(). In any case the callback is called once it is known
+   whether the item is stored, never from inside this function. */
 bool queue_add(struct queue *queue, const struct queue_item *item,
 	       queue_stored_callback_t *callback, void *context);
 /* Remove an item, which was delivered, or is not wanted any more (see
