@@ -21,7 +21,10 @@ void http_notify_handoff_append(string_t *dest,
 	str_append_tabescaped(dest, handoff->username);
 	str_append_c(dest, '\t');
 	str_append_tabescaped(dest, handoff->folder);
-	str_printfa(dest, "\t%u\t", handoff->uid);
+	str_printfa(dest, "\t%u", handoff->uid);
+	if (handoff->uidvalidity != 0)
+		str_printfa(dest, "/%u", handoff->uidvalidity);
+	str_append_c(dest, '\t');
 	str_append_tabescaped(dest, handoff->body);
 	for (option = handoff->options; *option != NULL; option++) {
 		str_append_c(dest, '\t');
@@ -55,6 +58,17 @@ int http_notify_handoff_parse_session(const char *const *fields,
 	return -1;
 }
 
+static int
+parse_uid(const char *field, struct http_notify_handoff *handoff)
+{
+	if (str_parse_uint32(field, &handoff->uid, &field) < 0)
+		return -1;
+	if (*field == '\0')
+		return 0;
+	return *field == '/' ?
+		str_to_uint32(field + 1, &handoff->uidvalidity) : -1;
+}
+
 int http_notify_handoff_parse(const char *const *fields,
 			      struct http_notify_handoff *handoff_r,
 			      const char **error_r)
@@ -67,7 +81,7 @@ int http_notify_handoff_parse(const char *const *fields,
 	else if (str_to_uint64(fields[1], &handoff_r->seq) < 0 ||
 		 handoff_r->seq == 0 || handoff_r->seq > INT64_MAX)
 		*error_r = "NOTIFY has an invalid sequence number";
-	else if (str_to_uint32(fields[4], &handoff_r->uid) < 0)
+	else if (parse_uid(fields[4], handoff_r) < 0)
 		*error_r = "NOTIFY has an invalid UID";
 	else {
 		handoff_r->username = fields[2];

@@ -10,7 +10,8 @@
    line.
 
    client: SESSION <session>
-   client: NOTIFY <seq> <mail user> <folder> <uid> <body> <option> ...
+   client: NOTIFY <seq> <mail user> <folder> <uid>[/<uidvalidity>] <body>
+           <option> ...
    server: OK <seq>
    server: FAIL <seq> <reason>
 
@@ -23,12 +24,16 @@
    forgotten, and then a repeat is stored once more. A number 64 or more below
    the session's highest always counts as stored.
 
+   With a UID validity, the notification announces that this message has come,
+   and the server remembers that. A server of minor version 0 knows none: it
+   takes the line for an invalid one.
+
    The body is what the endpoint gets; the options are the endpoint's
    (options.h). */
 #define HTTP_NOTIFY_HANDOFF_SOCKET "http-notify"
 #define HTTP_NOTIFY_HANDOFF_NAME "http-notify-handoff"
 #define HTTP_NOTIFY_HANDOFF_VERSION_MAJOR 1
-#define HTTP_NOTIFY_HANDOFF_VERSION_MINOR 0
+#define HTTP_NOTIFY_HANDOFF_VERSION_MINOR 1
 
 /* Longest line that is accepted, in bytes: there is a whole message in it. */
 #define HTTP_NOTIFY_HANDOFF_LINE_MAX (8*1024*1024)
@@ -41,9 +46,10 @@
 struct http_notify_handoff {
 	uint64_t seq;
 	const char *username;
-	/* where the message is, for the log */
+	/* where the message is, for the log; and if it is announced as new
+	   there, the folder's UID validity, else 0 */
 	const char *folder;
-	uint32_t uid;
+	uint32_t uid, uidvalidity;
 	/* JSON */
 	const char *body;
 	/* NULL-terminated */

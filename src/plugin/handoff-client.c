@@ -65,6 +65,8 @@ struct handoff_client {
 	/* what came on this connection and is not a whole line yet */
 	string_t *input;
 	bool version_received;
+	/* the service, as it is now or was last, knows no UID validities */
+	bool old_service;
 	/* The connection failed, as it does when the service is restarted; a
 	   new one may work. */
 	bool connection_lost;
@@ -189,6 +191,7 @@ void handoff_client_add(struct handoff_client *client,
 	item->handoff.username = p_strdup(pool, handoff->username);
 	item->handoff.folder = p_strdup(pool, handoff->folder);
 	item->handoff.uid = handoff->uid;
+	item->handoff.uidvalidity = handoff->uidvalidity;
 	item->handoff.body = p_strdup(pool, handoff->body);
 	item->handoff.options = p_strarray_dup(pool, handoff->options);
 	client->size += strlen(handoff->body);
@@ -228,6 +231,8 @@ static void handoff_client_append_unsent(struct handoff_client *client)
 		if (unanswered++ == UNANSWERED_MAX)
 			break;
 		if (!item->sent) {
+			if (client->old_service)
+				item->handoff.uidvalidity = 0;
 			http_notify_handoff_append(client->output,
 						   &item->handoff);
 			item->sent = TRUE;
@@ -284,10 +289,12 @@ handoff_client_input_line(struct handoff_client *client, const char *line,
 {
 	struct http_notify_handoff_reply reply;
 	struct handoff_client_item *item;
+	unsigned int minor_version;
 
 	if (!client->version_received) {
-		if (!version_string_verify(line, HTTP_NOTIFY_HANDOFF_NAME,
-				HTTP_NOTIFY_HANDOFF_VERSION_MAJOR)) {
+		if (!version_string_verify_full(line, HTTP_NOTIFY_HANDOFF_NAME,
+				HTTP_NOTIFY_HANDOFF_VERSION_MAJOR,
+				&minor_version)) {
 			*error_r = "the service is of an incompatible version "
 				"(mixed old and new binaries?)";
 			/* it accepts nothing that begins with our VERSION line,
@@ -296,6 +303,9 @@ handoff_client_input_line(struct handoff_client *client, const char *line,
 			return -1;
 		}
 		client->version_received = TRUE;
+		/* it closes the connection if it has got one; the next one
+		   is without */
+		client->old_service = minor_version == 0;
 		return 0;
 	}
 	if (http_notify_handoff_parse_reply(t_strsplit_tabescaped(line),

@@ -131,6 +131,8 @@ hand_off_one(struct http_notify_driver_user *duser,
 	string_t *body = str_new(default_pool, 1024 +
 				 (message == NULL ? 0 : str_len(message)));
 
+	if (happening->event->id == HTTP_NOTIFY_MESSAGE_NEW)
+		handoff.uidvalidity = notification->uidvalidity;
 	if (http_notify_notification_append_json(
 		notification, duser->set.options.format, body) < 0)
 		log_lost(duser, happening, "out of memory");

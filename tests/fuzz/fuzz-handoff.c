@@ -54,7 +54,7 @@ check_handoff_equals(const struct http_notify_handoff *a,
 	i_assert(a->seq == b->seq);
 	i_assert(strcmp(a->username, b->username) == 0);
 	i_assert(strcmp(a->folder, b->folder) == 0);
-	i_assert(a->uid == b->uid);
+	i_assert(a->uid == b->uid && a->uidvalidity == b->uidvalidity);
 	i_assert(strcmp(a->body, b->body) == 0);
 	for (i = 0; a->options[i] != NULL; i++)
 		i_assert(null_strcmp(a->options[i], b->options[i]) == 0);

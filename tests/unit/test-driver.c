@@ -323,8 +323,11 @@ void handoff_client_add(struct handoff_client *client ATTR_UNUSED,
 			const struct http_notify_handoff *handoff,
 			struct event *event ATTR_UNUSED)
 {
-	str_printfa(handed_off, "%s %s %u %s\n", handoff->username,
-		    handoff->folder, handoff->uid, handoff->body);
+	str_printfa(handed_off, "%s %s %u", handoff->username,
+		    handoff->folder, handoff->uid);
+	if (handoff->uidvalidity != 0)
+		str_printfa(handed_off, "/%u", handoff->uidvalidity);
+	str_printfa(handed_off, " %s\n", handoff->body);
 }
 
 void handoff_client_send(struct handoff_client *client ATTR_UNUSED,

@@ -271,6 +271,31 @@ static void test_silence_is_not_confirmed(void **state ATTR_UNUSED)
 		"the service did not store it within 500 ms\n");
 }
 
+/* To one of minor version 0 a UID validity makes a UID invalid. */
+static int service_is_old(struct pollfd *pfd ATTR_UNUSED)
+{
+	(void)service_says("VERSION\thttp-notify-handoff\t1\t0\n");
+	clock_msecs += 10;
+	if (strstr(received, "\tINBOX\t7\t") != NULL) {
+		assert_int_equal(write(service_fd, "OK\t1\n", 5), 5);
+		return 1;
+	}
+	assert_non_null(strstr(received, "\tINBOX\t7/99\t"));
+	i_close_fd(&service_fd);
+	end_unread = TRUE;
+	return 1;
+}
+
+static void test_old_service_gets_no_uid_validity(void **state ATTR_UNUSED)
+{
+	struct http_notify_handoff with = handoff;
+	service_step_t *const old[] = { service_is_old, NULL };
+
+	with.uidvalidity = 99;
+	assert_string_equal(log_of(old, TRUE, &with, 1), "");
+	assert_int_equal(connections, 2);
+}
+
 static void test_other_processes(void **state ATTR_UNUSED)
 {
 	marked_count = 0;
@@ -564,6 +589,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stored_is_not_logged),
+		cmocka_unit_test(test_old_service_gets_no_uid_validity),
 		cmocka_unit_test(test_lost_connections_are_made_anew),
 		cmocka_unit_test(test_reconnecting_ends_at_the_deadline),
 		cmocka_unit_test(test_closed_without_a_word_is_lost),

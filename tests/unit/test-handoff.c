@@ -80,6 +80,21 @@ static void test_handoff_is_one_line(void **state ATTR_UNUSED)
 		"NOTIFY\t7\talice\tINBOX\t17\t{}\turl=x\tmax_age=1s\n");
 }
 
+static void test_handoff_may_have_a_uid_validity(void **state ATTR_UNUSED)
+{
+	const struct http_notify_handoff handoff = {
+		.seq = 7, .username = "alice", .folder = "INBOX", .uid = 17,
+		.uidvalidity = UINT32_MAX, .body = "{}", .options = OPTIONS
+	};
+	struct http_notify_handoff parsed = round_trip(&handoff);
+	string_t *dest = t_str_new(128);
+
+	assert_int_equal(parsed.uid, 17);
+	assert_int_equal(parsed.uidvalidity, UINT32_MAX);
+	http_notify_handoff_append(dest, &handoff);
+	assert_string_equal(fields_of(dest)[4], "17/4294967295");
+}
+
 static void test_handoff_survives_nasty_characters(void **state ATTR_UNUSED)
 {
 	const struct http_notify_handoff handoff = {
@@ -181,7 +196,8 @@ static void test_handoff_with_bad_seq_is_refused(void **state ATTR_UNUSED)
 static void test_handoff_with_bad_uid_is_refused(void **state ATTR_UNUSED)
 {
 	static const char *const bad[] = {
-		"", "-1", "x", "17x", " 17", "4294967296"
+		"", "-1", "x", "17x", " 17", "4294967296", "17/", "17/x",
+		"17/-1", "17/4294967296", "17/1/1", "/1", "4294967296/1"
 	};
 	unsigned int i;
 
@@ -391,6 +407,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_handoff_is_one_line),
+		cmocka_unit_test(test_handoff_may_have_a_uid_validity),
 		cmocka_unit_test(test_handoff_survives_nasty_characters),
 		cmocka_unit_test(test_handoff_survives_extreme_numbers),
 		cmocka_unit_test(test_handoffs_follow_each_other),
