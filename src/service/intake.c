@@ -229,6 +229,7 @@ intake_client_handoff(struct intake_client *client,
 	struct delivery_notification notification = {
 		.seq = handoff->seq, .username = handoff->username,
 		.folder = handoff->folder, .uid = handoff->uid,
+		.uidvalidity = handoff->uidvalidity,
 		.body = handoff->body, .options = handoff->options,
 		.owner = client->owner
 	};

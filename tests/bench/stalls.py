@@ -166,7 +166,7 @@ def fill(dovecot, each, body="body"):
             "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n"
             " WHERE n < ?) INSERT INTO notification SELECT id + n.n * ?,"
             " session, seq, created, expires, 0, username || n.n,"
-            " folder, uid, %s FROM notification, n" % body,
+            " folder, uid, %s, 0 FROM notification, n" % body,
             (each - 1, last))
         db.commit()
         give_back(dovecot.queue_path.parent)

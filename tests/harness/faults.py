@@ -19,6 +19,8 @@ import time
 
 import pytest
 
+from harness.dovecot import wait_for
+
 FAKETIME = "/usr/lib/%s-linux-gnu/faketime/libfaketimeMT.so.1" % (
     os.uname().machine)
 CLONE_NEWNET = 0x40000000
@@ -242,12 +244,27 @@ def fill_queue(dovecot, count, size=800):
             "SELECT id, expires FROM notification").fetchone()
         db.executemany(
             "INSERT INTO notification VALUES"
-            " (?, ?, ?, ?, ?, 0, ?, 'INBOX', ?, ?)",
+            " (?, ?, ?, ?, ?, 0, ?, 'INBOX', ?, ?, 0)",
             ((first + n, b"0123456789abcdef", n, expires - 60, expires,
               "user%d" % (n % 50), n,
               '{"imap-uid":%d,"pad":"%s"}' % (n, "x" * size))
              for n in range(1, count)))
         db.commit()
+
+
+@contextlib.contextmanager
+def service_stopped(dovecot):
+    """Dovecot goes on without it, and has it back at the end."""
+    def answers():
+        with dovecot.doveadm_start("http-notify", "status") as process:
+            process.communicate(timeout=60)
+        return process.returncode == 0
+
+    dovecot.doveadm("service", "stop", "http-notify")
+    wait_for(lambda: not dovecot.pids("http-notify"), 20, "its end")
+    yield
+    dovecot.reload()
+    wait_for(answers, 30, "the service")
 
 
 # -- clocks --

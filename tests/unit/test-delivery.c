@@ -721,7 +721,7 @@ static void test_two_endpoints_of_one_key(void **state ATTR_UNUSED)
 	exec("INSERT INTO endpoint (id, key, options) VALUES "
 	     "(2, 'u@http://a/x', 'url=http://u:q@a/x');"
 	     "INSERT INTO notification SELECT id + (1 << 40) + 1, session, "
-	     "seq, created, expires, 0, 'bob', folder, uid, body "
+	     "seq, created, expires, 0, 'bob', folder, uid, body, 0 "
 	     "FROM notification");
 	open_all();
 	assert_int_equal(under_way(), 2);

@@ -528,7 +528,7 @@ static void test_ids_that_a_former_version_has_used(void **state ATTR_UNUSED)
 {
 	lose("alice", 1, 1);
 	(void)sql("INSERT INTO notification SELECT notification, session, 9, "
-		  "created, created + 3600, 0, 'bob', folder, uid, body "
+		  "created, created + 3600, 0, 'bob', folder, uid, body, 0 "
 		  "FROM lost");
 	reopen_queue();
 	resend_last();

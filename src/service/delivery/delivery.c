@@ -18,6 +18,7 @@
 #include "fair-share.h"
 #include "history.h"
 #include "live.h"
+#include "mailbox-number.h"
 #include "monotonic.h"
 #include "options.h"
 #include "part.h"
@@ -59,6 +60,8 @@ struct delivery_endpoint {
 	char *key;
 	/* its options as one string, which the queue stores; NULL if key is */
 	char *options_key;
+	/* see mailbox-number.h */
+	char *number_endpoint;
 	unsigned int max_age_secs;
 
 	/* monotonic, in milliseconds */
@@ -223,6 +226,7 @@ delivery_endpoint_create(struct delivery *delivery,
 	dep->queue_ep = queue_ep;
 	dep->ep = endpoint_init(&delivery->common, queue_ep, options);
 	dep->max_age_secs = options->max_age_secs;
+	dep->number_endpoint = i_strdup(mailbox_number_endpoint(options));
 	queue_endpoint_set_context(queue_ep, dep);
 	if (hash_table_lookup(delivery->by_key, key) == NULL) {
 		dep->key = i_strdup(key);
@@ -250,6 +254,7 @@ static void delivery_endpoint_free(struct delivery *delivery, unsigned int idx)
 	endpoint_deinit(&dep->ep);
 	i_free(dep->key);
 	i_free(dep->options_key);
+	i_free(dep->number_endpoint);
 	i_free(dep);
 }
 
@@ -413,6 +418,20 @@ delivery_item_stored(struct queue_item *item, const char *error, void *context)
 	i_free(adding);
 }
 
+/* Of one that is found again, the identity is that of its message. */
+static void
+delivery_item_set_mailbox(struct delivery_endpoint *dep,
+			  struct queue_item *item, uint32_t uidvalidity)
+{
+	item->mailbox = mailbox_number(dep->number_endpoint, item->username,
+				       item->folder, uidvalidity);
+	if (guid_128_is_empty(item->session)) {
+		memcpy(item->session, &item->mailbox, sizeof(item->mailbox));
+		memcpy(item->session + sizeof(item->mailbox), &item->uid,
+		       sizeof(item->uid));
+	}
+}
+
 int delivery_add(struct delivery *delivery,
 		 const struct delivery_notification *n,
 		 delivery_stored_callback_t *callback, void *context,
@@ -441,6 +460,8 @@ int delivery_add(struct delivery *delivery,
 	item.username = n->username;
 	item.folder = n->folder;
 	item.uid = n->uid;
+	if (n->uidvalidity != 0)
+		delivery_item_set_mailbox(dep, &item, n->uidvalidity);
 	item.body = n->body;
 	item.created = queue_now(delivery->common.queue);
 	item.expires = item.created + dep->max_age_secs;
@@ -594,6 +615,11 @@ unsigned int delivery_queue_percent(const struct delivery *delivery,
 
 	return I_MAX((double)queued / limit->number,
 		     (double)bytes / limit->bytes) * 100;
+}
+
+unsigned int delivery_queued(const struct delivery *delivery)
+{
+	return delivery->common.queued;
 }
 
 const struct endpoint_counters *delivery_counters(struct delivery *delivery)

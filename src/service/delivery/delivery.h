@@ -39,12 +39,15 @@ void delivery_stop(struct delivery *delivery);
 unsigned int delivery_in_flight(const struct delivery *delivery);
 
 struct delivery_notification {
-	/* session and number of its hand-off (handoff.h), which identify it */
+	/* session and number of its hand-off (handoff.h), which identify it;
+	   an empty session: of a message that is found again, whose
+	   uidvalidity is known */
 	guid_128_t session;
 	uint64_t seq;
 
 	const char *username, *folder;
-	uint32_t uid;
+	/* uidvalidity: of a message that is announced as new; else 0 */
+	uint32_t uid, uidvalidity;
 	const char *body;
 	/* the endpoint's options (options.h), NULL-terminated */
 	const char *const *options;
@@ -105,6 +108,8 @@ delivery_next_endpoint(struct delivery *delivery, unsigned int *number);
    percent: of that in number or in bytes, whichever is more. */
 unsigned int delivery_queue_percent(const struct delivery *delivery,
 				    unsigned int queued, uint64_t bytes);
+/* How many notifications are queued, as far as they have been found. */
+unsigned int delivery_queued(const struct delivery *delivery);
 /* Totals of all endpoints, including those that have been forgotten. */
 const struct endpoint_counters *delivery_counters(struct delivery *delivery);
 /* What has happened in the last hours. */

@@ -3,6 +3,7 @@
 #define HTTP_NOTIFY_QUEUE_ENGINE_H
 
 #include "queue.h"
+#include "queue-announced.h"
 
 /* The upper bits of an id are the number of its part; so the ids of a part are
    together, and a part has a number that no other one of the queue has. */
@@ -95,6 +96,8 @@ struct queue_changes {
 	/* To be kept; all of them are in removed as well. Those that there is
 	   no space for, or that are not queued any more, are left out. */
 	ARRAY(struct queue_given_up *) given_up;
+	/* These are deleted. Of those whose mailbox is not 0, the UID is
+	   remembered as announced there. */
 	ARRAY(int64_t) removed;
 	/* of what is kept: lost_ids to be forgotten; and so many of the oldest
 	   ones that were given up before this time */
@@ -167,6 +170,14 @@ struct queue_engine_vfuncs {
 	   queue_engine_read_done() at the end, from inside this function or
 	   later, but before any commit that was asked for later has ended. */
 	void (*read)(struct queue_engine *engine, struct queue_read *read);
+	/* Add to read->uids what is remembered of read->mailbox, with all
+	   commits that have ended, and set read->since; then call
+	   queue_engine_announced(), from inside this function or later, but
+	   before deinit() returns. It may remember UIDs that it was not told
+	   of, if there are very many gaps, and forgets nothing before
+	   QUEUE_ANNOUNCED_KEEP_SECS. */
+	void (*read_announced)(struct queue_engine *engine,
+			       struct queue_announced_read *read);
 	/* See queue_now(). */
 	int64_t (*now)(struct queue_engine *engine);
 };
@@ -185,16 +196,36 @@ struct queue_read {
 	unsigned int limit;
 
 	/* for queue-read.c: whose numbers these are, until it begins; and the
-	   queue's removals then */
+	   queue's removals then; removed_too: also those whose removal has not
+	   been committed */
 	struct queue_endpoint *endpoint;
 	struct queue_part *part;
-	bool begun;
+	bool begun, removed_too;
 	unsigned int removals;
 	unsigned int rows;
 	size_t size;
 	int64_t read_to;
 	ARRAY(struct queue_item *) items;
 	queue_read_callback_t *callback;
+	void *context;
+};
+
+/* Another one: what has been announced of a mailbox. */
+struct queue_announced_read {
+	struct queue_announced_read *prev, *next;
+	struct queue *queue;
+
+	int64_t mailbox;
+	ARRAY_TYPE(seq_range) uids;
+	/* since when the engine remembers, by now() */
+	int64_t since;
+
+	/* for the engine */
+	int64_t needs;
+
+	/* for queue-announced.c */
+	bool begun;
+	queue_announced_callback_t *callback;
 	void *context;
 };
 
@@ -256,5 +287,8 @@ bool queue_engine_read_row(struct queue_read *read,
 			   const struct queue_item *item);
 /* For read(), which is freed. error: NULL, or why rows were left unread. */
 void queue_engine_read_done(struct queue_read *read, const char *error);
+/* For read_announced(), which is freed. error: NULL, or why it failed. */
+void queue_engine_announced(struct queue_announced_read *read,
+			    const char *error);
 
 #endif

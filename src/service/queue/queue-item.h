@@ -43,6 +43,10 @@ struct queue_item {
 
 	const char *username, *folder;
 	uint32_t uid;
+	/* If it announces a new message: a number above 0 that stands for user,
+	   folder, UID validity and endpoint, by which uid is remembered
+	   (queue-announced.h); else 0. */
+	int64_t mailbox;
 	const char *body;
 	/* in bytes: what it counts for in the queue. Known of all items that
 	   were stored or read, also if body is NULL. */

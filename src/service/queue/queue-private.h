@@ -7,7 +7,7 @@
 #include "queue-lost.h"
 
 /* What the files of the queue share that are the same for all engines: queue.c
-   (changes), queue-parts.c, queue-read.c, queue-lost.c. */
+   (changes), queue-parts.c, queue-read.c, queue-lost.c, queue-announced.c. */
 
 /* How many removals go into one commit, so that it needs little space. */
 #define QUEUE_REMOVALS_MAX 256
@@ -37,6 +37,8 @@ struct queue {
 	void *vfuncs_context;
 	struct queue_sessions *sessions;
 	struct queue_lost *lost;
+	/* NULL = nobody asks */
+	struct queue_announced *announced;
 
 	/* Gathered for the next commit: additions, and whom to tell; endpoints
 	   that have changed; removals. The rest is in next, sessions and
@@ -102,6 +104,11 @@ queue_read_init(struct queue *queue, enum queue_read_what what,
 void queue_reads_endpoint_gone(struct queue *queue,
 			       const struct queue_endpoint *ep);
 void queue_reads_part_gone(struct queue *queue, const struct queue_part *part);
+
+/* queue-announced.c: an item was added; an endpoint is about to be freed */
+void queue_announced_added(struct queue *queue, const struct queue_item *item);
+void queue_announced_endpoint_gone(struct queue *queue,
+				   const struct queue_endpoint *ep);
 
 /* queue-lost.c */
 struct queue_lost *queue_lost_init(const struct queue_settings *set);

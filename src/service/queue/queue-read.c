@@ -179,7 +179,8 @@ bool queue_engine_read_row(struct queue_read *read,
 		gone = queue_lost_is_dropped(read->queue, item->lost_id);
 	} else {
 		read->read_to = item->id;
-		gone = queue_is_removed(read->queue, item->id);
+		gone = !read->removed_too &&
+			queue_is_removed(read->queue, item->id);
 	}
 	if (!gone) {
 		copy = queue_item_dup(item);
@@ -211,7 +212,7 @@ void queue_engine_read_done(struct queue_read *read, const char *error)
 {
 	struct queue_read_result result;
 
-	if (read->removals != read->queue->removals &&
+	if (read->removals != read->queue->removals && !read->removed_too &&
 	    read->what != QUEUE_READ_LOST)
 		queue_read_drop_removed(read);
 

@@ -7,7 +7,8 @@
    order. That is the number of the endpoint's only part, too. What a hand-off
    costs does not depend on how much is queued, and nor does the memory used
    here: SQLite's page cache has a fixed size.
-   sqlite-tidy.c keeps the files small.
+   sqlite-tidy.c keeps the files small. What leaves the queue is remembered by
+   sqlite-announced.c.
 
    If the file turns out to be corrupt, it is moved aside and the process ends,
    so that the next one begins with an empty queue. */
@@ -15,6 +16,7 @@
 #include "array.h"
 
 #include "queue-engine.h"
+#include "sqlite-announced.h"
 #include "sqlite-db.h"
 #include "sqlite-lost.h"
 #include "sqlite-tidy.h"
@@ -31,6 +33,7 @@ enum statement {
 	STATEMENT_ENDPOINT_FORGET,
 	STATEMENT_ADD,
 	STATEMENT_ADD_AGAIN,
+	STATEMENT_REMOVING,
 	STATEMENT_REMOVE,
 	STATEMENT_SET_ATTEMPTS,
 	STATEMENT_READ_WHOLE,
@@ -43,11 +46,11 @@ enum statement {
 
 #define ITEM_COLUMNS \
 	"id, session, seq, created, expires, attempts, " \
-	"username, folder, uid, body"
+	"username, folder, uid, body, mailbox"
 
 #define ITEM_VALUES \
 	"notification ("ITEM_COLUMNS") VALUES " \
-	"(?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9)"
+	"(?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?10)"
 
 static const char *const statements[STATEMENT_COUNT] = {
 	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
@@ -67,6 +70,8 @@ static const char *const statements[STATEMENT_COUNT] = {
 		"INSERT INTO "ITEM_VALUES,
 	[STATEMENT_ADD_AGAIN] =
 		"INSERT OR IGNORE INTO "ITEM_VALUES,
+	[STATEMENT_REMOVING] =
+		"SELECT mailbox, uid FROM notification WHERE id = ?1",
 	[STATEMENT_REMOVE] =
 		"DELETE FROM notification WHERE id = ?1",
 	[STATEMENT_SET_ATTEMPTS] =
@@ -89,6 +94,7 @@ struct sqlite_queue {
 	struct sqlite_db db;
 	struct sqlite_tidy *tidy;
 	struct sqlite_lost *lost;
+	struct sqlite_announced *announced;
 	sqlite3_stmt *statements[STATEMENT_COUNT];
 
 	/* the highest ID_NUMBER() so far */
@@ -199,6 +205,7 @@ insert(struct sqlite_queue *queue, enum statement idx,
 	sqlite3_bind_text(stmt, 7, item->folder, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(stmt, 8, item->uid);
 	sqlite3_bind_text(stmt, 9, item->body, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 10, item->mailbox);
 	return run(queue, idx, error_r);
 }
 
@@ -232,6 +239,27 @@ resend(struct sqlite_queue *queue, struct queue_changes *changes,
 }
 
 static bool
+remove_one(struct sqlite_queue *queue, int64_t id, const char **error_r)
+{
+	sqlite3_stmt *stmt = queue->statements[STATEMENT_REMOVING];
+	int ret;
+
+	sqlite3_bind_int64(stmt, 1, id);
+	ret = sqlite3_step(stmt);
+	if (ret == SQLITE_ROW && sqlite3_column_int64(stmt, 0) != 0) {
+		sqlite_announced_add(queue->announced,
+				     sqlite3_column_int64(stmt, 0),
+				     sqlite3_column_int64(stmt, 1));
+	} else if (ret != SQLITE_ROW && ret != SQLITE_DONE)
+		*error_r = sqlite_db_error(&queue->db, "SELECT");
+	(void)sqlite3_reset(stmt);
+	if (ret != SQLITE_ROW)
+		return ret == SQLITE_DONE;
+	sqlite3_bind_int64(queue->statements[STATEMENT_REMOVE], 1, id);
+	return run(queue, STATEMENT_REMOVE, error_r);
+}
+
+static bool
 change(struct sqlite_queue *queue, struct queue_changes *changes, bool keep,
        const char **error_r)
 {
@@ -244,12 +272,13 @@ change(struct sqlite_queue *queue, struct queue_changes *changes, bool keep,
 
 	if (!sqlite_lost_change(queue->lost, changes, keep, error_r))
 		return FALSE;
-	stmt = queue->statements[STATEMENT_REMOVE];
+	sqlite_announced_begin(queue->announced);
 	array_foreach_elem(&changes->removed, id) {
-		sqlite3_bind_int64(stmt, 1, id);
-		if (!run(queue, STATEMENT_REMOVE, error_r))
+		if (!remove_one(queue, id, error_r))
 			return FALSE;
 	}
+	if (!sqlite_announced_write(queue->announced, error_r))
+		return FALSE;
 	stmt = queue->statements[STATEMENT_SET_ATTEMPTS];
 	array_foreach(&changes->attempts, attempts) {
 		sqlite3_bind_int64(stmt, 1, attempts->id);
@@ -363,6 +392,7 @@ sqlite_queue_commit(struct queue_engine *engine, struct queue_changes *changes)
 	    (errcode == SQLITE_FULL && !array_is_empty(&changes->given_up) &&
 	     transact(queue, changes, FALSE, &errcode, &error))) {
 		sqlite_lost_committed(queue->lost);
+		sqlite_announced_committed(queue->announced);
 		error = NULL;
 	} else if (errcode == SQLITE_FULL && !array_is_empty(&changes->added))
 		keep = FALSE;
@@ -403,6 +433,7 @@ fill_whole(sqlite3_stmt *stmt, struct queue_item *item)
 	item->folder = (const char *)sqlite3_column_text(stmt, 7);
 	item->uid = sqlite3_column_int64(stmt, 8);
 	item->body = (const char *)sqlite3_column_text(stmt, 9);
+	item->mailbox = sqlite3_column_int64(stmt, 10);
 }
 
 /* The body's size is in the row, but SQL's functions would read the body for it.
@@ -479,6 +510,16 @@ sqlite_queue_read(struct queue_engine *engine, struct queue_read *read)
 		read_error(queue, sqlite_lost_read(queue->lost, read)) :
 		read_rows(queue, read);
 	queue_engine_read_done(read, error);
+}
+
+static void
+sqlite_queue_read_announced(struct queue_engine *engine,
+			    struct queue_announced_read *read)
+{
+	struct sqlite_queue *queue =
+		container_of(engine, struct sqlite_queue, engine);
+
+	sqlite_announced_read(queue->announced, read);
 }
 
 /* The rest */
@@ -581,6 +622,7 @@ static void sqlite_queue_deinit(struct queue_engine *engine)
 
 	sqlite_tidy_deinit(&queue->tidy);
 	sqlite_lost_deinit(&queue->lost);
+	sqlite_announced_deinit(&queue->announced);
 	for (i = 0; i < STATEMENT_COUNT; i++)
 		(void)sqlite3_finalize(queue->statements[i]);
 	sqlite_db_close(&queue->db);
@@ -610,6 +652,8 @@ sqlite_queue_init(struct queue *q, const struct queue_settings *set,
 	    load_sessions(queue, error_r) < 0 ||
 	    sqlite_lost_init(&queue->db, q, &queue->last_number, &queue->lost,
 			     error_r) < 0 ||
+	    sqlite_announced_init(&queue->db, &queue->announced,
+				  error_r) < 0 ||
 	    sqlite_tidy_init(&queue->db, sqlite_queue_reclaimed, queue,
 			     &queue->tidy, error_r) < 0) {
 		if (sqlite_db_is_corrupt(&queue->db))
@@ -628,5 +672,6 @@ const struct queue_engine_vfuncs queue_engine_sqlite = {
 	.commit = sqlite_queue_commit,
 	.reclaim = sqlite_queue_reclaim,
 	.read = sqlite_queue_read,
+	.read_announced = sqlite_queue_read_announced,
 	.now = sqlite_queue_now,
 };

@@ -193,6 +193,7 @@ static void queue_endpoint_deinit(struct queue *queue,
 				  struct queue_endpoint *ep)
 {
 	i_assert(ep->parts == NULL);
+	queue_announced_endpoint_gone(queue, ep);
 	queue_reads_endpoint_gone(queue, ep);
 	hash_table_remove(queue->endpoints, (const char *)ep->key);
 	DLLIST2_REMOVE(&queue->endpoints_head, &queue->endpoints_tail, ep);
@@ -500,6 +501,7 @@ bool queue_add(struct queue *queue, const struct queue_item *item,
 	if (added) {
 		item->endpoint->forgotten = FALSE;
 		pending->item = queue_item_dup(item);
+		queue_announced_added(queue, item);
 	}
 	queue_commit_soon(queue);
 	return added;

@@ -135,7 +135,8 @@ bool queue_has_added(struct queue *queue, const guid_128_t session,
 bool queue_add(struct queue *queue, const struct queue_item *item,
 	       queue_stored_callback_t *callback, void *context);
 /* Remove an item, which was delivered, or is not wanted any more (see
-   queue-lost.h for what is given up). Many bytes are removed by several
+   queue-lost.h for what is given up). The same transaction remembers that its
+   message was announced (queue-announced.h). Many bytes are removed by several
    commits. */
 void queue_remove(struct queue *queue, int64_t id, size_t body_size);
 /* Store how many attempts have failed. While the queue can't be written, this

@@ -119,6 +119,27 @@ static const char *const lost_schema[] = {
 	NULL
 };
 
+/* Likewise: what has been announced. */
+static const char *const announced_schema[] = {
+	/* see queue_item.mailbox */
+	"ALTER TABLE notification ADD COLUMN mailbox INTEGER NOT NULL"
+	" DEFAULT 0",
+
+	/* what has left the queue, one row a commit (sqlite-announced.c); id
+	   counts the messages */
+	"CREATE TABLE announced_log ("
+	" id INTEGER PRIMARY KEY,"
+	" messages BLOB NOT NULL)",
+
+	/* used is the time of queue_now() when uids were last added; mailbox 0
+	   has the time since when anything is remembered */
+	"CREATE TABLE announced ("
+	" mailbox INTEGER PRIMARY KEY,"
+	" used INTEGER NOT NULL,"
+	" uids BLOB NOT NULL)",
+	NULL
+};
+
 const char *sqlite_db_error(struct sqlite_db *db, const char *what)
 {
 	return t_strdup_printf("%s: %s failed: %s", db->path, what,
@@ -263,9 +284,22 @@ static int sqlite_db_create(struct sqlite_db *db, const char *const *sql,
 	return sqlite_db_exec(db, end, error_r);
 }
 
+/* last: what the schema makes last */
+static int sqlite_db_add_schema(struct sqlite_db *db, const char *const *sql,
+				const char *last, const char **error_r)
+{
+	int64_t have;
+
+	if (sqlite_db_get_int(db, t_strdup_printf("SELECT count(*) "
+			"FROM sqlite_master WHERE name = '%s'", last), &have,
+			error_r) < 0)
+		return -1;
+	return have > 0 ? 0 : sqlite_db_create(db, sql, "COMMIT", error_r);
+}
+
 static int sqlite_db_open_schema(struct sqlite_db *db, const char **error_r)
 {
-	int64_t version, have_lost;
+	int64_t version;
 
 	if (sqlite_db_get_int(db, "PRAGMA user_version", &version, error_r) < 0)
 		return -1;
@@ -280,12 +314,11 @@ static int sqlite_db_open_schema(struct sqlite_db *db, const char **error_r)
 			db->path, version, SCHEMA_VERSION);
 		return -1;
 	}
-	if (sqlite_db_get_int(db, "SELECT count(*) FROM sqlite_master "
-			      "WHERE name = 'lost_endpoint'", &have_lost,
-			      error_r) < 0)
+	if (sqlite_db_add_schema(db, lost_schema, "lost_endpoint",
+				 error_r) < 0)
 		return -1;
-	return have_lost > 0 ? 0 :
-		sqlite_db_create(db, lost_schema, "COMMIT", error_r);
+	return sqlite_db_add_schema(db, announced_schema, "announced",
+				    error_r);
 }
 
 static int

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "http-url.h"
+#include "sha2.h"
+#include "str.h"
+
+#include "mailbox-number.h"
+#include "options.h"
+
+const char *
+mailbox_number_endpoint(const struct http_notify_options *options)
+{
+	const struct http_url *url =
+		http_notify_url_parse(options->url, pool_datastack_create());
+
+	/* none of them has a line feed in it */
+	return t_strdup_printf("%s\n%s\n%s",
+		options->owner == NULL ? "" : options->owner,
+		url->user == NULL ? "" : url->user, http_url_create(url));
+}
+
+/* The numbers are stored: they must not change. */
+int64_t mailbox_number(const char *endpoint, const char *username,
+		       const char *folder, uint32_t uidvalidity)
+{
+	const char *end = t_strdup_printf("%u", uidvalidity);
+	unsigned char digest[SHA256_RESULTLEN];
+	struct sha256_ctx ctx;
+	uint64_t number = 0;
+	unsigned int i;
+
+	sha256_init(&ctx);
+	/* each with the NUL at its end */
+	sha256_loop(&ctx, endpoint, strlen(endpoint) + 1);
+	sha256_loop(&ctx, username, strlen(username) + 1);
+	sha256_loop(&ctx, folder, strlen(folder) + 1);
+	sha256_loop(&ctx, end, strlen(end));
+	sha256_result(&ctx, digest);
+	for (i = 0; i < sizeof(number); i++)
+		number = number << 8 | digest[i];
+	number >>= 1;
+	return number == 0 ? 1 : number;
+}
