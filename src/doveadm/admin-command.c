@@ -3,12 +3,14 @@
 #include "ostream.h"
 #include "doveadm-settings.h"
 #include "strnum.h"
+#include "mail-storage.h"
 
 #include "admin-client.h"
 #include "admin-command.h"
 #include "admin-protocol.h"
 
 #include <stdio.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The service answers at once, unless it is stopped or overloaded. */
@@ -90,6 +92,26 @@ bool admin_get_filter(struct doveadm_cmd_context *cctx,
 			t_strdup_printf("*%s*", command->endpoint_mask);
 	}
 	return have_user || have_endpoint;
+}
+
+int admin_get_since(struct doveadm_cmd_context *cctx, unsigned int *secs_r)
+{
+	const char *since;
+	time_t timestamp, now = time(NULL);
+	bool utc;
+
+	*secs_r = 0;
+	if (!doveadm_cmd_param_str(cctx, "since", &since))
+		return 0;
+	if (mail_parse_human_timestamp(since, &timestamp, &utc) < 0 ||
+	    timestamp < 0) {
+		i_error("--since needs a time, such as 2026-11-30, or an "
+			"interval, such as 1h");
+		return -1;
+	}
+	/* 0 would be any time */
+	*secs_r = timestamp >= now ? 1 : now - timestamp;
+	return 0;
 }
 
 static void print_row(const char *const *row, unsigned int columns_count,

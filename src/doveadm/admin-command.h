@@ -35,6 +35,10 @@ bool admin_run_rows(const struct http_notify_admin_command *command,
 		    unsigned int columns_count,
 		    admin_row_callback_t *row_callback, void *context);
 
+/* Get the option since, as how many seconds ago it is; 0 = there is none.
+   Returns 0, or -1 after logging why it is invalid. */
+int admin_get_since(struct doveadm_cmd_context *cctx, unsigned int *secs_r);
+
 /* Send a command and print the rows of the answer, after the headers. */
 void admin_run_table(const struct http_notify_admin_command *command,
 		     unsigned int columns_count);

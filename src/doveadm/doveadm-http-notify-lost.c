@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* doveadm http-notify lost | lost resend | lost drop */
 #include "lib.h"
-#include "mail-storage.h"
 
 #include "admin-command.h"
 #include "admin-protocol.h"
 #include "doveadm-http-notify.h"
-
-#include <time.h>
 
 static const struct admin_column lost_columns[] = {
 	[HTTP_NOTIFY_ADMIN_LOST_USERNAME] = { "username", "username", 0 },
@@ -24,28 +21,6 @@ static const struct admin_column lost_columns[] = {
 	[HTTP_NOTIFY_ADMIN_LOST_ID] = { "id", "id", ADMIN_NUMBER },
 	[HTTP_NOTIFY_ADMIN_LOST_ANSWER] = { "answer", "answer", 0 },
 };
-
-/* Returns -1 after logging why it is invalid. */
-static int
-get_max_secs(struct doveadm_cmd_context *cctx, unsigned int *secs_r)
-{
-	const char *since;
-	time_t timestamp, now = time(NULL);
-	bool utc;
-
-	*secs_r = 0;
-	if (!doveadm_cmd_param_str(cctx, "since", &since))
-		return 0;
-	if (mail_parse_human_timestamp(since, &timestamp, &utc) < 0 ||
-	    timestamp < 0) {
-		i_error("--since needs a time, such as 2026-11-30, or an "
-			"interval, such as 1h");
-		return -1;
-	}
-	/* 0 would be any time */
-	*secs_r = timestamp >= now ? 1 : now - timestamp;
-	return 0;
-}
 
 /* Returns 1 if there is a filter, 0 if there is none, -1 if it is invalid. */
 static int
@@ -69,7 +44,7 @@ get_filter(struct doveadm_cmd_context *cctx,
 			return -1;
 		}
 	}
-	if (get_max_secs(cctx, &command->max_secs) < 0) {
+	if (admin_get_since(cctx, &command->max_secs) < 0) {
 		doveadm_exit_code = EX_USAGE;
 		return -1;
 	}

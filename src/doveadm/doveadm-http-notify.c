@@ -174,6 +174,7 @@ void doveadm_http_notify_plugin_init(struct module *module ATTR_UNUSED)
 		&doveadm_cmd_http_notify_lost,
 		&doveadm_cmd_http_notify_watch,
 		&doveadm_cmd_http_notify_report,
+		&doveadm_cmd_http_notify_catch_up,
 	};
 	unsigned int i;
 

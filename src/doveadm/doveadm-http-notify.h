@@ -30,6 +30,7 @@ extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_lost_resend;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_lost_drop;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_watch;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_report;
+extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_catch_up;
 
 /* Get the name that notifications by this line have as "user"; value is the
    user's registration, NULL if there is none. It lives on the data stack or as

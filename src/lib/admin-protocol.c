@@ -23,6 +23,8 @@ static const char *const verb_names[] = {
 	[HTTP_NOTIFY_ADMIN_WATCH] = "WATCH",
 	[HTTP_NOTIFY_ADMIN_PROBE] = "PROBE",
 	[HTTP_NOTIFY_ADMIN_SEND] = "SEND",
+	[HTTP_NOTIFY_ADMIN_ANNOUNCED] = "ANNOUNCED",
+	[HTTP_NOTIFY_ADMIN_ANNOUNCE] = "ANNOUNCE",
 };
 
 static void append_field(string_t *dest, const char *field)
@@ -31,11 +33,23 @@ static void append_field(string_t *dest, const char *field)
 	str_append_tabescaped(dest, field);
 }
 
+static void append_fields(string_t *dest, const char *const *fields)
+{
+	for (; *fields != NULL; fields++)
+		append_field(dest, *fields);
+}
+
+static void append_mailbox(string_t *dest,
+			   const struct http_notify_admin_command *command)
+{
+	append_field(dest, command->username);
+	append_field(dest, command->folder);
+	str_printfa(dest, "\t%u", command->uidvalidity);
+}
+
 void http_notify_admin_append(string_t *dest,
 			      const struct http_notify_admin_command *command)
 {
-	const char *const *option;
-
 	str_append(dest, verb_names[command->verb]);
 	switch (command->verb) {
 	case HTTP_NOTIFY_ADMIN_STATUS:
@@ -70,11 +84,35 @@ void http_notify_admin_append(string_t *dest,
 		/* fall through */
 	case HTTP_NOTIFY_ADMIN_PROBE:
 		append_field(dest, command->body);
-		for (option = command->options; *option != NULL; option++)
-			append_field(dest, *option);
+		append_fields(dest, command->options);
+		break;
+	case HTTP_NOTIFY_ADMIN_ANNOUNCED:
+		append_mailbox(dest, command);
+		append_field(dest, command->owner);
+		append_fields(dest, command->options);
+		break;
+	case HTTP_NOTIFY_ADMIN_ANNOUNCE:
+		append_mailbox(dest, command);
+		str_printfa(dest, "\t%u", command->uid);
+		append_field(dest, command->body);
+		append_fields(dest, command->options);
 		break;
 	}
 	str_append_c(dest, '\n');
+}
+
+static int
+parse_mailbox(const char *const *args,
+	      struct http_notify_admin_command *command, const char **error_r)
+{
+	if (str_to_uint32(args[2], &command->uidvalidity) < 0 ||
+	    command->uidvalidity == 0) {
+		*error_r = "command has an invalid UID validity";
+		return -1;
+	}
+	command->username = args[0];
+	command->folder = args[1];
+	return 0;
 }
 
 /* Parse the fields after the verb. */
@@ -148,6 +186,23 @@ parse_args(const char *const *args, struct http_notify_admin_command *command,
 		command->body = args[3];
 		command->options = args + 4;
 		return 0;
+	case HTTP_NOTIFY_ADMIN_ANNOUNCED:
+		if (count < 5)
+			break;
+		command->owner = args[3];
+		command->options = args + 4;
+		return parse_mailbox(args, command, error_r);
+	case HTTP_NOTIFY_ADMIN_ANNOUNCE:
+		if (count < 6)
+			break;
+		if (str_to_uint32(args[3], &command->uid) < 0 ||
+		    command->uid == 0) {
+			*error_r = "ANNOUNCE has an invalid UID";
+			return -1;
+		}
+		command->body = args[4];
+		command->options = args + 5;
+		return parse_mailbox(args, command, error_r);
 	}
 	*error_r = "command has a wrong number of fields";
 	return -1;

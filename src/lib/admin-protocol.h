@@ -18,6 +18,8 @@
    client: WATCH <mail user>
    client: PROBE <body> <option> ...
    client: SEND <mail user> <folder> <uid> <body> <option> ...
+   client: ANNOUNCED <mail user> <folder> <uidvalidity> <owner> <option> ...
+   client: ANNOUNCE <mail user> <folder> <uidvalidity> <uid> <body> <option> ...
    server: ROW <field> ...      any number of times
    server: OK <number>
    server: FAIL <reason>
@@ -53,7 +55,14 @@
    request that has ended, with the fields below. If the endpoint is down at
    first, SEND begins with a row for that, in which status and time are empty.
    The client gives up by closing the connection; what SEND has queued stays
-   queued. */
+   queued.
+
+   ANNOUNCED answers with a row: which messages of the folder have been
+   announced to the endpoint that the options name, by processes that the
+   service trusts or that have the user ID owner. The first one takes a while if
+   much is queued, the next ones over the same connection do not. ANNOUNCE
+   queues the notification of a message that has not been; the number in OK is 0
+   if somebody else has just done that. */
 #define HTTP_NOTIFY_ADMIN_SOCKET "http-notify-admin"
 #define HTTP_NOTIFY_ADMIN_NAME "http-notify-admin"
 #define HTTP_NOTIFY_ADMIN_VERSION_MAJOR 1
@@ -77,14 +86,15 @@ enum http_notify_admin_verb {
 	HTTP_NOTIFY_ADMIN_BODY,
 	HTTP_NOTIFY_ADMIN_WATCH,
 	HTTP_NOTIFY_ADMIN_PROBE,
-	HTTP_NOTIFY_ADMIN_SEND
+	HTTP_NOTIFY_ADMIN_SEND,
+	HTTP_NOTIFY_ADMIN_ANNOUNCED,
+	HTTP_NOTIFY_ADMIN_ANNOUNCE
 };
 
 struct http_notify_admin_command {
 	enum http_notify_admin_verb verb;
 
-	/* all but STATUS, HISTORY, PROBE and SEND; BODY matches all, and WATCH any
-	   endpoint */
+	/* those that select; BODY matches all, and WATCH any endpoint */
 	const char *user_mask, *endpoint_mask;
 	/* LOST, RESEND and DROP, and as above */
 	const char *folder_mask, *reason;
@@ -94,12 +104,15 @@ struct http_notify_admin_command {
 	bool lost;
 	int64_t id;
 
-	/* SEND: the mail user, and where the message is */
+	/* SEND, ANNOUNCED, ANNOUNCE: the mail user, and where the message is,
+	   or the messages are */
 	const char *username, *folder;
-	uint32_t uid;
-	/* PROBE and SEND: JSON */
+	uint32_t uid, uidvalidity;
+	/* ANNOUNCED: a user ID */
+	const char *owner;
+	/* PROBE, SEND, ANNOUNCE: JSON */
 	const char *body;
-	/* PROBE and SEND: NULL-terminated */
+	/* PROBE, SEND, ANNOUNCED, ANNOUNCE: NULL-terminated */
 	const char *const *options;
 };
 
@@ -260,6 +273,17 @@ enum http_notify_admin_live {
 	HTTP_NOTIFY_ADMIN_LIVE_DETAIL,
 
 	HTTP_NOTIFY_ADMIN_LIVE_COUNT
+};
+
+/* Fields of ANNOUNCED. */
+enum http_notify_admin_announced {
+	/* The service knows which ones have been in the last so many
+	   seconds. */
+	HTTP_NOTIFY_ADMIN_ANNOUNCED_SECS,
+	/* as in IMAP, such as 1:4,7; empty = none have been */
+	HTTP_NOTIFY_ADMIN_ANNOUNCED_UIDS,
+
+	HTTP_NOTIFY_ADMIN_ANNOUNCED_COUNT
 };
 
 /* Fields of PROBE and SEND. */

@@ -293,6 +293,12 @@ intake_client_input_args(struct connection *conn, const char *const *args)
 		if (http_notify_handoff_parse_session(args, client->session,
 						      &error) < 0)
 			return intake_client_refuse(client, error);
+		if (client->owner != NULL &&
+		    delivery_session_is_of_message(client->session)) {
+			/* it would be taken for others' */
+			return intake_client_refuse(client,
+				"SESSION is one that the service makes");
+		}
 		client->session_received = TRUE;
 		return 1;
 	}

@@ -16,6 +16,8 @@ static void check_error(const char *error)
 		"command is not known",
 		"command has a wrong number of fields",
 		"SEND has an invalid UID",
+		"ANNOUNCE has an invalid UID",
+		"command has an invalid UID validity",
 		"command has an invalid time",
 		"BODY has an invalid id",
 		NULL
@@ -40,7 +42,8 @@ check_equals(const struct http_notify_admin_command *a,
 	i_assert(a->lost == b->lost && a->id == b->id);
 	i_assert(null_strcmp(a->username, b->username) == 0);
 	i_assert(null_strcmp(a->folder, b->folder) == 0);
-	i_assert(a->uid == b->uid);
+	i_assert(a->uid == b->uid && a->uidvalidity == b->uidvalidity);
+	i_assert(null_strcmp(a->owner, b->owner) == 0);
 	i_assert(null_strcmp(a->body, b->body) == 0);
 	i_assert((a->options == NULL) == (b->options == NULL));
 	if (a->options == NULL)
@@ -80,6 +83,18 @@ static void check_complete(const struct http_notify_admin_command *command)
 		i_assert(command->folder != NULL);
 		/* fall through */
 	case HTTP_NOTIFY_ADMIN_PROBE:
+		i_assert(command->body != NULL);
+		i_assert(command->options[0] != NULL);
+		break;
+	case HTTP_NOTIFY_ADMIN_ANNOUNCED:
+		i_assert(command->owner != NULL);
+		i_assert(command->username != NULL);
+		i_assert(command->folder != NULL);
+		i_assert(command->options[0] != NULL);
+		break;
+	case HTTP_NOTIFY_ADMIN_ANNOUNCE:
+		i_assert(command->username != NULL);
+		i_assert(command->folder != NULL);
 		i_assert(command->body != NULL);
 		i_assert(command->options[0] != NULL);
 		break;

@@ -332,6 +332,15 @@ def test_doveadm_protocol(remote, endpoint):
     remote.deliver("alice", message())
     found = over_tcp("test", "-u", "alice")
     assert found[0]["status"] == "200"
+    client = remote.imap("alice")
+    client.append("INBOX", "", None, message("Not announced").encode())
+    client.logout()
+    for result in "missing", "queued":
+        # the service may be younger than the message
+        row, = over_tcp("catch-up", "-u", "alice", "-s", "1h", "--older", *(
+            ["-n"] if result == "missing" else []))
+        assert (row["username"], row["uid"], row["result"]) == (
+            "alice", 2, result)
     assert over_tcp("unregister", "-u", "alice") == [
         {"username": "alice", "changed": "yes"}]
     output = doveadm(remote, "test", "-S", remote.tcp, "-u", "alice",
@@ -354,6 +363,9 @@ def test_http_api(remote, endpoint):
     remote.deliver("carol", message())
     assert api(remote, "httpNotifyTest", {"user": "carol"})[0][
         "status"] == "200"
+    assert api(remote, "httpNotifyCatchUp", {
+        "user": "carol", "since": "1h", "seen": True, "older": True,
+        "dryRun": True}) == []
     assert api(remote, "httpNotifyStatus", {})[-1]["endpoint"] == "total"
     assert api(remote, "httpNotifyReport", {})[0]["page"].endswith("</html>\n")
     assert api(remote, "httpNotifyQueue", {"user": "carol"}) == []

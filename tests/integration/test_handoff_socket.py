@@ -32,7 +32,7 @@ MUCH_LONGER_THAN_A_LINE = 9*1024*1024
 class Client(socket.socket):
     """SESSION stands for a session of the test's own."""
 
-    number = 0
+    number = 1
 
     def sendall(self, data):
         super().sendall(data.replace(

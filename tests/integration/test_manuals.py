@@ -22,7 +22,8 @@ from harness import manuals
 from harness.config import VERSION, block, config
 from harness.dovecot import Dovecot, message, wait_for
 from harness.endpoint import PATH, Endpoint
-from harness.faults import network_namespace, run, skip_unless
+from harness.faults import (network_namespace, run, service_stopped,
+                            skip_unless)
 from harness.install import MS_REC, mount
 from harness.listener import executable, listener
 from harness.manuals import MAN, TOP
@@ -434,6 +435,14 @@ def test_examples_of_doveadm(host):
         host.dovecot.deliver("bob@example.org", message())
         host.dovecot.wait_log("Endpoint node1.example.com:8009 is down")
 
+    def lose():
+        with contextlib.closing(host.dovecot.imap("bob@example.org")) as client:
+            client.select("INBOX")
+            # from before the registration
+            client.store("1", "+FLAGS", "\\Seen")
+        with service_stopped(host.dovecot):
+            host.dovecot.deliver("bob@example.org", message())
+
     walk(DOVEADM, host, {
         "doveadm http-notify register": lambda: host.dovecot.deliver(
             "bob@example.org", message()),
@@ -443,6 +452,7 @@ def test_examples_of_doveadm(host):
         "doveadm http-notify test": host.endpoint.start,
         "doveadm http-notify queue": outage,
         "doveadm http-notify flush": host.endpoint.start,
+        "doveadm -f json http-notify catch-up": lose,
         "doveadm -f json http-notify status":
             host.dovecot.wait_queue_empty})
 
@@ -494,7 +504,7 @@ def synopsis():
     text = manuals.section(DOVEADM, "SYNOPSIS")
     found = {}
     for usage in text.split(".Nm doveadm\n")[1:]:
-        name, = re.findall(r"^\.Cm http-notify ([\w ]+)", usage, re.M)
+        name, = re.findall(r"^\.Cm http-notify ([\w -]+)", usage, re.M)
         options = set(re.findall(r"Fl (\w)\b", usage.split(name, 1)[1]))
         if "OX_user" in usage:
             options.add("OX user")
@@ -508,7 +518,7 @@ def test_commands_of_doveadm(dovecot):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         encoding="utf-8").stdout
     commands = {}
-    for name, arguments in re.findall(r"^(?:doveadm.* http-notify|  ) *(\w+)"
+    for name, arguments in re.findall(r"^(?:doveadm.* http-notify|  ) *([\w-]+)"
                                       r" +(.*)$", usage, re.M):
         if re.fullmatch(r"[\w|]+", arguments):
             # commands below it, which have the same filters
@@ -538,7 +548,8 @@ def test_columns_of_doveadm():
                            ("http-notify-registration", (
                                "register", "reregister", "list")),
                            ("http-notify-check", ("check",)),
-                           ("http-notify-test", ("test",))):
+                           ("http-notify-test", ("test",)),
+                           ("http-notify-catch-up", ("catch-up",))):
         source = (TOP / "src/doveadm" / ("%s-%s.c" % (
             "admin" if part == "command" else "doveadm",
             part))).read_text()

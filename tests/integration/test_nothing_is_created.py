@@ -67,11 +67,13 @@ def test_nothing_is_created(endpoint, mail):
             "username": "registered", "user": "3", "context": "1",
             "other": ""}]
         doveadm(dovecot, "test", "-u", "foreign", status=EX_TEMPFAIL)
+        assert rows(dovecot, "catch-up", "-u", "foreign", "-s", "1h") == []
         for user in "nohome", "empty":
             details = check(dovecot, user=user, status=EX_DATAERR)
             assert details["INBOX"] == ""
             assert details["registration"].startswith("not registered: ")
             doveadm(dovecot, "test", "-u", user, status=EX_TEMPFAIL)
+            assert rows(dovecot, "catch-up", "-u", user, "-s", "1h") == []
             for command in "unregister", "reregister":
                 assert rows(dovecot, command, "-u", user)[0][
                     "changed"] == "no"

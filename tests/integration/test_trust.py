@@ -18,8 +18,8 @@ from conftest import driver, running_dovecot
 from harness.config import block, config
 from harness.dovecot import message, wait_for
 from harness.endpoint import Endpoint
-from test_handoff_socket import (HELLO_SESSION, Client, connect, notify_line,
-                                 read_replies)
+from test_handoff_socket import (HELLO_SESSION, SESSION, Client, connect,
+                                 notify_line, read_replies, wait_hung_up)
 
 NOBODY = pwd.getpwnam("nobody")
 DOVECOT_GROUP = grp.getgrnam("dovecot").gr_gid
@@ -137,6 +137,15 @@ def test_a_strangers_endpoint_is_its_own(open_dovecot, endpoint):
              what="the stranger's alone to be queued")
     assert not [line for line in open_dovecot.log_lines("is down")
                 if "of user ID" not in line]
+
+
+def test_a_stranger_makes_no_key_of_a_message(open_dovecot):
+    """By which the service would take it for one that is found again."""
+    with connect_as(open_dovecot) as sock:
+        sock.sendall(HELLO_SESSION.replace(SESSION[24:].encode(), b"0" * 8))
+        wait_hung_up(sock)
+    open_dovecot.wait_log("Invalid hand-off: SESSION is one that the service "
+                          "makes")
 
 
 def test_two_strangers_do_not_share(open_dovecot, endpoint):

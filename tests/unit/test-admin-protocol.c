@@ -50,6 +50,7 @@ static void test_commands_are_one_line(void **state ATTR_UNUSED)
 	struct http_notify_admin_command command = {
 		.user_mask = "al*", .endpoint_mask = "*",
 		.username = "alice", .folder = "INBOX", .uid = 17,
+		.uidvalidity = 99, .owner = "1000",
 		.folder_mask = "IN*", .reason = "refused", .max_secs = 60,
 		.lost = TRUE, .id = 7,
 		.body = "{}", .options = FIELDS("url=x", "max_age=1s")
@@ -69,6 +70,10 @@ static void test_commands_are_one_line(void **state ATTR_UNUSED)
 		[HTTP_NOTIFY_ADMIN_PROBE] = "PROBE\t{}\turl=x\tmax_age=1s\n",
 		[HTTP_NOTIFY_ADMIN_SEND] =
 			"SEND\talice\tINBOX\t17\t{}\turl=x\tmax_age=1s\n",
+		[HTTP_NOTIFY_ADMIN_ANNOUNCED] = "ANNOUNCED\talice\tINBOX\t99\t"
+			"1000\turl=x\tmax_age=1s\n",
+		[HTTP_NOTIFY_ADMIN_ANNOUNCE] = "ANNOUNCE\talice\tINBOX\t99\t17"
+			"\t{}\turl=x\tmax_age=1s\n",
 	};
 	unsigned int verb;
 
@@ -212,6 +217,8 @@ static void test_wrong_number_of_fields_is_refused(void **state ATTR_UNUSED)
 		{ "PURGE", 2, 2 },
 		{ "PROBE", 2, UINT_MAX },
 		{ "SEND", 5, UINT_MAX },
+		{ "ANNOUNCED", 5, UINT_MAX },
+		{ "ANNOUNCE", 6, UINT_MAX },
 	};
 	struct http_notify_admin_command command;
 	const char *error;
@@ -250,6 +257,15 @@ static void test_send_with_bad_uid_is_refused(void **state ATTR_UNUSED)
 		assert_string_equal(parse_error(FIELDS("SEND", "alice",
 				"INBOX", bad[i], "{}", "url=x")),
 			"SEND has an invalid UID");
+		assert_string_equal(parse_error(FIELDS("ANNOUNCE", "alice",
+				"INBOX", "1", bad[i], "{}", "url=x")),
+			"ANNOUNCE has an invalid UID");
+		assert_string_equal(parse_error(FIELDS("ANNOUNCE", "alice",
+				"INBOX", bad[i], "1", "{}", "url=x")),
+			"command has an invalid UID validity");
+		assert_string_equal(parse_error(FIELDS("ANNOUNCED", "alice",
+				"INBOX", bad[i], "1", "url=x")),
+			"command has an invalid UID validity");
 	}
 }
 

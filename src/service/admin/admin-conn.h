@@ -5,7 +5,7 @@
 #include "connection.h"
 #include "guid.h"
 
-struct admin_adding;
+struct admin_announced;
 struct admin_live;
 struct admin_lost;
 struct admin_probe;
@@ -35,6 +35,15 @@ struct admin {
 	int64_t started;
 };
 
+/* A notification of SEND or ANNOUNCE that is being stored. It may outlive its
+   connection. */
+struct admin_adding {
+	/* NULL if doveadm has closed it */
+	struct admin_conn *conn;
+	/* SEND */
+	char *username;
+};
+
 struct admin_conn {
 	struct connection conn;
 	struct admin *admin;
@@ -45,6 +54,8 @@ struct admin_conn {
 	struct admin_live *live;
 	struct admin_watch *watch;
 	struct admin_adding *adding;
+	/* from the first ANNOUNCED to the end of the connection */
+	struct admin_announced *announced;
 	/* PROBE: number of requests under way */
 	unsigned int probes_count;
 };
@@ -86,6 +97,13 @@ void admin_lost_abort(struct admin_conn *conn);
 void admin_live_start(struct admin_conn *conn,
 		      const struct http_notify_admin_command *command);
 void admin_live_abort(struct admin_conn *conn);
+
+/* admin-announced.c: ANNOUNCED and ANNOUNCE */
+void admin_announced(struct admin_conn *conn,
+		     const struct http_notify_admin_command *command);
+void admin_announce(struct admin_conn *conn,
+		    const struct http_notify_admin_command *command);
+void admin_announced_abort(struct admin_conn *conn);
 
 /* admin-send.c: PROBE and SEND */
 void admin_probe(struct admin_conn *conn,

@@ -29,14 +29,6 @@ struct admin_probe {
 	int64_t sent;
 };
 
-/* A notification of SEND that is being stored. It may outlive its
-   connection. */
-struct admin_adding {
-	/* NULL if doveadm has closed it */
-	struct admin_conn *conn;
-	char *username;
-};
-
 /* A notification of SEND that is queued. It is freed with its connection. */
 struct admin_watch {
 	struct endpoint_watch watch;

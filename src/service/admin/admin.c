@@ -102,6 +102,12 @@ admin_conn_run(struct admin_conn *conn,
 	case HTTP_NOTIFY_ADMIN_SEND:
 		admin_send(conn, command);
 		break;
+	case HTTP_NOTIFY_ADMIN_ANNOUNCED:
+		admin_announced(conn, command);
+		break;
+	case HTTP_NOTIFY_ADMIN_ANNOUNCE:
+		admin_announce(conn, command);
+		break;
 	}
 }
 
@@ -135,6 +141,7 @@ static void admin_conn_destroy(struct connection *connection)
 	admin_walk_abort(conn);
 	admin_lost_abort(conn);
 	admin_live_abort(conn);
+	admin_announced_abort(conn);
 	admin_send_abort(conn);
 	connection_deinit(connection);
 	i_free(conn);
@@ -193,6 +200,8 @@ void admin_stop(struct admin *admin)
 	     conn = conn->next) {
 		admin_lost_abort(container_of(conn, struct admin_conn, conn));
 		admin_live_abort(container_of(conn, struct admin_conn, conn));
+		admin_announced_abort(
+			container_of(conn, struct admin_conn, conn));
 	}
 }
 

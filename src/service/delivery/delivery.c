@@ -418,7 +418,8 @@ delivery_item_stored(struct queue_item *item, const char *error, void *context)
 	i_free(adding);
 }
 
-/* Of one that is found again, the identity is that of its message. */
+/* Of one that is found again, the identity is that of its message; zero bytes
+   follow, which no mail process's session ends with. */
 static void
 delivery_item_set_mailbox(struct delivery_endpoint *dep,
 			  struct queue_item *item, uint32_t uidvalidity)
@@ -430,6 +431,14 @@ delivery_item_set_mailbox(struct delivery_endpoint *dep,
 		memcpy(item->session + sizeof(item->mailbox), &item->uid,
 		       sizeof(item->uid));
 	}
+}
+
+bool delivery_session_is_of_message(const guid_128_t session)
+{
+	static const guid_128_t zero = { 0 };
+	size_t pos = sizeof(int64_t) + sizeof(uint32_t);
+
+	return memcmp(session + pos, zero, GUID_128_SIZE - pos) == 0;
 }
 
 int delivery_add(struct delivery *delivery,

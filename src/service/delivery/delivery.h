@@ -55,6 +55,9 @@ struct delivery_notification {
 	const char *owner;
 };
 
+/* Is it one that identifies a message that is found again? */
+bool delivery_session_is_of_message(const guid_128_t session);
+
 struct delivery_stored {
 	/* NULL = it is stored */
 	const char *error;
