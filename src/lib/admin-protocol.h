@@ -41,8 +41,8 @@
    sent. RESEND puts notifications that were given up back into the queue, and
    DROP forgets them; both answer now and then with a row that says how far they
    are. BODY answers with one row, or with none. The number in OK is that of the
-   endpoints (STATUS), intervals (HISTORY), notifications (QUEUE, PURGE, LOST, RESEND, DROP, BODY) or
-   ended waits (FLUSH), otherwise 1.
+   endpoints (STATUS), intervals (HISTORY), notifications (QUEUE, PURGE, LOST,
+   RESEND, DROP, BODY) or ended waits (FLUSH), otherwise 1.
 
    WATCH answers with a row for whatever happens to a notification, until the
    client closes the connection; it is the last command.

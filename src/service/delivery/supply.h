@@ -30,10 +30,10 @@ struct supply {
 void supply_stored(struct supply *supply, struct queue_item *item, bool up);
 
 /* Returns the ready lane whose turn it is; NULL = no lane is ready, or its
-   notification is too large to be sent beside the others. requests: how many
-   of the endpoint are under way, with the one to come. probe: prefer a notification that has
-   not failed yet. If only some notifications are to blame, the first other one
-   shows that the endpoint is up. */
+   notification is too large to be sent beside the others. requests: how many of
+   the endpoint are under way, with the one to come. probe: prefer a
+   notification that has not failed yet. If only some notifications are to
+   blame, the first other one shows that the endpoint is up. */
 struct lane *supply_next(struct supply *supply, unsigned int requests,
 			 bool probe);
 /* This lane's notification is about to be sent. */

@@ -19,7 +19,8 @@
 #define ANSWER_TEXT_MAX 200
 /* How much is kept of its reason phrase, and of its body, in bytes: enough to
    recognise a secret that begins within the above, since a URL with credentials
-   and a token have at most 2 kB (options.h, credential-file.h). libcurl's buffer has this size, too. */
+   and a token have at most 2 kB (options.h, credential-file.h). libcurl's buffer
+   has this size, too. */
 #define ANSWER_KEPT_MAX 4096
 /* How much of its body is read, in bytes. Only the status counts. */
 #define ANSWER_BODY_READ_MAX (64*1024)
