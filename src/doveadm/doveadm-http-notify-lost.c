@@ -71,6 +71,8 @@ run_filtered(struct doveadm_cmd_context *cctx, enum http_notify_admin_verb verb)
 	int ret;
 
 	ret = get_filter(cctx, &command);
+	if (verb == HTTP_NOTIFY_ADMIN_RESEND)
+		(void)doveadm_cmd_param_str(cctx, "to", &command.to);
 	if (ret == 0) {
 		i_error("%s needs a filter (-u '*' matches all there is)",
 			cctx->cmd->name + strlen("http-notify "));
@@ -112,9 +114,10 @@ DOVEADM_CMD_PARAMS_END
 struct doveadm_cmd_ver2 doveadm_cmd_http_notify_lost_resend = {
 	.name = "http-notify lost resend",
 	.cmd = cmd_http_notify_lost_resend,
-	.usage = FILTER_USAGE,
+	.usage = FILTER_USAGE" [--to <endpoint>]",
 DOVEADM_CMD_PARAMS_START
 FILTER_PARAMS
+DOVEADM_CMD_PARAM('t', "to", CMD_PARAM_STR, 0)
 DOVEADM_CMD_PARAMS_END
 };
 

@@ -69,6 +69,8 @@ void http_notify_admin_append(string_t *dest,
 		append_field(dest, command->folder_mask);
 		append_field(dest, command->reason);
 		str_printfa(dest, "\t%u", command->max_secs);
+		if (command->to != NULL)
+			append_field(dest, command->to);
 		break;
 	case HTTP_NOTIFY_ADMIN_BODY:
 		append_field(dest, command->lost ? LOST : QUEUE);
@@ -139,7 +141,8 @@ parse_args(const char *const *args, struct http_notify_admin_command *command,
 	case HTTP_NOTIFY_ADMIN_LOST:
 	case HTTP_NOTIFY_ADMIN_RESEND:
 	case HTTP_NOTIFY_ADMIN_DROP:
-		if (count != 5)
+		if (count != 5 && (count != 6 ||
+				   command->verb != HTTP_NOTIFY_ADMIN_RESEND))
 			break;
 		if (str_to_uint(args[4], &command->max_secs) < 0) {
 			*error_r = "command has an invalid time";
@@ -149,6 +152,7 @@ parse_args(const char *const *args, struct http_notify_admin_command *command,
 		command->endpoint_mask = args[1];
 		command->folder_mask = args[2];
 		command->reason = args[3];
+		command->to = args[5];
 		return 0;
 	case HTTP_NOTIFY_ADMIN_BODY:
 		if (count != 2)

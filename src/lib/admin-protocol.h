@@ -12,7 +12,7 @@
    client: FLUSH <mail user> <endpoint>
    client: PURGE <mail user> <endpoint>
    client: LOST <mail user> <endpoint> <folder> <reason> <seconds>
-   client: RESEND <mail user> <endpoint> <folder> <reason> <seconds>
+   client: RESEND <mail user> <endpoint> <folder> <reason> <seconds> [<to>]
    client: DROP <mail user> <endpoint> <folder> <reason> <seconds>
    client: BODY QUEUE|LOST <id>
    client: WATCH <mail user>
@@ -30,7 +30,8 @@
    it, as in " #2". A mask matches the name or the URL alone.
 
    LOST, RESEND and DROP are about notifications that were given up, for this
-   reason (empty = any), at most so many seconds ago (0 = whenever).
+   reason (empty = any), at most so many seconds ago (0 = whenever). to: the name
+   of the endpoint that gets them, if not the one that they were for.
 
    STATUS answers with a row for each endpoint, and QUEUE and LOST with a row
    for each notification; their fields are below. The last row of STATUS, named
@@ -99,6 +100,8 @@ struct http_notify_admin_command {
 	/* LOST, RESEND and DROP, and as above */
 	const char *folder_mask, *reason;
 	unsigned int max_secs;
+	/* RESEND; NULL = none */
+	const char *to;
 
 	/* BODY: one that is queued, or that was given up */
 	bool lost;

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from conftest import driver, running_dovecot
-from harness.doveadm import EX_NOTFOUND, EX_USAGE, doveadm, rows
+from harness.doveadm import EX_NOTFOUND, EX_TEMPFAIL, EX_USAGE, doveadm, rows
 from harness.dovecot import message, wait_for
 from test_doveadm import ACCESS, enqueue
 
@@ -195,6 +195,27 @@ def test_lost_resend_goes_before_newer_ones(other_endpoint):
                  len(endpoint.delivered) == 8, 20, "all of them")
         assert [r.uid for r in endpoint.delivered] == [
             1, 2, 3, 4, 11, 12, 13, 14]
+
+
+def test_lost_resend_to_the_endpoint_that_it_should_have_been(
+        endpoint, other_endpoint):
+    """The URL was wrong: what waits longest comes first there, too."""
+    with running_dovecot(driver(endpoint)) as dovecot:
+        keys = lose(dovecot, other_endpoint, 3, user_count=1)
+        args = ("lost", "resend", "-u", "*", "--to")
+        assert "no endpoint" in doveadm(dovecot, *args, endpoint.url,
+                                        status=EX_TEMPFAIL)
+        assert lost(dovecot) == [1, 2, 3]
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        endpoint.wait(1)
+        right, = (row["endpoint"] for row in rows(dovecot, "status")
+                  if ":%d/" % endpoint.port in row["endpoint"])
+        assert rows(dovecot, *args, right) == [{"count": 3}]
+        assert [(r.uid, r.key) for r in endpoint.wait(4)[1:]] == [
+            (uid, keys[uid]) for uid in (1, 2, 3)]
+        assert not lost(dovecot)
+        assert not other_endpoint.delivered
 
 
 def test_lost_drop(other_endpoint):

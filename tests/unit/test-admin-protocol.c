@@ -81,6 +81,13 @@ static void test_commands_are_one_line(void **state ATTR_UNUSED)
 		command.verb = verb;
 		assert_string_equal(line_of(&command), lines[verb]);
 	}
+	command.verb = HTTP_NOTIFY_ADMIN_RESEND;
+	command.to = "http://host/ #2";
+	assert_string_equal(line_of(&command),
+		"RESEND\tal*\t*\tIN*\trefused\t60\thttp://host/ #2\n");
+	assert_string_equal(round_trip(&command).to, command.to);
+	command.to = NULL;
+	assert_null(round_trip(&command).to);
 }
 
 static void test_status_survives(void **state ATTR_UNUSED)
@@ -157,6 +164,8 @@ static void test_ids_survive(void **state ATTR_UNUSED)
 	(void)parse_error(FIELDS("BODY", "OTHER", "1"));
 	(void)parse_error(FIELDS("LOST", "*", "*", "*", "", "x"));
 	(void)parse_error(FIELDS("DROP", "*", "*", "*", ""));
+	(void)parse_error(FIELDS("DROP", "*", "*", "*", "", "0", "to"));
+	(void)parse_error(FIELDS("RESEND", "*", "*", "*", "", "0", "to", "x"));
 	(void)parse_error(FIELDS("WATCH"));
 }
 

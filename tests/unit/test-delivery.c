@@ -25,6 +25,8 @@
 
 struct request {
 	char *body;
+	/* the endpoint's */
+	char *label;
 	/* of its hand-off */
 	uint64_t seq;
 	sender_callback_t *callback;
@@ -44,6 +46,8 @@ static unsigned int errors, infos, stored_count;
 static int64_t stored_id;
 /* what is added has been added before */
 static bool repeated;
+/* the endpoint that gets what is sent again; 0 = that it was for */
+static unsigned int resend_to;
 
 /* of what is added, and why that was refused */
 static const char *body;
@@ -52,13 +56,14 @@ static char *refusal;
 static uint64_t max_bytes;
 
 void sender_put(struct sender *sender ATTR_UNUSED,
-		const struct sender_target *target ATTR_UNUSED,
+		const struct sender_target *target,
 		const char *body, const char *idempotency_key,
 		sender_callback_t *callback, void *context)
 {
 	struct request *req = array_append_space(&requests);
 
 	req->body = i_strdup(body);
+	req->label = i_strdup(target->label);
 	if (str_to_uint64(strchr(idempotency_key, '-') + 1, &req->seq) < 0)
 		fail_msg("%s", idempotency_key);
 	req->callback = callback;
@@ -77,6 +82,7 @@ static void answer(unsigned int idx, unsigned int status)
 
 	array_delete(&requests, idx, 1);
 	i_free(req.body);
+	i_free(req.label);
 	T_BEGIN {
 		req.callback(&answer, req.context);
 	} T_END;
@@ -115,8 +121,10 @@ static void close_all(void)
 
 	delivery_deinit(&delivery);
 	queue_deinit(&queue);
-	array_foreach_modifiable(&requests, req)
+	array_foreach_modifiable(&requests, req) {
 		i_free(req->body);
+		i_free(req->label);
+	}
 	array_clear(&requests);
 }
 
@@ -229,6 +237,7 @@ static int setup(void **state ATTR_UNUSED)
 	i_set_info_handler(count_info);
 	errors = infos = stored_count = 0;
 	repeated = FALSE;
+	resend_to = 0;
 	test_clock_init(1);
 	guid_128_generate(session);
 	last_seq = 0;
@@ -758,8 +767,8 @@ static void resend(const struct queue_read_result *result,
 
 	delivery_resend_begin(delivery);
 	for (i = 0; i < result->count; i++) {
-		if (delivery_resend(delivery, result->items[i], resent, NULL,
-				    &error) < 0) {
+		if (delivery_resend(delivery, result->items[i], resend_to,
+				    resent, NULL, &error) < 0) {
 			i_free(resent_error);
 			resent_error = i_strdup(error);
 		}
@@ -810,6 +819,15 @@ static uint64_t seq_under_way(unsigned int idx)
 	return req->seq;
 }
 
+static const char *label_under_way(unsigned int idx)
+{
+	const struct request *req;
+
+	assert_true(idx < under_way());
+	req = array_idx(&requests, idx);
+	return req->label;
+}
+
 static void test_resent_is_sent_before_what_waits(void **state ATTR_UNUSED)
 {
 	uint64_t first = lose("alice"), second = lose("alice");
@@ -845,6 +863,43 @@ static void test_resent_is_sent_before_what_waits(void **state ATTR_UNUSED)
 	test_clock_turn();
 	assert_int_equal(under_way(), 1);
 	answer(0, 200);
+}
+
+static void test_resent_to_another_endpoint(void **state ATTR_UNUSED)
+{
+	uint64_t first = lose("alice"), second = lose("alice");
+	struct queue_lost_stats stats;
+	unsigned int number = 0;
+
+	assert_true(add_to("http://corrected/", "alice"));
+	test_clock_turn();
+	while (delivery_next_endpoint(delivery, &number) != NULL)
+		resend_to = number;
+	assert_int_equal(under_way(), 1);
+	assert_int_equal(resend_all(), 2);
+	queue_lost_get_stats(queue, NULL, &stats);
+	assert_int_equal(stats.rows[QUEUE_LOSS_DROPPED], 0);
+	answer(0, 200);
+	test_clock_turn();
+	assert_true(seq_under_way(0) == first);
+	assert_string_equal(label_under_way(0), "corrected");
+	answer(0, 200);
+	test_clock_turn();
+	assert_true(seq_under_way(0) == second);
+
+	/* it is that one's from now on */
+	close_all();
+	open_all();
+	test_clock_turn();
+	assert_int_equal(under_way(), 1);
+	assert_true(seq_under_way(0) == second);
+	assert_string_equal(label_under_way(0), "corrected");
+	answer(0, 404);
+
+	resend_to = 1000;
+	(void)lose("bob");
+	assert_int_equal(resend_all(), 0);
+	assert_string_equal(resent_error, "the endpoint has been forgotten");
 }
 
 static void test_resent_is_sent_after_a_restart(void **state ATTR_UNUSED)
@@ -1044,6 +1099,7 @@ int main(void)
 		delivery_test(test_endpoints_of_former_versions),
 		delivery_test(test_two_endpoints_of_one_key),
 		delivery_test(test_resent_is_sent_before_what_waits),
+		delivery_test(test_resent_to_another_endpoint),
 		delivery_test(test_resent_is_sent_after_a_restart),
 		delivery_test(test_resent_counts_in_bytes),
 		delivery_test(test_resent_has_another_max_age),

@@ -33,6 +33,8 @@ struct admin_lost {
 	int64_t since;
 	/* BODY: only this one */
 	int64_t id;
+	/* RESEND: the number of the endpoint that gets them; 0 = their own */
+	unsigned int to;
 	struct endpoint_names *names;
 
 	/* the last lost_id that has been read, the read that is under way, and
@@ -182,8 +184,8 @@ admin_lost_resend(struct admin_lost *lost, const struct queue_item *item)
 
 	if (lost->error != NULL)
 		return;
-	if (delivery_resend(lost->delivery, item, admin_lost_resent, lost,
-			    &error) < 0)
+	if (delivery_resend(lost->delivery, item, lost->to, admin_lost_resent,
+			    lost, &error) < 0)
 		lost->error = i_strdup(error);
 	else
 		lost->resending++;
@@ -324,6 +326,14 @@ void admin_lost_start(struct admin_conn *conn,
 	if (command->max_secs > 0)
 		lost->since = queue_now(admin->queue) - command->max_secs;
 	lost->names = endpoint_names_init(admin->delivery);
+	if (command->to != NULL) {
+		lost->to = endpoint_names_find(lost->names, admin->delivery,
+					       command->to);
+		if (lost->to == 0) {
+			lost->error = i_strdup("there is no endpoint of the "
+				"name in --to, as status shows them");
+		}
+	}
 	lost->more = TRUE;
 	lost->all = kept_count(admin->queue);
 	conn->lost = lost;

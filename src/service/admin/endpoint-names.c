@@ -60,6 +60,23 @@ const char *endpoint_names_get(const struct endpoint_names *names,
 	return t_strdup_printf("%s #%u", url, number);
 }
 
+unsigned int endpoint_names_find(const struct endpoint_names *names,
+				 struct delivery *delivery, const char *name)
+{
+	struct endpoint_status status;
+	struct endpoint *ep;
+	unsigned int number = 0;
+	bool found = FALSE;
+
+	while (!found &&
+	       (ep = delivery_next_endpoint(delivery, &number)) != NULL) T_BEGIN {
+		endpoint_get_status(ep, &status);
+		found = strcmp(endpoint_names_get(names, status.url, number),
+			       name) == 0;
+	} T_END;
+	return found ? number : 0;
+}
+
 bool endpoint_name_matches(const char *name, const char *url, const char *mask)
 {
 	return wildcard_match(name, mask) || wildcard_match(url, mask);

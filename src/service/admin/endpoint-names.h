@@ -17,6 +17,9 @@ void endpoint_names_deinit(struct endpoint_names **names);
    stack. */
 const char *endpoint_names_get(const struct endpoint_names *names,
 			       const char *url, unsigned int number);
+/* Returns the number of the endpoint that has this name now, or 0. */
+unsigned int endpoint_names_find(const struct endpoint_names *names,
+				 struct delivery *delivery, const char *name);
 /* Does the mask match the endpoint's name, or its URL without the number? */
 bool endpoint_name_matches(const char *name, const char *url,
 			   const char *mask);

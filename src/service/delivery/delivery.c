@@ -289,6 +289,25 @@ delivery_endpoint_find(struct delivery *delivery, const char *options_key,
 	return 0;
 }
 
+static int
+delivery_endpoint_cmp(const unsigned int *number,
+		      struct delivery_endpoint *const *dep)
+{
+	return *number < (*dep)->number ? -1 : *number > (*dep)->number;
+}
+
+/* Returns NULL if there is none. */
+static struct delivery_endpoint *
+delivery_endpoint_by_number(struct delivery *delivery, unsigned int number)
+{
+	unsigned int idx;
+
+	if (!array_bsearch_insert_pos(&delivery->endpoints, &number,
+				      delivery_endpoint_cmp, &idx))
+		return NULL;
+	return array_idx_elem(&delivery->endpoints, idx);
+}
+
 /* Adding */
 
 static struct amount delivery_used(const struct delivery *delivery)
@@ -392,13 +411,25 @@ static struct part *delivery_part_of(const struct queue_item *item)
 	return item->part == NULL ? NULL : queue_part_get_context(item->part);
 }
 
+/* It is at the end of what is queued for the endpoint. */
+static void
+delivery_item_queued(struct delivery_endpoint *dep, struct queue_item *item)
+{
+	struct part *part = delivery_part_of(item);
+
+	live_tell(dep->delivery->common.live, LIVE_QUEUED, item,
+		  endpoint_get_label(dep->ep), "");
+	if (part != NULL)
+		part_stored(part, item);
+	delivery_list_stored(dep);
+}
+
 /* The caller is told first, since it is waiting. */
 static void
 delivery_item_stored(struct queue_item *item, const char *error, void *context)
 {
 	struct delivery_adding *adding = context;
 	struct delivery_endpoint *dep = adding->dep;
-	struct part *part;
 	const struct delivery_stored stored = {
 		.error = error, .id = item == NULL ? 0 : item->id,
 		.endpoint = dep->ep
@@ -408,12 +439,7 @@ delivery_item_stored(struct queue_item *item, const char *error, void *context)
 	adding->callback(&stored, adding->context);
 	if (item != NULL && error == NULL) {
 		history_present(&dep->delivery->common.history)->stored++;
-		live_tell(dep->delivery->common.live, LIVE_QUEUED, item,
-			  endpoint_get_label(dep->ep), "");
-		part = delivery_part_of(item);
-		if (part != NULL)
-			part_stored(part, item);
-		delivery_list_stored(dep);
+		delivery_item_queued(dep, item);
 	}
 	i_free(adding);
 }
@@ -489,6 +515,8 @@ int delivery_add(struct delivery *delivery,
 /* A notification being put back. */
 struct delivery_resending {
 	struct delivery_endpoint *dep;
+	/* it was another endpoint's */
+	bool moved;
 	delivery_resent_callback_t *callback;
 	void *context;
 };
@@ -533,7 +561,9 @@ delivery_item_resent(struct queue_item *item, const char *error, void *context)
 	struct part *part;
 
 	dep->adding--;
-	if (error == NULL && !gone) {
+	if (error == NULL && resending->moved)
+		delivery_item_queued(dep, item);
+	else if (error == NULL && !gone) {
 		part = delivery_part_of(item);
 		if (part != NULL)
 			part_put_back(part, item);
@@ -544,25 +574,39 @@ delivery_item_resent(struct queue_item *item, const char *error, void *context)
 }
 
 int delivery_resend(struct delivery *delivery, const struct queue_item *item,
+		    unsigned int to,
 		    delivery_resent_callback_t *callback, void *context,
 		    const char **error_r)
 {
-	struct delivery_endpoint *dep =
+	struct queue *queue = delivery->common.queue;
+	struct delivery_endpoint *own =
 		queue_endpoint_get_context(item->endpoint);
+	struct delivery_endpoint *dep =
+		to == 0 ? own : delivery_endpoint_by_number(delivery, to);
 	struct queue_item again = *item;
 	struct delivery_resending *resending;
 
+	if (dep == NULL) {
+		*error_r = "the endpoint has been forgotten";
+		return -1;
+	}
 	if (delivery_is_full(delivery, error_r) ||
 	    delivery_endpoint_is_full(dep, error_r))
 		return -1;
 	dep->adding++;
-	again.expires = queue_now(delivery->common.queue) + dep->max_age_secs;
+	again.expires = queue_now(queue) + dep->max_age_secs;
 	resending = i_new(struct delivery_resending, 1);
 	resending->dep = dep;
+	resending->moved = dep != own;
 	resending->callback = callback;
 	resending->context = context;
-	queue_lost_resend(delivery->common.queue, &again, delivery_item_resent,
-			  resending);
+	if (dep == own) {
+		queue_lost_resend(queue, &again, delivery_item_resent,
+				  resending);
+	} else {
+		queue_lost_resend_to(queue, &again, dep->queue_ep,
+				     delivery_item_resent, resending);
+	}
 	return 0;
 }
 
@@ -581,13 +625,6 @@ delivery_committed(const char *error ATTR_UNUSED, void *context)
 }
 
 /* What others ask for */
-
-static int
-delivery_endpoint_cmp(const unsigned int *number,
-		      struct delivery_endpoint *const *dep)
-{
-	return *number < (*dep)->number ? -1 : *number > (*dep)->number;
-}
 
 struct endpoint *
 delivery_next_endpoint(struct delivery *delivery, unsigned int *number)

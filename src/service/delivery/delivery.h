@@ -91,9 +91,11 @@ typedef void delivery_resent_callback_t(const char *error, bool gone,
    came later. */
 void delivery_resend_begin(struct delivery *delivery);
 void delivery_resend_end(struct delivery *delivery);
-/* Put one back that was read by queue_lost_read(); it gets another max_age. As
-   for delivery_add(), the callback is called only if this returns 0. */
+/* Put one back that was read by queue_lost_read(); it gets another max_age. to:
+   0, or the number of another endpoint, which gets it after what it has queued.
+   As for delivery_add(), the callback is called only if this returns 0. */
 int delivery_resend(struct delivery *delivery, const struct queue_item *item,
+		    unsigned int to,
 		    delivery_resent_callback_t *callback, void *context,
 		    const char **error_r);
 

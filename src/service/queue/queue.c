@@ -127,6 +127,21 @@ static void queue_prepare_endpoints(struct queue *queue)
 	array_clear(&queue->next.forgotten);
 }
 
+static void queue_prepare_item(struct queue *queue, struct queue_item *item)
+{
+	struct queue_changes *changes = &queue->changes;
+
+	if (item->lost_id != 0 && item->id != 0) {
+		array_push_back(&changes->resent, &item);
+		return;
+	}
+	array_push_back(&changes->added, &item);
+	if (item->lost_id != 0) {
+		/* for another endpoint than it was */
+		array_push_back(&changes->dropped, &item->lost_id);
+	}
+}
+
 static void queue_prepare(struct queue *queue)
 {
 	struct queue_changes *changes = &queue->changes;
@@ -146,10 +161,8 @@ static void queue_prepare(struct queue *queue)
 	queue_prepare_endpoints(queue);
 	queue_sessions_begin(queue->sessions, &changes->sessions);
 	array_foreach(&queue->pending, pending) {
-		if (pending->item != NULL && pending->item->lost_id != 0)
-			array_push_back(&changes->resent, &pending->item);
-		else if (pending->item != NULL)
-			array_push_back(&changes->added, &pending->item);
+		if (pending->item != NULL)
+			queue_prepare_item(queue, pending->item);
 	}
 	changes->forget_sessions_before = queue->next.forget_sessions_before;
 	queue->next.forget_sessions_before = 0;
