@@ -13,7 +13,8 @@
 
 # What it takes to build and to run a Dovecot with the project in it.
 BUILD_PACKAGES="gcc make autoconf automake libtool pkg-config libc6-dev
-	dovecot-dev libcurl4-openssl-dev libjansson-dev libsqlite3-dev"
+	dovecot-dev libcurl4-openssl-dev libjansson-dev libpq-dev
+	libsqlite3-dev"
 DOVECOT_PACKAGES="dovecot-core dovecot-imapd dovecot-lmtpd"
 
 die() {

@@ -31,6 +31,9 @@ struct dict_op_settings;
 #ifndef HTTP_NOTIFY_HAVE_SETTINGS_ROOT
 #define module_dir_load_missing(modules, dir, names, set) \
 	module_dir_load_missing(modules, dir, t_strarray_join(names, " "), set)
+#define module_dir_try_load_missing(modules, dir, names, set, error_r) \
+	module_dir_try_load_missing(modules, dir, \
+		t_strarray_join(names, " "), set, error_r)
 #endif
 
 #endif

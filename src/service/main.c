@@ -12,8 +12,10 @@
 #include "handoff.h"
 #include "intake.h"
 #include "queue.h"
+#include "queue-module.h"
 #include "sender.h"
 #include "service-settings.h"
+#include "spool.h"
 
 #define SERVICE_NAME "http-notify"
 #define QUEUE_DIR "http-notify"
@@ -29,7 +31,10 @@
 #define OTHER_FDS 64
 
 static struct timeout *to_open;
-static struct queue *queue;
+/* If the queue is shared with other hosts, there is one of this host's, too,
+   for what can't be stored in it. */
+static struct queue *queue, *local_queue;
+static struct spool *spool;
 static struct sender *sender;
 static struct delivery *delivery;
 static struct intake *intake;
@@ -47,23 +52,53 @@ static void client_connected(struct master_service_connection *conn)
 		admin_connected(admin, conn);
 }
 
+/* Returns 0, or -1 and error_r. */
+static int
+main_init_queues(const struct http_notify_service_settings *set,
+		 const char **error_r)
+{
+	const struct queue_settings queue_set = {
+		.directory = t_strconcat(set->state_dir, "/"QUEUE_DIR, NULL),
+		.sync_full = set->sync_full,
+		.pgsql = set->pgsql,
+		.pgsql_password_file = set->pgsql_password_file,
+		.lost_keep_secs = set->lost_keep_secs,
+		.lost_max_rows = set->lost_max_rows,
+		.lost_max_bytes = set->lost_max_bytes
+	};
+	const struct queue_engine_vfuncs *engine;
+
+	if (strcmp(set->queue, "sqlite") == 0) {
+		return queue_init(&queue_engine_sqlite, &queue_set, &queue,
+				  error_r);
+	}
+	engine = queue_module_load(set->queue, error_r);
+	if (engine == NULL)
+		return -1;
+	/* the former service of this host has ended when this one can open its
+	   own queue */
+	if (queue_init(&queue_engine_sqlite, &queue_set, &local_queue,
+		       error_r) < 0)
+		return -1;
+	if (queue_init(engine, &queue_set, &queue, error_r) < 0) {
+		queue_deinit(&local_queue);
+		return -1;
+	}
+	spool = spool_init(queue, local_queue, set->queue_max_rows,
+			   set->queue_max_bytes);
+	return 0;
+}
+
 /* The service goes on if it can't open its queue, and tries again. If it
    exited, Dovecot would restart it again and again, at growing intervals, which
    would only fill the log. */
 static void main_open_queue(struct http_notify_service_settings *set)
 {
-	const struct queue_settings queue_set = {
-		.directory = t_strconcat(set->state_dir, "/"QUEUE_DIR, NULL),
-		.sync_full = set->sync_full,
-		.lost_keep_secs = set->lost_keep_secs,
-		.lost_max_rows = set->lost_max_rows,
-		.lost_max_bytes = set->lost_max_bytes
-	};
 	static bool in_trouble = FALSE;
 	const char *error;
 
 	timeout_remove(&to_open);
-	if (queue_init(&queue_engine_sqlite, &queue_set, &queue, &error) < 0) {
+	if (main_init_queues(set, &error) < 0) {
 		if (!in_trouble) {
 			i_error("Queue can't be opened; refusing "
 				"notifications: %s", error);
@@ -77,6 +112,8 @@ static void main_open_queue(struct http_notify_service_settings *set)
 	delivery = delivery_init(queue, sender, set->queue_max_rows,
 				 set->queue_max_bytes,
 				 sender_max_requests(sender));
+	if (spool != NULL)
+		delivery_set_spool(delivery, spool);
 	intake_set_delivery(intake, delivery);
 	admin = admin_init(queue, delivery, sender);
 }
@@ -152,8 +189,12 @@ static void main_deinit(void)
 		admin_deinit(&admin);
 	}
 	intake_deinit(&intake);
+	if (spool != NULL)
+		spool_deinit(&spool);
 	if (queue != NULL)
 		queue_deinit(&queue);
+	if (local_queue != NULL)
+		queue_deinit(&local_queue);
 }
 
 int main(int argc, char *argv[])

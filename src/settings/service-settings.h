@@ -22,6 +22,11 @@ struct http_notify_service_settings {
 	   are those that are invalid or have variables of the mail user. Both
 	   lists are NULL-terminated. */
 	const char *const *const *endpoints;
+	/* http_notify_queue: where it is, sqlite or pgsql; for the latter
+	   http_notify_pgsql, in libpq's words, and
+	   http_notify_pgsql_password_file, "" = none */
+	const char *queue;
+	const char *pgsql, *pgsql_password_file;
 	/* http_notify_sync = normal | full: with full, a stored notification
 	   survives a power cut, too */
 	bool sync_full;

@@ -150,6 +150,9 @@ def test_settings_of_2_3():
     # the other word is looked for
     assert 'registration_optional = strcmp(value, "optional") == 0' in options
     source["registration"] = "required"
+    source["http_notify_queue"] = "sqlite"
+    source["http_notify_pgsql"] = "none"
+    source["http_notify_pgsql_password_file"] = "none"
     source["http_notify_sync"] = "normal"
     source["http_notify_queue_limit"] = c_value(
         "HTTP_NOTIFY_DEFAULT_QUEUE_LIMIT")

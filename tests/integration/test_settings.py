@@ -98,6 +98,7 @@ def test_bad_setting_of_an_endpoint_is_named(settings, said):
 
 
 @pytest.mark.parametrize("setting, said", [
+    ("http_notify_queue = mysql", "http_notify_queue: Invalid value: mysql"),
     ("http_notify_sync = fulll", "http_notify_sync: Invalid value: fulll"),
     ("http_notify_sink = 1", "Unknown setting: http_notify_sink"),
     ("http_notify_queue_limit = many",

@@ -272,7 +272,13 @@ static void admin_added(const struct delivery_stored *stored, void *context)
 		conn->adding = NULL;
 		if (stored->error != NULL)
 			admin_conn_fail(conn, stored->error);
-		else
+		else if (stored->id == 0) {
+			admin_conn_fail(conn, "it is stored on this host "
+					"until PostgreSQL can be used");
+		} else if (stored->elsewhere) {
+			admin_conn_fail(conn, "it is queued, and another host "
+					"sends it");
+		} else
 			admin_watch_start(conn, stored, adding->username);
 	}
 	i_free(adding->username);

@@ -24,6 +24,7 @@
 #include "part.h"
 #include "queue.h"
 #include "queue-lost.h"
+#include "spool.h"
 
 /* How often to look for notifications that are too old and for endpoints that
    are not in use any more. */
@@ -86,6 +87,8 @@ struct delivery_adding {
 struct delivery {
 	struct endpoint_common common;
 	struct amount limit;
+	/* see delivery_set_spool() */
+	struct spool *spool;
 	/* notifications refused because the queue is full; 0 again, which is
 	   logged, once a tenth of it is free */
 	unsigned int refused;
@@ -432,6 +435,7 @@ delivery_item_stored(struct queue_item *item, const char *error, void *context)
 	struct delivery_endpoint *dep = adding->dep;
 	const struct delivery_stored stored = {
 		.error = error, .id = item == NULL ? 0 : item->id,
+		.elsewhere = item != NULL && item->part == NULL,
 		.endpoint = dep->ep
 	};
 
@@ -505,6 +509,10 @@ int delivery_add(struct delivery *delivery,
 	adding->dep = dep;
 	adding->callback = callback;
 	adding->context = context;
+	if (delivery->spool != NULL) {
+		spool_add(delivery->spool, &item, delivery_item_stored, adding);
+		return 0;
+	}
 	(void)queue_add(delivery->common.queue, &item, delivery_item_stored,
 			adding);
 	return 0;
@@ -892,6 +900,11 @@ delivery_init(struct queue *queue, struct sender *sender,
 	return delivery;
 }
 
+void delivery_set_spool(struct delivery *delivery, struct spool *spool)
+{
+	delivery->spool = spool;
+}
+
 void delivery_stop(struct delivery *delivery)
 {
 	delivery->common.stopped = TRUE;
@@ -912,7 +925,10 @@ void delivery_deinit(struct delivery **_delivery)
 	/* callers are told what is stored, but nothing is sent any more */
 	queue_set_committed_callback(delivery->common.queue, NULL, NULL);
 	queue_unclaim(delivery->common.queue);
-	queue_flush(delivery->common.queue);
+	if (delivery->spool != NULL)
+		spool_finish(delivery->spool);
+	else
+		queue_finish(delivery->common.queue);
 	endpoint_watches_end(&delivery->common.watches,
 			     "the service is being stopped");
 	timeout_remove(&delivery->to_resent);

@@ -13,6 +13,7 @@ struct queue;
 struct queue_endpoint;
 struct queue_item;
 struct sender;
+struct spool;
 
 /* Delivers notifications to their endpoints, by way of the queue. A failing
    endpoint does not hold up the others; all share the queue's limit and the
@@ -28,6 +29,8 @@ struct delivery *
 delivery_init(struct queue *queue, struct sender *sender,
 	      unsigned int max_queued, uint64_t max_queued_bytes,
 	      unsigned int max_requests);
+/* Add what comes to the spool, whose shared queue is that of delivery_init(). */
+void delivery_set_spool(struct delivery *delivery, struct spool *spool);
 /* Requests under way stay in the queue; the sender must not call back any more.
    Callers that wait are told. */
 void delivery_deinit(struct delivery **delivery);
@@ -61,8 +64,11 @@ bool delivery_session_is_of_message(const guid_128_t session);
 struct delivery_stored {
 	/* NULL = it is stored */
 	const char *error;
-	/* its id in the queue; 0 if error, or if it had been added before */
+	/* its id in the queue; 0 if error, or if it had been added before, or
+	   is in the spool */
 	int64_t id;
+	/* another process sends it, or this one does when it has found it */
+	bool elsewhere;
 	struct endpoint *endpoint;
 };
 

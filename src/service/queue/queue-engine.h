@@ -12,6 +12,9 @@
 /* The id before all of the part's. */
 #define QUEUE_PART_FIRST_ID(number) ((int64_t)(number) << QUEUE_PART_SHIFT)
 
+/* How much to read at a time, in bytes, if it is more than one notification. */
+#define QUEUE_READ_SIZE_MAX (1024*1024)
+
 /* An engine stores the queue. Its own structure has this as its first member.
    Outside of its file, only its table of functions is known. */
 struct queue_engine {
@@ -24,8 +27,7 @@ struct queue_session {
 	guid_128_t id;
 	/* the highest seq that was added */
 	uint64_t seq;
-	/* for queue-sessions.c, not to be stored: bit n is set if seq - n was
-	   added */
+	/* bit n is set if seq - n was added */
 	uint64_t added;
 	/* when it last added something, by queue_now() */
 	int64_t used;
@@ -131,6 +133,9 @@ struct queue_changes {
 
 struct queue_engine_vfuncs {
 	const char *name;
+	/* What it does not store is stored on this host (spool.h), which is
+	   logged there. */
+	bool spooled;
 
 	/* Open or create the database, and report what is there by
 	   queue_engine_have_endpoint(), queue_engine_have_session(),
@@ -139,7 +144,10 @@ struct queue_engine_vfuncs {
 	   Returns 0, or -1 and error_r. */
 	int (*init)(struct queue *queue, const struct queue_settings *set,
 		    struct queue_engine **engine_r, const char **error_r);
-	/* Finishes a commit that is under way, and frees the engine. */
+	/* Wait until the commit that is under way has ended. NULL = none is,
+	   when commit() returns. */
+	void (*wait)(struct queue_engine *engine);
+	/* Frees the engine; no commit is under way. */
 	void (*deinit)(struct queue_engine *engine);
 
 	/* Begin to get parts for this process, and report them by
@@ -195,6 +203,12 @@ struct queue_read {
 	int64_t after_id, last_id;
 	unsigned int limit;
 
+	/* for the engine to set: it has left out rows, but that is much for one
+	   read */
+	bool cut;
+	/* likewise, whatever it wants */
+	void *engine_context;
+
 	/* for queue-read.c: whose numbers these are, until it begins; and the
 	   queue's removals then; removed_too: also those whose removal has not
 	   been committed */
@@ -229,6 +243,9 @@ struct queue_announced_read {
 	void *context;
 };
 
+/* An engine may be a module, which finds these in the service. */
+#pragma GCC visibility push(default)
+
 /* For init(): a session is stored. */
 void queue_engine_have_session(struct queue *queue,
 			       const struct queue_session *session);
@@ -261,6 +278,8 @@ void queue_engine_part_release(struct queue *queue, struct queue_part *part);
    is freed. */
 void queue_engine_part_revoked(struct queue *queue, struct queue_part *part);
 
+/* What was counted by the following function is counted anew. */
+void queue_engine_recount_lost(struct queue *queue);
 /* For init(), after all endpoints: so many rows, of so many bytes together, are
    kept for this endpoint and reason. */
 void queue_engine_have_lost(struct queue *queue, int64_t endpoint_number,
@@ -290,5 +309,7 @@ void queue_engine_read_done(struct queue_read *read, const char *error);
 /* For read_announced(), which is freed. error: NULL, or why it failed. */
 void queue_engine_announced(struct queue_announced_read *read,
 			    const char *error);
+
+#pragma GCC visibility pop
 
 #endif

@@ -238,6 +238,18 @@ void queue_lost_failed(struct queue *queue)
 
 /* What an engine says */
 
+void queue_engine_recount_lost(struct queue *queue)
+{
+	struct queue_lost *lost = queue->lost;
+	struct queue_endpoint *ep;
+
+	for (ep = queue->endpoints_head; ep != NULL; ep = ep->next)
+		memset(ep->lost, 0, sizeof(ep->lost));
+	memset(lost->rows, 0, sizeof(lost->rows));
+	lost->total_rows = 0;
+	lost->bytes = 0;
+}
+
 void queue_engine_have_lost(struct queue *queue, int64_t endpoint_number,
 			    enum queue_loss_reason reason, unsigned int rows,
 			    uint64_t bytes)

@@ -29,6 +29,12 @@ void queue_tell_endpoint(struct queue *queue, struct queue_endpoint *ep)
 	} T_END;
 }
 
+void queue_tell_grown(struct queue *queue, struct queue_part *part)
+{
+	if (!part->released && queue->vfuncs != NULL)
+		queue->vfuncs->grown(part, queue->vfuncs_context);
+}
+
 static void queue_tell_claimed(struct queue *queue, struct queue_part *part)
 {
 	if (queue->vfuncs == NULL)
@@ -208,8 +214,7 @@ void queue_engine_part_grown(struct queue *queue, struct queue_part *part,
 	if (last_id <= part->last_id)
 		return;
 	part->last_id = last_id;
-	if (!part->released && queue->vfuncs != NULL)
-		queue->vfuncs->grown(part, queue->vfuncs_context);
+	queue_tell_grown(queue, part);
 }
 
 void queue_engine_part_look_again(struct queue *queue, struct queue_part *part)

@@ -88,6 +88,7 @@ void queue_parts_init(struct queue *queue);
 /* Frees all parts. */
 void queue_parts_deinit(struct queue *queue);
 void queue_tell_endpoint(struct queue *queue, struct queue_endpoint *ep);
+void queue_tell_grown(struct queue *queue, struct queue_part *part);
 /* Those of an endpoint that have not been released. */
 void queue_parts_forget(struct queue *queue, struct queue_endpoint *ep);
 /* An item has been stored, perhaps in a part that was released meanwhile. */

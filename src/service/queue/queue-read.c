@@ -11,9 +11,6 @@
 
 /* How many reads to make in one turn of the ioloop. */
 #define READS_PER_TURN 16
-/* How much to read at a time, and in one turn, in bytes, if it is more than one
-   notification. */
-#define READ_SIZE_MAX (1024*1024)
 
 static void queue_read_free(struct queue_read *read)
 {
@@ -46,8 +43,8 @@ static void queue_run_reads(struct queue *queue)
 
 	timeout_remove(&queue->to_read);
 	queue->read_size = 0;
-	for (i = 0; i < READS_PER_TURN && queue->read_size < READ_SIZE_MAX &&
-	     queue->reads_head != NULL; i++) {
+	for (i = 0; i < READS_PER_TURN &&
+	     queue->read_size < QUEUE_READ_SIZE_MAX && queue->reads_head != NULL; i++) {
 		read = queue->reads_head;
 		DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
 		if (!queue_read_begin(read)) {
@@ -190,7 +187,7 @@ bool queue_engine_read_row(struct queue_read *read,
 		read->size += queue_item_size(copy);
 		read->queue->read_size += queue_item_size(copy);
 	}
-	return read->size < READ_SIZE_MAX;
+	return read->size < QUEUE_READ_SIZE_MAX;
 }
 
 /* Drop what has been removed since it was read. */
@@ -222,7 +219,8 @@ void queue_engine_read_done(struct queue_read *read, const char *error)
 	result.read_to = read->read_to;
 	if (error != NULL)
 		i_error("%s", error);
-	else if (read->rows == read->limit || read->size >= READ_SIZE_MAX)
+	else if (read->rows == read->limit || read->cut ||
+		 read->size >= QUEUE_READ_SIZE_MAX)
 		result.more = TRUE;
 	else
 		result.read_to = I_MAX(read->read_to, read->last_id);

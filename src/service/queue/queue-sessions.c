@@ -33,24 +33,27 @@ session_init(struct queue_sessions *sessions, const guid_128_t id)
 void queue_sessions_have(struct queue_sessions *sessions,
 			 const struct queue_session *s)
 {
-	struct session *session = session_init(sessions, s->id);
+	struct session *session;
 
+	session = hash_table_lookup(sessions->by_id, (const uint8_t *)s->id);
+	if (session == NULL)
+		session = session_init(sessions, s->id);
 	session->s = *s;
-	/* all numbers below the highest one count as added */
-	session->s.added = UINT64_MAX;
 	session->stored_seq = s->seq;
 	session->stored_added = session->s.added;
 }
 
-/* Has seq been added, or is it too low to tell? Numbers may come out of order:
-   a mail process that gave up waiting makes another connection, and what it
-   sent on the former one may be read later. */
-static bool session_has_seq(const struct queue_session *s, uint64_t seq)
+/* Has seq been added, or is it too low to tell (then returns low)? Numbers may
+   come out of order: a mail process that gave up waiting makes another
+   connection, and what it sent on the former one may be read later. */
+static bool
+session_has_seq(const struct queue_session *s, uint64_t seq, bool low)
 {
 	uint64_t diff = s->seq - seq;
 
-	return seq <= s->seq &&
-		(diff >= 64 || (s->added & (UINT64_C(1) << diff)) != 0);
+	if (seq > s->seq)
+		return FALSE;
+	return diff >= 64 ? low : (s->added & (UINT64_C(1) << diff)) != 0;
 }
 
 static void session_add_seq(struct queue_session *s, uint64_t seq)
@@ -61,7 +64,7 @@ static void session_add_seq(struct queue_session *s, uint64_t seq)
 		diff = seq - s->seq;
 		s->added = (diff < 64 ? s->added << diff : 0) | 1;
 		s->seq = seq;
-	} else
+	} else if (s->seq - seq < 64)
 		s->added |= UINT64_C(1) << (s->seq - seq);
 }
 
@@ -71,18 +74,18 @@ bool queue_sessions_has(const struct queue_sessions *sessions,
 	const struct session *session =
 		hash_table_lookup(sessions->by_id, (const uint8_t *)id);
 
-	return session != NULL && session_has_seq(&session->s, seq);
+	return session != NULL && session_has_seq(&session->s, seq, TRUE);
 }
 
 bool queue_sessions_add(struct queue_sessions *sessions, const guid_128_t id,
-			uint64_t seq, int64_t now)
+			uint64_t seq, bool moved, int64_t now)
 {
 	struct session *session;
 
 	session = hash_table_lookup(sessions->by_id, (const uint8_t *)id);
 	if (session == NULL)
 		session = session_init(sessions, id);
-	if (session_has_seq(&session->s, seq))
+	if (session_has_seq(&session->s, seq, !moved))
 		return FALSE;
 	session_add_seq(&session->s, seq);
 	session->s.used = now;

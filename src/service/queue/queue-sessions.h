@@ -11,7 +11,7 @@ struct queue_sessions;
 struct queue_sessions *queue_sessions_init(void);
 void queue_sessions_deinit(struct queue_sessions **sessions);
 
-/* A session that the engine has found stored. */
+/* A session that the engine has found stored, also one that is known. */
 void queue_sessions_have(struct queue_sessions *sessions,
 			 const struct queue_session *session);
 
@@ -19,9 +19,10 @@ void queue_sessions_have(struct queue_sessions *sessions,
    session's highest? */
 bool queue_sessions_has(const struct queue_sessions *sessions,
 			const guid_128_t id, uint64_t seq);
-/* Note that one is added. Returns FALSE if queue_sessions_has() it. */
+/* Note that one is added. Returns FALSE if queue_sessions_has() it; moved: but
+   not because of a seq that is that low (queue_add_moved()). */
 bool queue_sessions_add(struct queue_sessions *sessions, const guid_128_t id,
-			uint64_t seq, int64_t now);
+			uint64_t seq, bool moved, int64_t now);
 
 /* A commit begins: append the sessions that it is to store to changed. */
 void queue_sessions_begin(struct queue_sessions *sessions,

@@ -589,6 +589,8 @@ static int load_sessions(struct sqlite_queue *queue, const char **error_r)
 		       sizeof(session.id));
 		session.seq = sqlite3_column_int64(stmt, 1);
 		session.used = sqlite3_column_int64(stmt, 2);
+		/* all numbers below the highest one count as added */
+		session.added = UINT64_MAX;
 		queue_engine_have_session(queue->engine.queue, &session);
 	}
 	if (ret != SQLITE_DONE)

@@ -346,7 +346,7 @@ queue_tell_pending(struct queue *queue, const char *error)
 static void queue_update_trouble(struct queue *queue, const char *error)
 {
 	if (error != NULL) {
-		if (!queue->in_trouble) {
+		if (!queue->in_trouble && !queue->engine->v->spooled) {
 			i_error("Queue can't be written; refusing "
 				"notifications: %s", error);
 		}
@@ -359,7 +359,8 @@ static void queue_update_trouble(struct queue *queue, const char *error)
 	}
 	if (queue->in_trouble && array_is_empty(&queue->removed.ids) &&
 	    !queue_lost_has_changes(queue->lost)) {
-		i_info("Queue can be written again");
+		if (!queue->engine->v->spooled)
+			i_info("Queue can be written again");
 		queue->in_trouble = FALSE;
 	}
 }
@@ -499,12 +500,13 @@ bool queue_has_added(struct queue *queue, const guid_128_t session,
 	return queue_sessions_has(queue->sessions, session, seq);
 }
 
-bool queue_add(struct queue *queue, const struct queue_item *item,
-	       queue_stored_callback_t *callback, void *context)
+static bool
+queue_add_any(struct queue *queue, const struct queue_item *item, bool moved,
+	      queue_stored_callback_t *callback, void *context)
 {
 	struct queue_pending *pending;
 	bool added = queue_sessions_add(queue->sessions, item->session,
-					item->seq, queue_now(queue));
+					item->seq, moved, queue_now(queue));
 
 	/* also if it was added before: the transaction that stores it may not
 	   have been committed yet */
@@ -518,6 +520,18 @@ bool queue_add(struct queue *queue, const struct queue_item *item,
 	}
 	queue_commit_soon(queue);
 	return added;
+}
+
+bool queue_add(struct queue *queue, const struct queue_item *item,
+	       queue_stored_callback_t *callback, void *context)
+{
+	return queue_add_any(queue, item, FALSE, callback, context);
+}
+
+bool queue_add_moved(struct queue *queue, const struct queue_item *item,
+		     queue_stored_callback_t *callback, void *context)
+{
+	return queue_add_any(queue, item, TRUE, callback, context);
 }
 
 void queue_remove(struct queue *queue, int64_t id, size_t body_size)
@@ -633,13 +647,19 @@ void queue_flush(struct queue *queue)
 		queue_commit(queue);
 }
 
-void queue_deinit(struct queue **queue)
+void queue_finish(struct queue *queue)
 {
 	/* there may be more removals than go into one */
 	do {
-		queue_flush(*queue);
-	} while (!(*queue)->committing && !(*queue)->failed &&
-		 queue_has_changes(*queue));
+		queue_flush(queue);
+		if (queue->committing)
+			queue->engine->v->wait(queue->engine);
+	} while (!queue->failed && queue_has_changes(queue));
+}
+
+void queue_deinit(struct queue **queue)
+{
+	queue_finish(*queue);
 	(*queue)->engine->v->deinit((*queue)->engine);
 	queue_free(queue);
 }

@@ -2,6 +2,7 @@
 #ifndef HTTP_NOTIFY_QUEUE_H
 #define HTTP_NOTIFY_QUEUE_H
 
+#include "export.h"
 #include "queue-item.h"
 
 /* The notifications that have not been delivered yet, stored durably. The queue
@@ -28,6 +29,9 @@ struct queue_settings {
 	   cut */
 	const char *directory;
 	bool sync_full;
+	/* PostgreSQL: where it is, in libpq's words, which are without secrets,
+	   and the file with the password; "" = none */
+	const char *pgsql, *pgsql_password_file;
 
 	/* for how long what is given up is kept, 0 = not at all; and up to
 	   which number and size the oldest ones are not forgotten before */
@@ -117,7 +121,11 @@ void queue_part_forget(struct queue *queue, struct queue_part **part);
 void queue_part_released(struct queue *queue, struct queue_part **part);
 
 /* Commit what has been gathered, unless a commit is under way. */
+HTTP_NOTIFY_EXPORT
 void queue_flush(struct queue *queue);
+/* Commit all that there is to be committed, and wait for that; a commit that
+   fails is not tried again. */
+void queue_finish(struct queue *queue);
 
 /* The item is stored, with item->id and item->part, if error is NULL, and
    otherwise not. item is NULL if it had been added before. It lives until the
@@ -134,6 +142,11 @@ bool queue_has_added(struct queue *queue, const guid_128_t session,
    whether the item is stored, never from inside this function. */
 bool queue_add(struct queue *queue, const struct queue_item *item,
 	       queue_stored_callback_t *callback, void *context);
+/* Likewise for one that another queue has stored, of which only those of its
+   session that came before it may have been added: it does not matter how much
+   higher the session's seq is now. */
+bool queue_add_moved(struct queue *queue, const struct queue_item *item,
+		     queue_stored_callback_t *callback, void *context);
 /* Remove an item, which was delivered, or is not wanted any more (see
    queue-lost.h for what is given up). The same transaction remembers that its
    message was announced (queue-announced.h). Many bytes are removed by several
@@ -187,6 +200,7 @@ void queue_read_cancel(struct queue_read **read);
 
 /* Seconds on the queue's clock, by which notifications age. It goes on through
    restarts and does not jump when the wall clock does. */
+HTTP_NOTIFY_EXPORT
 int64_t queue_now(struct queue *queue);
 
 #endif

@@ -122,12 +122,36 @@ endpoints_read(struct master_service *service, const char *protocol,
 	} T_END;
 }
 
+/* Returns FALSE if it is no such setting. The values live as long as service
+   does. */
+static bool
+queue_setting_parse(struct http_notify_service_settings *set,
+		    const char *name, const char *value)
+{
+	if (strcmp(name, "http_notify_queue") == 0) {
+		if (strcmp(value, "sqlite") != 0 &&
+		    strcmp(value, "pgsql") != 0) {
+			i_fatal("http_notify_queue=%s: must be sqlite or pgsql",
+				value);
+		}
+		set->queue = value;
+	} else if (strcmp(name, "http_notify_pgsql") == 0)
+		set->pgsql = value;
+	else if (strcmp(name, "http_notify_pgsql_password_file") == 0)
+		set->pgsql_password_file = value;
+	else
+		return FALSE;
+	return TRUE;
+}
+
 static void
 service_setting_parse(struct http_notify_service_settings *set,
 		      const char *name, const char *value)
 {
 	const char *error;
 
+	if (queue_setting_parse(set, name, value))
+		return;
 	if (strcmp(name, "http_notify_sync") == 0) {
 		if (strcmp(value, "full") == 0)
 			set->sync_full = TRUE;
@@ -197,6 +221,8 @@ void http_notify_service_settings_get(
 	set_r->base_dir = set->base_dir;
 	set_r->state_dir = set->state_dir;
 	set_r->endpoints = array_front(&endpoints);
+	set_r->queue = "sqlite";
+	set_r->pgsql = set_r->pgsql_password_file = "";
 	(void)http_notify_queue_limit_parse(HTTP_NOTIFY_DEFAULT_QUEUE_LIMIT,
 					    &set_r->queue_max_rows,
 					    &set_r->queue_max_bytes);

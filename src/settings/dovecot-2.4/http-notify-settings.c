@@ -57,6 +57,10 @@ struct endpoint_settings {
 struct common_settings {
 	struct http_notify_settings base;
 
+	/* sqlite or pgsql */
+	const char *http_notify_queue;
+	const char *http_notify_pgsql;
+	const char *http_notify_pgsql_password_file;
 	/* normal or full */
 	const char *http_notify_sync;
 	const char *http_notify_queue_limit;
@@ -187,6 +191,9 @@ const struct setting_parser_info http_notify_endpoint_setting_parser_info = {
 		struct common_settings)
 
 static const struct setting_define http_notify_setting_defines[] = {
+	DEF(ENUM, http_notify_queue),
+	DEF(STR, http_notify_pgsql),
+	DEF(STR, http_notify_pgsql_password_file),
 	DEF(ENUM, http_notify_sync),
 	DEF(STR, http_notify_queue_limit),
 	DEF_SECS(http_notify_lost_keep),
@@ -197,6 +204,9 @@ static const struct setting_define http_notify_setting_defines[] = {
 };
 
 static const struct common_settings http_notify_default_settings = {
+	.http_notify_queue = "sqlite:pgsql",
+	.http_notify_pgsql = "",
+	.http_notify_pgsql_password_file = "",
 	.http_notify_sync = "normal:full",
 	.http_notify_queue_limit = HTTP_NOTIFY_DEFAULT_QUEUE_LIMIT,
 	.http_notify_lost_keep_secs = HTTP_NOTIFY_DEFAULT_LOST_KEEP_SECS,
@@ -375,12 +385,16 @@ void http_notify_settings_get_driver(
 }
 
 void http_notify_settings_get_service(
-	const struct http_notify_settings *_set,
+	const struct http_notify_settings *_set, pool_t pool,
 	struct http_notify_service_settings *service_set)
 {
 	const struct common_settings *set =
 		container_of(_set, const struct common_settings, base);
 
+	service_set->queue = p_strdup(pool, set->http_notify_queue);
+	service_set->pgsql = p_strdup(pool, set->http_notify_pgsql);
+	service_set->pgsql_password_file =
+		p_strdup(pool, set->http_notify_pgsql_password_file);
 	service_set->sync_full = strcmp(set->http_notify_sync, "full") == 0;
 	service_set->lost_keep_secs = set->http_notify_lost_keep_secs;
 	/* both have been checked */

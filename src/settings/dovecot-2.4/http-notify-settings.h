@@ -54,7 +54,7 @@ void http_notify_settings_get_driver(
 	const struct http_notify_settings *set,
 	struct http_notify_driver_settings *driver_set);
 void http_notify_settings_get_service(
-	const struct http_notify_settings *set,
+	const struct http_notify_settings *set, pool_t pool,
 	struct http_notify_service_settings *service_set);
 
 #endif

@@ -123,7 +123,7 @@ void http_notify_service_settings_get(
 	set_r->base_dir = service_set->base_dir;
 	set_r->state_dir = service_set->state_dir;
 	set_r->endpoints = array_front(&endpoints);
-	http_notify_settings_get_service(set, set_r);
+	http_notify_settings_get_service(set, pool, set_r);
 	tls_get(ssl_set, pool, &set_r->tls);
 	settings_free(set);
 	settings_free(ssl_set);

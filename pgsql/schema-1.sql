@@ -1,0 +1,108 @@
+-- SPDX-License-Identifier: LGPL-2.1-or-later
+-- The queue that several mail hosts share (http_notify_queue = pgsql), as
+-- version 1 of dovecot-http-notify's schema. The services do not make it
+-- themselves. To be run once by the database's owner, in a database of its own:
+--
+--	psql -d http_notify -f schema-1.sql
+--
+-- Then give the role that is in http_notify_pgsql the rights that it needs, and
+-- no others:
+--
+--	GRANT http_notify TO the_role;
+
+\set ON_ERROR_STOP on
+BEGIN;
+
+SELECT NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'http_notify')
+	AS make_role \gset
+\if :make_role
+CREATE ROLE http_notify NOLOGIN;
+\endif
+
+CREATE SCHEMA http_notify;
+SET LOCAL search_path = http_notify;
+
+-- What services expect; a later version's script changes it.
+CREATE TABLE version (
+	version bigint NOT NULL
+);
+INSERT INTO version VALUES (1);
+
+-- Mail hosts that have been connected. The guid is in a file beside a host's
+-- own queue.
+CREATE TABLE host (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	guid bytea NOT NULL UNIQUE,
+	name bytea NOT NULL
+);
+
+-- Text is in bytea columns: user and folder names need not be UTF-8.
+CREATE TABLE endpoint (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	key bytea NOT NULL UNIQUE,
+	options bytea NOT NULL
+);
+
+-- An endpoint's notifications of some of the mail users: those whose slot, a
+-- hash, is this. last is how many have ever been stored.
+CREATE TABLE part (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	endpoint bigint NOT NULL REFERENCES endpoint,
+	slot bigint NOT NULL,
+	last bigint NOT NULL DEFAULT 0,
+	UNIQUE (endpoint, slot)
+) WITH (fillfactor = 50);
+CREATE INDEX part_slot ON part (slot);
+
+-- The id is the part's, shifted by 40 bits, and a number that ascends without
+-- gaps in the order of storing. Times are in seconds since 1970.
+CREATE TABLE notification (
+	id bigint PRIMARY KEY,
+	session bytea NOT NULL,
+	seq bigint NOT NULL,
+	created bigint NOT NULL,
+	expires bigint NOT NULL,
+	attempts bigint NOT NULL,
+	username bytea NOT NULL,
+	folder bytea NOT NULL,
+	uid bigint NOT NULL,
+	body bytea NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.05,
+	autovacuum_vacuum_threshold = 5000);
+
+-- What was given up, in that order, until it is forgotten or put back.
+CREATE TABLE lost (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	notification bigint NOT NULL,
+	session bytea NOT NULL,
+	seq bigint NOT NULL,
+	created bigint NOT NULL,
+	lost bigint NOT NULL,
+	reason bigint NOT NULL,
+	answer bytea NOT NULL,
+	attempts bigint NOT NULL,
+	size bigint NOT NULL,
+	username bytea NOT NULL,
+	folder bytea NOT NULL,
+	uid bigint NOT NULL,
+	body bytea NOT NULL
+);
+
+-- The mail processes heard from lately, and which of their hand-offs have been
+-- stored: bit n of added is set if seq - n was.
+CREATE TABLE session (
+	id bytea PRIMARY KEY,
+	host bigint NOT NULL,
+	seq bigint NOT NULL,
+	added bigint NOT NULL,
+	used bigint NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX session_host ON session (host);
+
+GRANT USAGE ON SCHEMA http_notify TO http_notify;
+GRANT SELECT ON version TO http_notify;
+GRANT SELECT, INSERT, UPDATE ON host, endpoint, part TO http_notify;
+GRANT SELECT, INSERT, UPDATE, DELETE ON notification, lost, session
+	TO http_notify;
+
+COMMIT;

@@ -1,0 +1,523 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "lib.h"
+#include "array.h"
+
+#include "dovecot-compat.h"
+#include "monotonic.h"
+#include "pgsql-commit.h"
+#include "pgsql-lost.h"
+#include "pgsql-parts.h"
+
+/* Half of what mail processes wait by default (http_notify_handoff_timeout):
+   what is not stored by then is stored on this host, in the other half. */
+#define COMMIT_MSECS 250
+
+/* A part is not there any more. */
+#define SQLSTATE_NOT_NULL "23502"
+
+struct pgsql_commit {
+	struct pgsql_queue *queue;
+	/* NULL = none is under way */
+	struct queue_changes *changes;
+	/* monotonic */
+	int64_t deadline;
+	/* endpoints that got a number, and the parts of what is added, in the
+	   order of the items, and each one once */
+	ARRAY(struct queue_endpoint *) numbered;
+	ARRAY(struct pgsql_part *) item_parts, parts;
+};
+
+static void pgsql_commit_send_parts(struct pgsql_commit *commit);
+static void pgsql_commit_send(struct pgsql_commit *commit);
+
+static void add(struct pgsql_commit *commit, enum pgsql_statement statement,
+		const struct pgsql_params *params)
+{
+	pgsql_conn_add(commit->queue->conn, statement, params);
+}
+
+ARRAY_DEFINE_TYPE(int64, int64_t);
+
+static void
+params_add_array(struct pgsql_params *params, const ARRAY_TYPE(int64) *nums)
+{
+	unsigned int count;
+	const int64_t *first = array_get(nums, &count);
+
+	pgsql_params_add_ints(params, first, count);
+}
+
+static void pgsql_commit_end_batch(struct pgsql_commit *commit,
+				   pgsql_answer_callback_t *callback)
+{
+	int64_t left = commit->deadline - http_notify_monotonic_msecs();
+
+	pgsql_conn_send(commit->queue->conn, I_MAX(left, 1), callback, commit);
+}
+
+static void pgsql_commit_finish(struct pgsql_commit *commit, const char *error)
+{
+	struct queue_changes *changes = commit->changes;
+	struct queue_endpoint *ep;
+	struct queue_item *item;
+
+	commit->changes = NULL;
+	if (error != NULL) {
+		array_foreach_elem(&commit->numbered, ep)
+			ep->number = 0;
+		array_foreach_elem(&changes->added, item)
+			item->id = 0;
+	}
+	array_clear(&commit->numbered);
+	array_clear(&commit->item_parts);
+	array_clear(&commit->parts);
+	queue_engine_committed(commit->queue->engine.queue, error);
+}
+
+/* A conflict with another host, or too little space, may pass by itself. After
+   other errors, the connection may be of no use, such as to a server that has
+   become a standby. */
+static void
+pgsql_commit_failed(struct pgsql_commit *commit,
+		    const struct pgsql_answer *answer)
+{
+	if (answer->unknown) {
+		pgsql_commit_finish(commit, t_strdup_printf("PostgreSQL: %s, "
+			"so this may be stored there", answer->error));
+		return;
+	}
+	if (strcmp(answer->sqlstate, SQLSTATE_NOT_NULL) == 0) {
+		/* all that is known of it is wrong */
+		i_fatal("PostgreSQL's tables are others than before");
+	}
+	if (str_begins_with(answer->sqlstate, "53"))
+		queue_engine_full(commit->queue->engine.queue);
+	else if (!str_begins_with(answer->sqlstate, "40"))
+		pgsql_conn_fail(commit->queue->conn, answer->error);
+	pgsql_commit_finish(commit, t_strdup_printf("PostgreSQL: %s",
+						    answer->error));
+}
+
+/* First, if need be, a transaction for endpoints */
+
+static void
+pgsql_commit_endpoints_set(const struct pgsql_answer *answer, void *context)
+{
+	struct pgsql_commit *commit = context;
+	struct queue_endpoint *ep;
+	unsigned int i = 0;
+
+	if (answer->error != NULL) {
+		pgsql_commit_failed(commit, answer);
+		return;
+	}
+	array_foreach_elem(&commit->changes->endpoints, ep) {
+		if (ep->number == 0) {
+			ep->number = pgsql_get_int(answer->results[i], 0, 0);
+			array_push_back(&commit->numbered, &ep);
+		}
+		i++;
+	}
+	pgsql_commit_send_parts(commit);
+}
+
+static void pgsql_commit_send_endpoints(struct pgsql_commit *commit)
+{
+	struct queue_endpoint *ep;
+
+	array_foreach_elem(&commit->changes->endpoints, ep) {
+		struct pgsql_params params = { .count = 0 };
+
+		pgsql_params_add_str(&params, ep->key);
+		pgsql_params_add_str(&params, ep->options);
+		add(commit, PGSQL_ENDPOINT_SET, &params);
+	}
+	pgsql_commit_end_batch(commit, pgsql_commit_endpoints_set);
+}
+
+/* Then another one for parts */
+
+static void
+pgsql_commit_parts_made(const struct pgsql_answer *answer, void *context)
+{
+	struct pgsql_commit *commit = context;
+	const PGresult *rows;
+	int i;
+
+	if (answer->error != NULL) {
+		pgsql_commit_failed(commit, answer);
+		return;
+	}
+	rows = answer->results[1];
+	for (i = 0; i < PQntuples(rows); i++) {
+		(void)pgsql_parts_have(commit->queue->parts,
+				       pgsql_get_int(rows, i, 0),
+				       pgsql_get_int(rows, i, 1),
+				       pgsql_get_int(rows, i, 2));
+	}
+	pgsql_commit_send(commit);
+}
+
+static void pgsql_commit_send_parts(struct pgsql_commit *commit)
+{
+	struct queue_changes *changes = commit->changes;
+	struct pgsql_params params = { .count = 0 };
+	ARRAY_TYPE(int64) endpoints, slots;
+	struct queue_item *item;
+	int64_t slot;
+
+	t_array_init(&endpoints, 8);
+	t_array_init(&slots, 8);
+	array_foreach_elem(&changes->added, item) {
+		slot = pgsql_parts_slot(item);
+		if (pgsql_parts_find(commit->queue->parts,
+				     item->endpoint->number, slot) != NULL)
+			continue;
+		array_push_back(&endpoints, &item->endpoint->number);
+		array_push_back(&slots, &slot);
+	}
+	if (array_is_empty(&slots)) {
+		pgsql_commit_send(commit);
+		return;
+	}
+	params_add_array(&params, &endpoints);
+	params_add_array(&params, &slots);
+	add(commit, PGSQL_PARTS_MAKE, &params);
+	add(commit, PGSQL_PARTS_GET, &params);
+	pgsql_commit_end_batch(commit, pgsql_commit_parts_made);
+}
+
+/* The changes */
+
+/* Lock the parts, or count what was added. */
+static void
+pgsql_commit_parts(struct pgsql_commit *commit, enum pgsql_statement statement)
+{
+	struct pgsql_params params = { .count = 0 };
+	ARRAY_TYPE(int64) numbers, added;
+	struct pgsql_part *part;
+	int64_t count;
+
+	if (array_is_empty(&commit->parts))
+		return;
+	t_array_init(&numbers, 16);
+	t_array_init(&added, 16);
+	array_foreach_elem(&commit->parts, part) {
+		count = part->adding;
+		array_push_back(&numbers, &part->number);
+		array_push_back(&added, &count);
+	}
+	params_add_array(&params, &numbers);
+	if (statement == PGSQL_PARTS_COUNT)
+		params_add_array(&params, &added);
+	add(commit, statement, &params);
+}
+
+static void pgsql_commit_find_parts(struct pgsql_commit *commit)
+{
+	struct pgsql_part *part;
+	struct queue_item *item;
+
+	array_foreach_elem(&commit->changes->added, item) {
+		part = pgsql_parts_find(commit->queue->parts,
+					item->endpoint->number,
+					pgsql_parts_slot(item));
+		i_assert(part != NULL);
+		part->adding = 0;
+		array_push_back(&commit->item_parts, &part);
+	}
+	array_foreach_elem(&commit->item_parts, part) {
+		if (part->adding++ == 0)
+			array_push_back(&commit->parts, &part);
+	}
+}
+
+static void pgsql_commit_attempts(struct pgsql_commit *commit)
+{
+	struct pgsql_params params = { .count = 0 };
+	const struct queue_attempts *attempts;
+	ARRAY_TYPE(int64) ids, counts;
+	int64_t count;
+
+	if (array_is_empty(&commit->changes->attempts))
+		return;
+	t_array_init(&ids, 16);
+	t_array_init(&counts, 16);
+	array_foreach(&commit->changes->attempts, attempts) {
+		count = attempts->attempts;
+		array_push_back(&ids, &attempts->id);
+		array_push_back(&counts, &count);
+	}
+	params_add_array(&params, &ids);
+	params_add_array(&params, &counts);
+	add(commit, PGSQL_SET_ATTEMPTS, &params);
+}
+
+static void pgsql_commit_sessions(struct pgsql_commit *commit)
+{
+	struct pgsql_params params = { .count = 0 };
+	const struct queue_session *session;
+	struct pgsql_array ids, seqs, added, used;
+
+	if (array_is_empty(&commit->changes->sessions))
+		return;
+	pgsql_array_init_bytes(&ids);
+	pgsql_array_init_ints(&seqs);
+	pgsql_array_init_ints(&added);
+	pgsql_array_init_ints(&used);
+	array_foreach(&commit->changes->sessions, session) {
+		pgsql_array_add_bytes(&ids, session->id, sizeof(session->id));
+		pgsql_array_add_int(&seqs, session->seq);
+		pgsql_array_add_int(&added, session->added);
+		pgsql_array_add_int(&used, session->used);
+	}
+	pgsql_params_add_int(&params, commit->queue->host);
+	pgsql_params_add_array(&params, &ids);
+	pgsql_params_add_array(&params, &seqs);
+	pgsql_params_add_array(&params, &added);
+	pgsql_params_add_array(&params, &used);
+	add(commit, PGSQL_SESSIONS_SET, &params);
+}
+
+static void pgsql_commit_forget_sessions(struct pgsql_commit *commit)
+{
+	struct pgsql_params params = { .count = 0 };
+
+	if (commit->changes->forget_sessions_before == 0)
+		return;
+	pgsql_params_add_int(&params, commit->queue->host);
+	pgsql_params_add_int(&params, commit->changes->forget_sessions_before);
+	add(commit, PGSQL_SESSIONS_FORGET, &params);
+}
+
+/* What is added, a column each. */
+enum column {
+	COLUMN_PART,
+	COLUMN_AFTER,
+	COLUMN_SESSION,
+	COLUMN_SEQ,
+	COLUMN_CREATED,
+	COLUMN_EXPIRES,
+	COLUMN_USERNAME,
+	COLUMN_FOLDER,
+	COLUMN_UID,
+	COLUMN_BODY,
+
+	COLUMN_COUNT
+};
+
+static void
+columns_add(struct pgsql_array *columns, const struct queue_item *item,
+	    struct pgsql_part *part)
+{
+	pgsql_array_add_int(&columns[COLUMN_PART], part->number);
+	pgsql_array_add_int(&columns[COLUMN_AFTER], ++part->adding);
+	pgsql_array_add_bytes(&columns[COLUMN_SESSION], item->session,
+			      sizeof(item->session));
+	pgsql_array_add_int(&columns[COLUMN_SEQ], item->seq);
+	pgsql_array_add_int(&columns[COLUMN_CREATED], item->created);
+	pgsql_array_add_int(&columns[COLUMN_EXPIRES], item->expires);
+	pgsql_array_add_str(&columns[COLUMN_USERNAME], item->username);
+	pgsql_array_add_str(&columns[COLUMN_FOLDER], item->folder);
+	pgsql_array_add_int(&columns[COLUMN_UID], item->uid);
+	pgsql_array_add_str(&columns[COLUMN_BODY], item->body);
+}
+
+static void pgsql_commit_items(struct pgsql_commit *commit)
+{
+	struct pgsql_params params = { .count = 0 };
+	struct pgsql_array columns[COLUMN_COUNT];
+	struct pgsql_part *part;
+	struct queue_item *item;
+	unsigned int i;
+
+	if (array_is_empty(&commit->changes->added))
+		return;
+	for (i = 0; i < COLUMN_COUNT; i++) {
+		if (i == COLUMN_SESSION || i == COLUMN_USERNAME ||
+		    i == COLUMN_FOLDER || i == COLUMN_BODY)
+			pgsql_array_init_bytes(&columns[i]);
+		else
+			pgsql_array_init_ints(&columns[i]);
+	}
+	array_foreach_elem(&commit->parts, part)
+		part->adding = 0;
+	i = 0;
+	array_foreach_elem(&commit->changes->added, item) {
+		part = array_idx_elem(&commit->item_parts, i++);
+		columns_add(columns, item, part);
+	}
+	for (i = 0; i < COLUMN_COUNT; i++)
+		pgsql_params_add_array(&params, &columns[i]);
+	add(commit, PGSQL_ADD, &params);
+}
+
+static void pgsql_commit_removed(struct pgsql_commit *commit)
+{
+	struct pgsql_params params = { .count = 0 };
+	unsigned int count;
+	const int64_t *ids = array_get(&commit->changes->removed, &count);
+
+	if (count > 0) {
+		pgsql_params_add_ints(&params, ids, count);
+		add(commit, PGSQL_REMOVE, &params);
+	}
+}
+
+static void pgsql_commit_forgotten(struct pgsql_commit *commit)
+{
+	struct pgsql_params params = { .count = 0 };
+	ARRAY_TYPE(int64) numbers;
+	struct queue_endpoint *ep;
+
+	if (array_is_empty(&commit->changes->forgotten))
+		return;
+	t_array_init(&numbers, 16);
+	array_foreach_elem(&commit->changes->forgotten, ep)
+		array_push_back(&numbers, &ep->number);
+	params_add_array(&params, &numbers);
+	add(commit, PGSQL_ENDPOINTS_QUEUED, &params);
+}
+
+/* The answer */
+
+static void
+pgsql_commit_took_parts(struct pgsql_commit *commit, const PGresult *rows)
+{
+	struct pgsql_part *part;
+	int i;
+
+	for (i = 0; i < PQntuples(rows); i++) {
+		part = pgsql_parts_find_number(commit->queue->parts,
+					       pgsql_get_int(rows, i, 0));
+		part->before_id = pgsql_get_int(rows, i, 1);
+		part->adding = 0;
+	}
+}
+
+static void pgsql_commit_took_items(struct pgsql_commit *commit)
+{
+	struct pgsql_part *part;
+	struct queue_item *item;
+	unsigned int i = 0;
+
+	array_foreach_elem(&commit->changes->added, item) {
+		part = array_idx_elem(&commit->item_parts, i++);
+		item->id = part->before_id + ++part->adding;
+		pgsql_parts_stored(commit->queue->parts, part, item,
+				   item->id - 1);
+	}
+	array_foreach_elem(&commit->changes->resent, item) {
+		part = pgsql_parts_find_number(commit->queue->parts,
+			QUEUE_PART_NUMBER(item->id));
+		if (part != NULL) {
+			pgsql_parts_stored(commit->queue->parts, part, item,
+					   0);
+		}
+	}
+}
+
+static void
+pgsql_commit_took_forgotten(struct pgsql_commit *commit, const PGresult *rows)
+{
+	struct queue_endpoint *ep;
+	bool queued;
+	int i;
+
+	array_foreach_elem(&commit->changes->forgotten, ep) {
+		queued = FALSE;
+		for (i = 0; i < PQntuples(rows) && !queued; i++)
+			queued = pgsql_get_int(rows, i, 0) == ep->number;
+		if (!queued)
+			ep->number = 0;
+	}
+}
+
+static void
+pgsql_commit_answered(const struct pgsql_answer *answer, void *context)
+{
+	struct pgsql_commit *commit = context;
+	struct queue_changes *changes = commit->changes;
+	struct queue_item *item;
+	unsigned int idx = 0;
+
+	if (answer->error != NULL) {
+		pgsql_commit_failed(commit, answer);
+		return;
+	}
+	if (!array_is_empty(&commit->parts))
+		pgsql_commit_took_parts(commit, answer->results[idx++]);
+	pgsql_lost_changed(changes, answer, &idx);
+	if (!array_is_empty(&changes->removed))
+		idx++;
+	array_foreach_elem(&changes->resent, item)
+		pgsql_lost_resent(changes, item, answer, &idx);
+	pgsql_lost_ended(commit->queue, changes, answer, &idx);
+	if (!array_is_empty(&changes->forgotten))
+		pgsql_commit_took_forgotten(commit, answer->results[idx++]);
+	pgsql_commit_took_items(commit);
+	pgsql_commit_finish(commit, NULL);
+}
+
+/* First come those whose results are looked at. */
+static void pgsql_commit_send(struct pgsql_commit *commit)
+{
+	struct queue_changes *changes = commit->changes;
+	struct queue_item *item;
+
+	pgsql_commit_find_parts(commit);
+	pgsql_commit_parts(commit, PGSQL_PARTS_LOCK);
+	pgsql_lost_change(commit->queue, changes);
+	pgsql_commit_removed(commit);
+	array_foreach_elem(&changes->resent, item)
+		pgsql_lost_resend(commit->queue, item);
+	pgsql_lost_end(commit->queue, changes);
+	pgsql_commit_forgotten(commit);
+	pgsql_commit_attempts(commit);
+	pgsql_commit_sessions(commit);
+	pgsql_commit_forget_sessions(commit);
+	pgsql_commit_items(commit);
+	pgsql_commit_parts(commit, PGSQL_PARTS_COUNT);
+	pgsql_commit_end_batch(commit, pgsql_commit_answered);
+}
+
+void pgsql_commit_begin(struct pgsql_commit *commit,
+			struct queue_changes *changes)
+{
+	i_assert(commit->changes == NULL);
+
+	commit->changes = changes;
+	commit->deadline = http_notify_monotonic_msecs() + COMMIT_MSECS;
+	if (!array_is_empty(&changes->endpoints))
+		pgsql_commit_send_endpoints(commit);
+	else
+		pgsql_commit_send_parts(commit);
+}
+
+bool pgsql_commit_is_busy(const struct pgsql_commit *commit)
+{
+	return commit->changes != NULL;
+}
+
+struct pgsql_commit *pgsql_commit_init(struct pgsql_queue *queue)
+{
+	struct pgsql_commit *commit;
+
+	commit = i_new(struct pgsql_commit, 1);
+	commit->queue = queue;
+	i_array_init(&commit->numbered, 4);
+	i_array_init(&commit->item_parts, 64);
+	i_array_init(&commit->parts, 16);
+	return commit;
+}
+
+void pgsql_commit_deinit(struct pgsql_commit **_commit)
+{
+	struct pgsql_commit *commit = *_commit;
+
+	*_commit = NULL;
+	array_free(&commit->numbered);
+	array_free(&commit->item_parts);
+	array_free(&commit->parts);
+	i_free(commit);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef HTTP_NOTIFY_PGSQL_PARTS_H
+#define HTTP_NOTIFY_PGSQL_PARTS_H
+
+#include "pgsql-private.h"
+
+/* The parts of the queue, and which of them this host sends: those whose slots
+   it has. Other hosts are told when something is stored in theirs. */
+struct pgsql_parts *pgsql_parts_init(struct pgsql_queue *queue);
+void pgsql_parts_deinit(struct pgsql_parts **parts);
+
+/* Begin to get slots, when the host is known. */
+void pgsql_parts_claim(struct pgsql_parts *parts);
+/* The connection for storing can be used again: look for what may have been
+   stored by the former one. */
+void pgsql_parts_ready(struct pgsql_parts *parts);
+/* See queue_engine_vfuncs. */
+void pgsql_parts_part_released(struct pgsql_parts *parts,
+			       struct queue_part *part);
+
+/* NULL = it is not known yet: has the database no number for it? */
+struct pgsql_part *
+pgsql_parts_find(struct pgsql_parts *parts, int64_t endpoint, int64_t slot);
+struct pgsql_part *
+pgsql_parts_have(struct pgsql_parts *parts, int64_t endpoint, int64_t slot,
+		 int64_t number);
+struct pgsql_part *
+pgsql_parts_find_number(struct pgsql_parts *parts, int64_t number);
+/* The slot of an item. */
+int64_t pgsql_parts_slot(const struct queue_item *item);
+
+/* An item has been stored, when everything in its part up to before_id had been
+   stored: set its part, or tell whoever sends it. For one that was put back,
+   before_id is 0. */
+void pgsql_parts_stored(struct pgsql_parts *parts, struct pgsql_part *part,
+			struct queue_item *item, int64_t before_id);
+
+#endif
