@@ -21,6 +21,9 @@ STAGE = os.environ.get("HTTP_NOTIFY_STAGE")
 SANITIZED = FINDINGS is not None
 if not STAGE:
     pytest.exit("HTTP_NOTIFY_STAGE is not set: run tests/run.sh", 2)
+# the build directory, in which the stage is unless run.sh says otherwise
+BUILD = pathlib.Path(os.environ.get("HTTP_NOTIFY_BUILD") or
+                     pathlib.Path(STAGE).parent)
 install(STAGE)
 # about the words that a line of Dovecot's does not have
 collect_ignore = ["test_settings.py" if VERSION < (2, 4) else

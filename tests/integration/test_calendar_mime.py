@@ -17,11 +17,9 @@ import subprocess
 
 import pytest
 
+from conftest import BUILD
 from harness.invitations import AWKWARD, CHARSETS, invitations
 
-# the build directory, in which the stage is unless run.sh says otherwise
-BUILD = pathlib.Path(os.environ.get("HTTP_NOTIFY_BUILD") or
-                     pathlib.Path(os.environ["HTTP_NOTIFY_STAGE"]).parent)
 MIME = BUILD / "tests/mime"
 SOURCE = pathlib.Path(__file__).resolve().parent.parent / "mime"
 JARS = "/usr/share/java/javax.mail.jar", "/usr/share/java/javax.activation.jar"

@@ -13,14 +13,14 @@ import time
 
 import pytest
 
-from conftest import STAGE, driver, running_dovecot
+from conftest import BUILD, driver, running_dovecot
 from harness.dovecot import message, wait_for
 from harness.endpoint import Endpoint
 from harness.faults import network_namespace
 from harness.postgresql import USER
 from harness.shared_queue import shared_queue
 
-UNIT = pathlib.Path(STAGE).parent / "tests/unit"
+UNIT = BUILD / "tests/unit"
 USERS = ["user%d" % number for number in range(24)]
 # what the database's server and its clients need to notice, on a busy machine
 PATIENT = 40
@@ -119,6 +119,7 @@ class Deliveries:
 @pytest.mark.parametrize("program", ["test-queue-contract",
                                      "test-queue-pgsql"])
 def test_engine_keeps_the_contract(database, program):
+    subprocess.run(["make", "-s", "-C", UNIT, "check", "TESTS="], check=True)
     # as the cluster's user, who needs no password by the socket
     done = subprocess.run(
         [UNIT / program], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -8,6 +8,7 @@
 #include "unlink-directory.h"
 
 #include "announced-uids.h"
+#include "dovecot-compat.h"
 #include "queue.h"
 #include "queue-announced.h"
 #include "queue-lost.h"
@@ -224,8 +225,8 @@ static void test_many_gaps_become_fewer(void **state ATTR_UNUSED)
 	t_array_init(&uids, 8);
 	for (i = 1; i <= ANNOUNCED_RANGES_MAX + 2; i++)
 		seq_range_array_add(&uids, 10 * i);
-	assert_true(str_begins(stored_again(&uids), "10:30,40,50,"));
-	assert_true(str_begins(text_of(&uids), "10,20,30,40,50,"));
+	assert_true(str_begins_with(stored_again(&uids), "10:30,40,50,"));
+	assert_true(str_begins_with(text_of(&uids), "10,20,30,40,50,"));
 }
 
 static void test_corrupt_uids_are_left_out(void **state ATTR_UNUSED)
@@ -536,7 +537,7 @@ static void test_killed_at_any_moment(void **state ATTR_UNUSED)
 			const char *uids = ask(5);
 
 			/* each begins with UID 1 again */
-			assert_true(str_begins(uids, "1:"));
+			assert_true(str_begins_with(uids, "1:"));
 			assert_int_equal(str_to_uint(uids + 2, &to), 0);
 			assert_true(to >= last);
 		} T_END;
