@@ -65,7 +65,7 @@ parse_uid(const char *field, struct http_notify_handoff *handoff)
 		return -1;
 	if (*field == '\0')
 		return 0;
-	return *field == '/' ?
+	return *field == '/' && handoff->uid != 0 ?
 		str_to_uint32(field + 1, &handoff->uidvalidity) : -1;
 }
 

@@ -131,7 +131,9 @@ hand_off_one(struct http_notify_driver_user *duser,
 	string_t *body = str_new(default_pool, 1024 +
 				 (message == NULL ? 0 : str_len(message)));
 
-	if (happening->event->id == HTTP_NOTIFY_MESSAGE_NEW)
+	/* catch-up looks for what was not announced there */
+	if (happening->event->id == HTTP_NOTIFY_MESSAGE_NEW &&
+	    strcmp(happening->folder, "INBOX") == 0)
 		handoff.uidvalidity = notification->uidvalidity;
 	if (http_notify_notification_append_json(
 		notification, duser->set.options.format, body) < 0)

@@ -196,7 +196,7 @@ static void test_handoff_with_bad_seq_is_refused(void **state ATTR_UNUSED)
 static void test_handoff_with_bad_uid_is_refused(void **state ATTR_UNUSED)
 {
 	static const char *const bad[] = {
-		"", "-1", "x", "17x", " 17", "4294967296", "17/", "17/x",
+		"", "-1", "x", "17x", " 17", "4294967296", "17/", "0/5", "17/x",
 		"17/-1", "17/4294967296", "17/1/1", "/1", "4294967296/1"
 	};
 	unsigned int i;

@@ -414,25 +414,13 @@ static struct part *delivery_part_of(const struct queue_item *item)
 	return item->part == NULL ? NULL : queue_part_get_context(item->part);
 }
 
-/* It is at the end of what is queued for the endpoint. */
-static void
-delivery_item_queued(struct delivery_endpoint *dep, struct queue_item *item)
-{
-	struct part *part = delivery_part_of(item);
-
-	live_tell(dep->delivery->common.live, LIVE_QUEUED, item,
-		  endpoint_get_label(dep->ep), "");
-	if (part != NULL)
-		part_stored(part, item);
-	delivery_list_stored(dep);
-}
-
 /* The caller is told first, since it is waiting. */
 static void
 delivery_item_stored(struct queue_item *item, const char *error, void *context)
 {
 	struct delivery_adding *adding = context;
 	struct delivery_endpoint *dep = adding->dep;
+	struct part *part;
 	const struct delivery_stored stored = {
 		.error = error, .id = item == NULL ? 0 : item->id,
 		.elsewhere = item != NULL && item->part == NULL,
@@ -443,7 +431,12 @@ delivery_item_stored(struct queue_item *item, const char *error, void *context)
 	adding->callback(&stored, adding->context);
 	if (item != NULL && error == NULL) {
 		history_present(&dep->delivery->common.history)->stored++;
-		delivery_item_queued(dep, item);
+		live_tell(dep->delivery->common.live, LIVE_QUEUED, item,
+			  endpoint_get_label(dep->ep), "");
+		part = delivery_part_of(item);
+		if (part != NULL)
+			part_stored(part, item);
+		delivery_list_stored(dep);
 	}
 	i_free(adding);
 }
@@ -523,8 +516,6 @@ int delivery_add(struct delivery *delivery,
 /* A notification being put back. */
 struct delivery_resending {
 	struct delivery_endpoint *dep;
-	/* it was another endpoint's */
-	bool moved;
 	delivery_resent_callback_t *callback;
 	void *context;
 };
@@ -569,9 +560,7 @@ delivery_item_resent(struct queue_item *item, const char *error, void *context)
 	struct part *part;
 
 	dep->adding--;
-	if (error == NULL && resending->moved)
-		delivery_item_queued(dep, item);
-	else if (error == NULL && !gone) {
+	if (error == NULL && !gone) {
 		part = delivery_part_of(item);
 		if (part != NULL)
 			part_put_back(part, item);
@@ -598,6 +587,10 @@ int delivery_resend(struct delivery *delivery, const struct queue_item *item,
 		*error_r = "the endpoint has been forgotten";
 		return -1;
 	}
+	if (dep != own && delivery->spool != NULL) {
+		*error_r = "--to is not for a queue that hosts share";
+		return -1;
+	}
 	if (delivery_is_full(delivery, error_r) ||
 	    delivery_endpoint_is_full(dep, error_r))
 		return -1;
@@ -605,7 +598,6 @@ int delivery_resend(struct delivery *delivery, const struct queue_item *item,
 	again.expires = queue_now(queue) + dep->max_age_secs;
 	resending = i_new(struct delivery_resending, 1);
 	resending->dep = dep;
-	resending->moved = dep != own;
 	resending->callback = callback;
 	resending->context = context;
 	if (dep == own) {

@@ -107,8 +107,9 @@ struct queue_changes {
 	unsigned int forget_lost_max;
 	int64_t forget_lost_before;
 	/* To be put back into the queue, with the ids that they have, unless
-	   others have them: then the engine sets id. It sets id to 0 if they
-	   are not kept any more, and part as for added. */
+	   others have them, or they have none, since they are for another
+	   endpoint now: then the engine sets id. It sets id to 0 if they are
+	   not kept any more, and part as for added. */
 	ARRAY(struct queue_item *) resent;
 	/* for commit(): what it has taken from what was kept, and how many of
 	   these were the oldest ones */

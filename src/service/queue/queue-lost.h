@@ -28,8 +28,8 @@ void queue_lost_drop(struct queue *queue, int64_t lost_id);
    was not there any more. */
 void queue_lost_resend(struct queue *queue, const struct queue_item *item,
 		       queue_stored_callback_t *callback, void *context);
-/* Likewise, for another endpoint: it is added at the end of what is queued for
-   that, also if it is not kept any more. */
+/* Likewise, for another endpoint: it is put at the end of what is queued for
+   that. */
 void queue_lost_resend_to(struct queue *queue, const struct queue_item *item,
 			  struct queue_endpoint *ep,
 			  queue_stored_callback_t *callback, void *context);

@@ -232,6 +232,8 @@ resend(struct sqlite_queue *queue, struct queue_changes *changes,
 		item->id = 0;
 		return TRUE;
 	}
+	if (item->id == 0)
+		return add(queue, item, error_r);
 	if (!insert(queue, STATEMENT_ADD_AGAIN, item, error_r))
 		return FALSE;
 	return sqlite3_changes(queue->db.sqlite) > 0 ||

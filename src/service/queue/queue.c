@@ -127,21 +127,6 @@ static void queue_prepare_endpoints(struct queue *queue)
 	array_clear(&queue->next.forgotten);
 }
 
-static void queue_prepare_item(struct queue *queue, struct queue_item *item)
-{
-	struct queue_changes *changes = &queue->changes;
-
-	if (item->lost_id != 0 && item->id != 0) {
-		array_push_back(&changes->resent, &item);
-		return;
-	}
-	array_push_back(&changes->added, &item);
-	if (item->lost_id != 0) {
-		/* for another endpoint than it was */
-		array_push_back(&changes->dropped, &item->lost_id);
-	}
-}
-
 static void queue_prepare(struct queue *queue)
 {
 	struct queue_changes *changes = &queue->changes;
@@ -161,8 +146,10 @@ static void queue_prepare(struct queue *queue)
 	queue_prepare_endpoints(queue);
 	queue_sessions_begin(queue->sessions, &changes->sessions);
 	array_foreach(&queue->pending, pending) {
-		if (pending->item != NULL)
-			queue_prepare_item(queue, pending->item);
+		if (pending->item != NULL && pending->item->lost_id != 0)
+			array_push_back(&changes->resent, &pending->item);
+		else if (pending->item != NULL)
+			array_push_back(&changes->added, &pending->item);
 	}
 	changes->forget_sessions_before = queue->next.forget_sessions_before;
 	queue->next.forget_sessions_before = 0;
@@ -335,6 +322,8 @@ queue_tell_pending(struct queue *queue, const char *error)
 	/* what is added from now on is for the next commit */
 	i_array_init(&queue->committing_pending, 64);
 	array_foreach_modifiable(&told, pending) {
+		if (pending->item != NULL && error == NULL)
+			queue_announced_added(queue, pending->item);
 		pending->callback(pending->item, error, pending->context);
 		queue_item_unref(&pending->item);
 	}
@@ -516,7 +505,6 @@ queue_add_any(struct queue *queue, const struct queue_item *item, bool moved,
 	if (added) {
 		item->endpoint->forgotten = FALSE;
 		pending->item = queue_item_dup(item);
-		queue_announced_added(queue, item);
 	}
 	queue_commit_soon(queue);
 	return added;

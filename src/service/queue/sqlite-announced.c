@@ -299,16 +299,23 @@ merge_mailbox(struct sqlite_announced *announced, const char **error_r)
 	ARRAY_TYPE(seq_range) uids;
 	buffer_t *stored = t_buffer_create(64);
 	int64_t mailbox;
+	int ret;
 
 	messages = array_get(&announced->buckets[announced->bucket], &count);
 	mailbox = messages[announced->idx].mailbox;
 	t_array_init(&uids, 8);
 	sqlite3_bind_int64(get, 1, mailbox);
-	if (sqlite3_step(get) == SQLITE_ROW) {
+	ret = sqlite3_step(get);
+	if (ret == SQLITE_ROW) {
 		announced_uids_parse(sqlite3_column_blob(get, 0),
 				     sqlite3_column_bytes(get, 0), &uids);
+	} else if (ret != SQLITE_DONE) {
+		*error_r = sqlite_db_error(announced->db,
+					   statements[STATEMENT_GET]);
 	}
 	(void)sqlite3_reset(get);
+	if (ret != SQLITE_ROW && ret != SQLITE_DONE)
+		return FALSE;
 	for (; announced->idx < count &&
 	     messages[announced->idx].mailbox == mailbox; announced->idx++)
 		seq_range_array_add(&uids, messages[announced->idx].uid);

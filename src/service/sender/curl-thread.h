@@ -14,7 +14,7 @@ struct curl_thread;
 struct curl_transfer {
 	/* set by the caller */
 	CURL *easy;
-	/* of the host to connect to; NULL = that is an address */
+	/* what is looked up, see sender-target.h; NULL = nothing */
 	const char *name;
 	/* CURLOPT_TIMEOUT_MS */
 	unsigned int timeout_msecs;

@@ -18,7 +18,7 @@ sender_target_set_proxy(struct sender_target *target,
 		NULL);
 	target->proxy_host = p_strdup(pool, url->host.name);
 	target->proxy_netrc_file = p_strdup(pool, options->proxy_netrc_file);
-	target->name = url->host.ip.family == 0 ? target->proxy_host : NULL;
+	target->name = url->host.ip.family == 0 ? target->proxy : NULL;
 }
 
 void sender_target_init(struct sender_target *target_r, const char *url,
@@ -34,8 +34,11 @@ void sender_target_init(struct sender_target *target_r, const char *url,
 			target_r->label, options->owner);
 	}
 	target_r->url = p_strdup(pool, http_url_create(http_url));
-	if (http_url->host.ip.family == 0)
-		target_r->name = p_strdup(pool, http_url->host.name);
+	if (http_url->host.ip.family == 0) {
+		target_r->name = p_strconcat(pool,
+			http_url->have_ssl ? "https://" : "http://",
+			http_url_create_authority(http_url), NULL);
+	}
 	target_r->username = p_strdup(pool, http_url->user);
 	target_r->password = p_strdup(pool, http_url->password);
 	target_r->netrc_file = p_strdup(pool, options->netrc_file);

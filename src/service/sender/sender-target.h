@@ -12,7 +12,8 @@ struct sender_target {
 	const char *url;
 	/* of an HTTP proxy, with its port; NULL = none */
 	const char *proxy;
-	/* of the host to connect to, endpoint or proxy; NULL = that is an
+	/* the endpoint's or proxy's host and port to connect to, which libcurl
+	   looks up together, such as "https://host"; NULL = the host is an
 	   address */
 	const char *name;
 	/* Basic credentials, decoded; NULL = none */
