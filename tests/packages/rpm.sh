@@ -89,6 +89,8 @@ files() {
 	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/http-notify.prom.jq
 	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/http-notify.rules.yml
 	-rw-r--r-- root root  /usr/share/dovecot-http-notify/monitoring/prometheus.yml
+	drwxr-xr-x root root  /usr/share/dovecot-http-notify/pgsql
+	-rw-r--r-- root root  /usr/share/dovecot-http-notify/pgsql/schema-1.sql
 	-rwxr-xr-x root root  /usr/share/dovecot-http-notify/settings-elsewhere
 	-rw-r--r-- root root d /usr/share/man/man1/doveadm-http-notify.1.gz
 	-rw-r--r-- root root d /usr/share/man/man7/dovecot-http-notify.7.gz
