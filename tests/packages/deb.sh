@@ -122,7 +122,8 @@ trial() {
 autopkgtest() {
 	offline "$autopkgtest_folder" autopkgtest --no-built-binaries \
 		"$here/current/${name}_"*.deb \
-		"$here/current/$name-listener_"*.deb "$tree/" -- null
+		"$here/current/$name-listener_"*.deb \
+		"$here/current/$name-pgsql_"*.deb "$tree/" -- null
 }
 
 check "make dist" make_dist
@@ -140,7 +141,7 @@ for suite; do
 		$build_packages) &&
 	try_folder=$(folder packages-try $dovecot) &&
 	autopkgtest_folder=$(folder packages-autopkgtest autopkgtest dpkg-dev \
-		$dovecot) || exit
+		libpq5 $dovecot) || exit
 
 	unpack current
 	options=

@@ -342,6 +342,7 @@ static void test_failed_removal_is_repeated(void **state ATTR_UNUSED)
 	queue_remove(host.queue, id, 2);
 	assert_non_null(test_try_commit(&host));
 	test_stop_failing(&host);
+	i_free(host.error);
 	host.error = i_strdup("");
 	test_until(host.error == NULL);
 	reopen();
