@@ -331,10 +331,68 @@ static void lost_read(const struct queue_read_result *result, void *context)
 	queue_item_ref(*item);
 }
 
+/* So many seconds ago. */
+static void give_up(struct test_host *host, int64_t id, unsigned int secs)
+{
+	struct queue_item item = {
+		.id = id, .username = "", .folder = "", .body = "",
+		.endpoint = queue_endpoint_set(host->queue, "key", "options")
+	};
+	const struct queue_loss loss = {
+		.answer = "", .time = queue_now(host->queue) - secs
+	};
+
+	queue_give_up(host->queue, &item, 1, &loss);
+	test_commit(host);
+}
+
+static unsigned int lost_count(struct test_host *host)
+{
+	struct queue_lost_stats stats;
+	unsigned int i, count = 0;
+
+	queue_lost_get_stats(host->queue, NULL, &stats);
+	for (i = 0; i < N_ELEMENTS(stats.rows); i++)
+		count += stats.rows[i];
+	return count;
+}
+
+/* What has become too old was forgotten by another host. */
+static void test_lost_that_others_forgot_is_not_counted(void **state ATTR_UNUSED)
+{
+	give_up(&one, store(&one, "alice"), 7*24*60*60 - 1);
+	assert_int_equal(lost_count(&one), 1);
+	(void)test_sql(NULL, "DELETE FROM lost");
+	while (lost_count(&one) > 0)
+		test_commit(&one);
+	/* and that is all */
+	test_turn(50);
+	one.commits = 0;
+	test_turn(50);
+	assert_int_equal(one.commits, 0);
+}
+
+static void test_lost_of_others_is_dropped(void **state ATTR_UNUSED)
+{
+	struct queue_item *lost = NULL;
+	unsigned int i;
+
+	share();
+	assert_int_equal(lost_count(&two), 0);
+	for (i = 0; i < 3; i++)
+		give_up(&one, store(&one, "alice"), 0);
+	(void)queue_lost_read(two.queue, 0, 1, lost_read, &lost);
+	test_until(lost != NULL);
+	queue_lost_drop(two.queue, lost->lost_id);
+	queue_item_unref(&lost);
+	test_commit(&two);
+	test_until(lost_count(&two) == 2);
+	test_commit(&two);
+	assert_int_equal(test_sql(NULL, "SELECT count(*) FROM lost"), 2);
+}
+
 static void test_owner_looks_again_after_a_resend(void **state ATTR_UNUSED)
 {
-	struct queue_item item = { .username = "", .folder = "", .body = "" };
-	struct queue_loss loss = { .answer = "" };
 	struct queue_item *lost = NULL;
 	struct test_host *other;
 	int64_t id;
@@ -342,11 +400,7 @@ static void test_owner_looks_again_after_a_resend(void **state ATTR_UNUSED)
 	share();
 	id = store(&one, "alice");
 	other = sender_of(id) == &one ? &two : &one;
-	item.id = id;
-	item.endpoint = queue_endpoint_set(other->queue, "key", "options");
-	loss.time = queue_now(other->queue);
-	queue_give_up(other->queue, &item, 1, &loss);
-	test_commit(other);
+	give_up(other, id, 0);
 	(void)queue_lost_read(other->queue, 0, 10, lost_read, &lost);
 	test_until(lost != NULL);
 	str_truncate(sender_of(id)->told, 0);
@@ -405,6 +459,8 @@ int main(void)
 		queue_test(test_lost_connection_is_revoked_at_once),
 		queue_test(test_unconfirmed_commit_is_recognised),
 		queue_test(test_former_connection_ends_first),
+		queue_test(test_lost_that_others_forgot_is_not_counted),
+		queue_test(test_lost_of_others_is_dropped),
 		queue_test(test_owner_looks_again_after_a_resend),
 		queue_test(test_other_schema_is_not_used),
 		queue_test(test_secrets_are_refused),

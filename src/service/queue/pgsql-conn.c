@@ -446,22 +446,26 @@ void pgsql_conn_send(struct pgsql_conn *conn, unsigned int msecs,
 		io_set_pending(conn->io_read);
 }
 
-void pgsql_conn_wait(struct pgsql_conn *conn)
+void pgsql_conn_wait(struct pgsql_conn *conn, int64_t until)
 {
-	struct pollfd pfd;
-	int left;
+	struct pollfd pfd = {
+		.fd = conn->fd,
+		.events = POLLIN | (conn->io_write == NULL ? 0 : POLLOUT)
+	};
+	int64_t left = until - http_notify_monotonic_msecs();
+	int ret;
 
-	while (conn->head != NULL) {
-		pfd.fd = conn->fd;
-		pfd.events = POLLIN | (conn->io_write == NULL ? 0 : POLLOUT);
-		left = pgsql_conn_time_left(conn);
-		if (conn->failed != NULL || left == 0 ||
-		    poll(&pfd, 1, left) <= 0) {
-			pgsql_conn_lost(conn, "no answer in time");
-			break;
-		}
+	i_assert(conn->head != NULL);
+
+	left = I_MIN(left, pgsql_conn_time_left(conn));
+	if (conn->failed != NULL)
+		pgsql_conn_lost_late(conn);
+	else if (left <= 0)
+		pgsql_conn_lost(conn, "no answer in time");
+	else if ((ret = poll(&pfd, 1, left)) > 0)
 		pgsql_conn_input(conn);
-	}
+	else if (ret < 0 && errno != EINTR)
+		pgsql_conn_lost(conn, t_strdup_printf("poll() failed: %m"));
 }
 
 /* Connecting */

@@ -120,8 +120,9 @@ void pgsql_conn_add(struct pgsql_conn *conn, unsigned int statement,
    The callback is called once, never from inside this function. */
 void pgsql_conn_send(struct pgsql_conn *conn, unsigned int msecs,
 		     pgsql_answer_callback_t *callback, void *context);
-/* Wait until all that was sent is answered, or its time has passed. */
-void pgsql_conn_wait(struct pgsql_conn *conn);
+/* Wait for something of what was sent to be answered. If it is not until then,
+   by the monotonic clock, or its time has passed, the connection is dropped. */
+void pgsql_conn_wait(struct pgsql_conn *conn, int64_t until);
 
 /* Of a row of a result. */
 int64_t pgsql_get_int(const PGresult *result, int row, int column);

@@ -145,9 +145,9 @@ struct queue_engine_vfuncs {
 	   Returns 0, or -1 and error_r. */
 	int (*init)(struct queue *queue, const struct queue_settings *set,
 		    struct queue_engine **engine_r, const char **error_r);
-	/* Wait until the commit that is under way has ended. NULL = none is,
-	   when commit() returns. */
-	void (*wait)(struct queue_engine *engine);
+	/* Wait until the commit that is under way has ended. After so many msecs
+	   it fails. NULL = none is, when commit() returns. */
+	void (*wait)(struct queue_engine *engine, unsigned int msecs);
 	/* Frees the engine; no commit is under way. */
 	void (*deinit)(struct queue_engine *engine);
 
@@ -169,6 +169,10 @@ struct queue_engine_vfuncs {
 	   from inside this function or later; changes lives until then. */
 	void (*commit)(struct queue_engine *engine,
 		       struct queue_changes *changes);
+	/* Other processes have changed what is kept: count it anew
+	   (queue_engine_recount_lost()), later. NULL = only this process
+	   changes it. */
+	void (*recount_lost)(struct queue_engine *engine);
 	/* A commit has succeeded. If space is scarce, or commits have taken
 	   much of it, see to it that the next ones can use the same again.
 	   Removals wait until queue_engine_reclaimed() is called, which is at

@@ -30,6 +30,8 @@ struct queue_lost {
 	unsigned int rows[QUEUE_LOSS_REASON_COUNT], total_rows;
 	uint64_t bytes;
 	int64_t oldest;
+	/* other processes have changed what is kept: it is being counted */
+	bool recounting;
 
 	/* what the next commit is to forget; 0 = none; and whether that has
 	   been kept long enough */
@@ -89,7 +91,7 @@ static void queue_lost_plan(struct queue *queue)
 
 	lost->forget_max = 0;
 	lost->too_old = FALSE;
-	if (lost->total_rows == 0)
+	if (lost->total_rows == 0 || lost->recounting)
 		return;
 	lost->forget_before = INT64_MAX;
 	if (lost->full)
@@ -187,13 +189,61 @@ void queue_lost_begin(struct queue *queue)
 
 static void
 queue_lost_count(struct queue_lost *lost, struct queue_endpoint *ep,
-		 enum queue_loss_reason reason, int rows, int64_t bytes)
+		 enum queue_loss_reason reason, unsigned int rows,
+		 uint64_t bytes)
 {
 	if (ep != NULL)
 		ep->lost[reason] += rows;
 	lost->rows[reason] += rows;
 	lost->total_rows += rows;
 	lost->bytes += bytes;
+}
+
+/* Returns FALSE if it had not been counted: another process has kept it. */
+static bool
+queue_lost_uncount(struct queue_lost *lost, struct queue_endpoint *ep,
+		   const struct queue_lost_gone *gone)
+{
+	bool counted = lost->rows[gone->reason] > 0 &&
+		lost->bytes >= gone->size;
+
+	if (ep != NULL && ep->lost[gone->reason] > 0)
+		ep->lost[gone->reason]--;
+	if (lost->rows[gone->reason] > 0) {
+		lost->rows[gone->reason]--;
+		lost->total_rows--;
+	}
+	lost->bytes -= I_MIN(lost->bytes, gone->size);
+	return counted;
+}
+
+/* Of those to be forgotten, were there less than counted? Some that are too old
+   say nothing about how many are not. */
+static bool queue_lost_has_less(const struct queue_lost *lost,
+				const struct queue_changes *changes)
+{
+	return changes->lost_forgotten < changes->forget_lost_max &&
+		(!lost->too_old || changes->lost_forgotten == 0);
+}
+
+static void queue_lost_recount(struct queue *queue)
+{
+	if (queue->engine->v->recount_lost == NULL || queue->lost->recounting)
+		return;
+	queue->lost->recounting = TRUE;
+	queue->engine->v->recount_lost(queue->engine);
+}
+
+static void queue_lost_clear_counts(struct queue *queue)
+{
+	struct queue_lost *lost = queue->lost;
+	struct queue_endpoint *ep;
+
+	for (ep = queue->endpoints_head; ep != NULL; ep = ep->next)
+		memset(ep->lost, 0, sizeof(ep->lost));
+	memset(lost->rows, 0, sizeof(lost->rows));
+	lost->total_rows = 0;
+	lost->bytes = 0;
 }
 
 void queue_lost_succeeded(struct queue *queue)
@@ -204,11 +254,12 @@ void queue_lost_succeeded(struct queue *queue)
 	struct queue_given_up *up;
 	unsigned int early = lost->too_old ? 0 : changes->lost_forgotten;
 	bool no_space = lost->making_room, kept = FALSE;
+	bool differs = queue_lost_has_less(lost, changes);
 
 	array_foreach(&changes->lost_gone, gone) {
-		queue_lost_count(lost, queue_find_endpoint(queue,
-				 gone->endpoint_number), gone->reason,
-				 -1, -(int64_t)gone->size);
+		if (!queue_lost_uncount(lost, queue_find_endpoint(queue,
+					gone->endpoint_number), gone))
+			differs = TRUE;
 	}
 	array_foreach_elem(&changes->given_up, up) {
 		if (up->kept) {
@@ -225,6 +276,12 @@ void queue_lost_succeeded(struct queue *queue)
 	}
 	array_clear(&lost->dropping.ids);
 	lost->dropping.sorted = 0;
+	if (lost->oldest != 0 && differs)
+		queue_lost_recount(queue);
+	else if (lost->oldest == 0 && lost->total_rows > 0) {
+		/* nothing is kept, whoever has taken it */
+		queue_lost_clear_counts(queue);
+	}
 	lost->forgotten += early;
 	queue_lost_say(lost, early, no_space, kept);
 	queue_lost_plan(queue);
@@ -240,14 +297,8 @@ void queue_lost_failed(struct queue *queue)
 
 void queue_engine_recount_lost(struct queue *queue)
 {
-	struct queue_lost *lost = queue->lost;
-	struct queue_endpoint *ep;
-
-	for (ep = queue->endpoints_head; ep != NULL; ep = ep->next)
-		memset(ep->lost, 0, sizeof(ep->lost));
-	memset(lost->rows, 0, sizeof(lost->rows));
-	lost->total_rows = 0;
-	lost->bytes = 0;
+	queue_lost_clear_counts(queue);
+	queue->lost->recounting = FALSE;
 }
 
 void queue_engine_have_lost(struct queue *queue, int64_t endpoint_number,

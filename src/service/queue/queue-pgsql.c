@@ -349,12 +349,19 @@ pgsql_queue_commit(struct queue_engine *engine, struct queue_changes *changes)
 				       "PostgreSQL can't be used");
 }
 
-static void pgsql_queue_wait(struct queue_engine *engine)
+static void
+pgsql_queue_wait(struct queue_engine *engine, unsigned int msecs)
 {
 	struct pgsql_queue *queue = pgsql_queue_of(engine);
+	int64_t until = http_notify_monotonic_msecs() + msecs;
 
 	while (pgsql_commit_is_busy(queue->commit))
-		pgsql_conn_wait(queue->conn);
+		pgsql_conn_wait(queue->conn, until);
+}
+
+static void pgsql_queue_recount_lost(struct queue_engine *engine)
+{
+	pgsql_queue_count(pgsql_queue_of(engine));
 }
 
 static void pgsql_queue_reclaim(struct queue_engine *engine,
@@ -454,6 +461,7 @@ const struct queue_engine_vfuncs queue_engine_pgsql = {
 	.claim = pgsql_queue_claim,
 	.part_released = pgsql_queue_part_released,
 	.commit = pgsql_queue_commit,
+	.recount_lost = pgsql_queue_recount_lost,
 	.reclaim = pgsql_queue_reclaim,
 	.read = pgsql_queue_read,
 	.read_announced = pgsql_queue_read_announced,

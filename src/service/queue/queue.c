@@ -8,6 +8,7 @@
 #include "ioloop.h"
 #include "llist.h"
 
+#include "monotonic.h"
 #include "queue.h"
 #include "queue-private.h"
 #include "queue-sessions.h"
@@ -24,6 +25,9 @@
 /* A session is forgotten when it has not been used for this long, which is far
    more than a mail process ever waits before it sends again. */
 #define SESSION_LIFETIME_SECS 60
+/* How long a process that ends waits for what an engine commits elsewhere. */
+#define FINISH_MSECS 2000
+
 static void queue_commit(struct queue *queue);
 
 static void changes_init(struct queue_changes *changes)
@@ -637,12 +641,21 @@ void queue_flush(struct queue *queue)
 
 void queue_finish(struct queue *queue)
 {
+	int64_t now, end = http_notify_monotonic_msecs() + FINISH_MSECS;
+	bool in_time = TRUE;
+
 	/* there may be more removals than go into one */
 	do {
 		queue_flush(queue);
-		if (queue->committing)
-			queue->engine->v->wait(queue->engine);
-	} while (!queue->failed && queue_has_changes(queue));
+		if (queue->engine->v->wait != NULL) {
+			now = http_notify_monotonic_msecs();
+			in_time = now < end;
+			if (queue->committing) {
+				queue->engine->v->wait(queue->engine,
+						       I_MAX(end - now, 1));
+			}
+		}
+	} while (in_time && !queue->failed && queue_has_changes(queue));
 }
 
 void queue_deinit(struct queue **queue)

@@ -123,8 +123,9 @@ void queue_part_released(struct queue *queue, struct queue_part **part);
 /* Commit what has been gathered, unless a commit is under way. */
 HTTP_NOTIFY_EXPORT
 void queue_flush(struct queue *queue);
-/* Commit all that there is to be committed, and wait for that; a commit that
-   fails is not tried again. */
+/* Commit all that there is to be committed, and wait for that, but for a few
+   seconds at most if the engine is on another host; a commit that fails is not
+   tried again. */
 void queue_finish(struct queue *queue);
 
 /* The item is stored, with item->id and item->part, if error is NULL, and
