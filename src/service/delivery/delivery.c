@@ -502,12 +502,15 @@ int delivery_add(struct delivery *delivery,
 	adding->dep = dep;
 	adding->callback = callback;
 	adding->context = context;
-	if (delivery->spool != NULL) {
-		spool_add(delivery->spool, &item, delivery_item_stored, adding);
-		return 0;
+	if (delivery->spool == NULL) {
+		(void)queue_add(delivery->common.queue, &item,
+				delivery_item_stored, adding);
+	} else if (spool_add(delivery->spool, &item, delivery_item_stored,
+			     adding, error_r) < 0) {
+		dep->adding--;
+		i_free(adding);
+		return -1;
 	}
-	(void)queue_add(delivery->common.queue, &item, delivery_item_stored,
-			adding);
 	return 0;
 }
 

@@ -16,6 +16,8 @@
    is an end. Mail processes wait for them, but no longer than this. */
 #define HOLD_MSECS 150
 
+#define FULL_ERROR "the queue of this host is full (http_notify_queue_limit)"
+
 struct spool_part {
 	struct queue_part *part;
 	/* everything up to done has been moved; what is up to first was there
@@ -114,15 +116,19 @@ spool_local_stored(struct queue_item *item, const char *error, void *context)
 		spool_move_soon(spool, spool->failed ? RETRY_MSECS : 0);
 }
 
+static bool spool_is_full(const struct spool *spool)
+{
+	return spool->count + spool->adding >= spool->max_rows ||
+		spool->bytes >= spool->max_bytes;
+}
+
 static void spool_add_local(struct spool *spool, struct spool_adding *adding)
 {
 	const struct queue_endpoint *ep = adding->item->endpoint;
 	struct queue_item item = *adding->item;
 
-	if (spool->count + spool->adding >= spool->max_rows ||
-	    spool->bytes >= spool->max_bytes) {
-		spool_adding_done(adding, NULL, "the queue of this host is "
-			"full (http_notify_queue_limit)");
+	if (spool_is_full(spool)) {
+		spool_adding_done(adding, NULL, FULL_ERROR);
 		return;
 	}
 	item.endpoint = queue_endpoint_set(spool->local, ep->key, ep->options);
@@ -161,11 +167,17 @@ static void spool_add_shared(struct spool *spool, struct spool_adding *adding)
 			adding);
 }
 
-void spool_add(struct spool *spool, const struct queue_item *item,
-	       queue_stored_callback_t *callback, void *context)
+int spool_add(struct spool *spool, const struct queue_item *item,
+	      queue_stored_callback_t *callback, void *context,
+	      const char **error_r)
 {
-	struct spool_adding *adding = i_new(struct spool_adding, 1);
+	struct spool_adding *adding;
 
+	if (spool->used && !spool->holding && spool_is_full(spool)) {
+		*error_r = FULL_ERROR;
+		return -1;
+	}
+	adding = i_new(struct spool_adding, 1);
 	adding->spool = spool;
 	adding->item = queue_item_dup(item);
 	/* what was announced is not remembered */
@@ -178,6 +190,7 @@ void spool_add(struct spool *spool, const struct queue_item *item,
 		spool_add_local(spool, adding);
 	else
 		spool_add_shared(spool, adding);
+	return 0;
 }
 
 static void spool_release(struct spool *spool)

@@ -19,9 +19,11 @@ spool_init(struct queue *shared, struct queue *local, unsigned int max_rows,
 void spool_deinit(struct spool **spool);
 
 /* As queue_add(), for an item whose endpoint is of the shared queue. In the
-   callback, item is NULL also if it is stored in the local queue. */
-void spool_add(struct spool *spool, const struct queue_item *item,
-	       queue_stored_callback_t *callback, void *context);
+   callback, item is NULL also if it is stored in the local queue. Returns 0, or
+   -1 and error_r if that is full; then the callback is not called. */
+int spool_add(struct spool *spool, const struct queue_item *item,
+	      queue_stored_callback_t *callback, void *context,
+	      const char **error_r);
 /* All callbacks are called, and nothing more is moved. */
 void spool_finish(struct spool *spool);
 
