@@ -39,9 +39,11 @@ CREATE TABLE host (
 -- Text is in bytea columns: user and folder names need not be UTF-8.
 CREATE TABLE endpoint (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	key bytea NOT NULL UNIQUE,
+	key bytea NOT NULL,
 	options bytea NOT NULL
 );
+-- Keys can be longer than an index allows.
+CREATE UNIQUE INDEX endpoint_key ON endpoint (sha256(key));
 
 -- An endpoint's notifications of some of the mail users: those whose slot, a
 -- hash, is this. last is how many have ever been stored.

@@ -394,21 +394,50 @@ static void test_lost_of_others_is_dropped(void **state ATTR_UNUSED)
 static void test_owner_looks_again_after_a_resend(void **state ATTR_UNUSED)
 {
 	struct queue_item *lost = NULL;
-	struct test_host *other;
-	int64_t id;
+	unsigned int i;
+	int64_t id = 0;
 
 	share();
-	id = store(&one, "alice");
-	other = sender_of(id) == &one ? &two : &one;
-	give_up(other, id, 0);
-	(void)queue_lost_read(other->queue, 0, 10, lost_read, &lost);
+	/* in a part of which the other one has nothing to do with */
+	for (i = 0; i < USERS; i++) {
+		id = store(&one, user(i));
+		if (sender_of(id) == &one)
+			break;
+	}
+	give_up(&one, id, 0);
+	(void)queue_lost_read(two.queue, 0, 10, lost_read, &lost);
 	test_until(lost != NULL);
-	str_truncate(sender_of(id)->told, 0);
-	queue_lost_resend(other->queue, lost, stored, NULL);
-	test_commit(other);
+	str_truncate(one.told, 0);
+	queue_lost_resend(two.queue, lost, stored, NULL);
+	test_commit(&two);
 	assert_int_equal(stored_id, id);
-	test_until(strcmp(str_c(sender_of(id)->told), "again:1 ") == 0);
+	test_until(strcmp(str_c(one.told), "again:1 ") == 0);
 	queue_item_unref(&lost);
+}
+
+/* Longer than an index of PostgreSQL's may have, and not to be compressed. */
+static void test_key_may_be_long(void **state ATTR_UNUSED)
+{
+	struct queue_endpoint *ep;
+	string_t *key = t_str_new(8192);
+	guid_128_t random;
+
+	while (str_len(key) < 8000) {
+		guid_128_generate(random);
+		str_append(key, guid_128_to_string(random));
+	}
+	ep = queue_endpoint_set(one.queue, str_c(key), "options");
+	test_commit(&one);
+	assert_true(ep->number != 0);
+	assert_int_equal(test_sql(NULL, "SELECT max(length(key)) "
+				  "FROM endpoint"), str_len(key));
+	/* it is the same one */
+	test_host_close(&one);
+	test_host_open(&one);
+	ep = queue_endpoint_set(one.queue, str_c(key), "other options");
+	test_commit(&one);
+	assert_int_equal(test_sql(NULL, "SELECT count(*) FROM endpoint "
+				  "WHERE length(key) > 8000 - 32"), 1);
 }
 
 static void test_other_schema_is_not_used(void **state ATTR_UNUSED)
@@ -462,6 +491,7 @@ int main(void)
 		queue_test(test_lost_that_others_forgot_is_not_counted),
 		queue_test(test_lost_of_others_is_dropped),
 		queue_test(test_owner_looks_again_after_a_resend),
+		queue_test(test_key_may_be_long),
 		queue_test(test_other_schema_is_not_used),
 		queue_test(test_secrets_are_refused),
 	};

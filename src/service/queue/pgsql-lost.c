@@ -3,6 +3,7 @@
 #include "array.h"
 
 #include "pgsql-lost.h"
+#include "pgsql-parts.h"
 
 static void add(struct pgsql_queue *queue, enum pgsql_statement statement,
 		const struct pgsql_params *params)
@@ -164,9 +165,10 @@ void pgsql_lost_ended(struct pgsql_queue *queue,
 
 /* Reading */
 
-void pgsql_lost_fill(struct queue *queue, const PGresult *rows, int row,
+void pgsql_lost_fill(struct pgsql_queue *queue, const PGresult *rows, int row,
 		     struct queue_item *item)
 {
+	struct queue *q = queue->engine.queue;
 	int64_t endpoint = pgsql_get_int(rows, row, 13);
 
 	item->lost_id = pgsql_get_int(rows, row, 0);
@@ -182,10 +184,14 @@ void pgsql_lost_fill(struct queue *queue, const PGresult *rows, int row,
 	item->folder = pgsql_get_str(rows, row, 10);
 	item->uid = pgsql_get_int(rows, row, 11);
 	item->body = pgsql_get_str(rows, row, 12);
-	item->endpoint = queue_engine_get_endpoint(queue, endpoint);
+	item->endpoint = queue_engine_get_endpoint(q, endpoint);
 	if (item->endpoint == NULL) {
-		item->endpoint = queue_engine_have_endpoint(queue, endpoint,
+		item->endpoint = queue_engine_have_endpoint(q, endpoint,
 			pgsql_get_str(rows, row, 14),
 			pgsql_get_str(rows, row, 15));
 	}
+	/* whoever sends it is to be told if it is put back */
+	(void)pgsql_parts_have(queue->parts, endpoint,
+			       pgsql_get_int(rows, row, 16),
+			       QUEUE_PART_NUMBER(item->id));
 }

@@ -29,7 +29,7 @@ void pgsql_lost_ended(struct pgsql_queue *queue,
 		      const struct pgsql_answer *answer, unsigned int *idx);
 
 /* Of a row of PGSQL_LOST_READ. */
-void pgsql_lost_fill(struct queue *queue, const PGresult *rows, int row,
+void pgsql_lost_fill(struct pgsql_queue *queue, const PGresult *rows, int row,
 		     struct queue_item *item);
 
 #endif

@@ -10,6 +10,8 @@
 
 /* What others are told is gathered for this long. */
 #define TELL_MSECS 10
+/* If it is not known whom to tell of what was put back, try again after this. */
+#define TELL_AGAIN_MSECS 200
 /* PostgreSQL's limit for what is said by NOTIFY is 8000 bytes. */
 #define PAYLOAD_MAX 7800
 #define LOOK_MSECS (20*1000)
@@ -108,7 +110,7 @@ pgsql_parts_send(struct pgsql_parts *parts, int64_t host, string_t *payload)
 	str_truncate(payload, 0);
 }
 
-/* Append the parts that this host sends, and take them out. */
+/* Tell the host of the parts that it sends, and take them out. */
 static void pgsql_parts_tell_host(struct pgsql_parts *parts, int64_t host)
 {
 	string_t *payload = t_str_new(512);
@@ -134,22 +136,29 @@ static void pgsql_parts_tell_host(struct pgsql_parts *parts, int64_t host)
 static void pgsql_parts_tell_all(struct pgsql_parts *parts)
 {
 	struct pgsql_part *part;
-	unsigned int count;
+	unsigned int i = 0;
 	int64_t host;
 
 	timeout_remove(&parts->to_tell);
-	while ((count = array_count(&parts->telling)) > 0) T_BEGIN {
-		part = array_idx_elem(&parts->telling, count - 1);
+	while (i < array_count(&parts->telling)) T_BEGIN {
+		part = array_idx_elem(&parts->telling, i);
 		host = pgsql_slots_owner(parts->slots, part->slot);
 		if (host > 0 && host != parts->queue->host &&
 		    pgsql_queue_is_ready(parts->queue))
 			pgsql_parts_tell_host(parts, host);
-		else {
+		else if (part->again && host != parts->queue->host) {
+			/* whoever has got it may have looked already */
+			i++;
+		} else {
 			/* whoever gets it looks */
 			part->tell = part->again = FALSE;
-			array_delete(&parts->telling, count - 1, 1);
+			array_delete(&parts->telling, i, 1);
 		}
 	} T_END;
+	if (i > 0) {
+		parts->to_tell = timeout_add_short(TELL_AGAIN_MSECS,
+			pgsql_parts_tell_all, parts);
+	}
 }
 
 static void

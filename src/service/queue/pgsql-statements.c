@@ -21,7 +21,7 @@
 	"uid, body"
 #define LOST_COLUMNS \
 	"id, notification, session, seq, created, lost, reason, answer, " \
-	"attempts, username, folder, uid, body, endpoint, key, options"
+	"attempts, username, folder, uid, body, endpoint, key, options, slot"
 /* The rows of a query, until their bodies are this large. */
 #define UP_TO_SIZE(columns, size, query) \
 	"SELECT "columns", bytes FROM (SELECT *, " \
@@ -83,11 +83,12 @@ const char *const pgsql_statements[PGSQL_STATEMENT_COUNT] = {
 
 	[PGSQL_ENDPOINT_SET] =
 		"WITH old AS (UPDATE http_notify.endpoint "
-		"SET options = $2::bytea WHERE key = $1::bytea RETURNING id), "
+		"SET options = $2::bytea "
+		"WHERE sha256(key) = sha256($1::bytea) RETURNING id), "
 		"new AS (INSERT INTO http_notify.endpoint (key, options) "
 		"SELECT $1::bytea, $2::bytea "
 		"WHERE NOT EXISTS (SELECT FROM old) "
-		"ON CONFLICT (key) DO UPDATE SET options = $2::bytea "
+		"ON CONFLICT (sha256(key)) DO UPDATE SET options = $2::bytea "
 		"RETURNING id) SELECT id FROM old UNION ALL SELECT id FROM new",
 	[PGSQL_ENDPOINTS_QUEUED] =
 		"SELECT DISTINCT endpoint FROM http_notify.part AS p "
@@ -136,9 +137,12 @@ const char *const pgsql_statements[PGSQL_STATEMENT_COUNT] = {
 		"ON CONFLICT (id) DO UPDATE SET host = excluded.host, "
 		"seq = excluded.seq, added = excluded.added, "
 		"used = excluded.used",
+	/* and those of hosts that have not come back for a day */
 	[PGSQL_SESSIONS_FORGET] =
 		"DELETE FROM http_notify.session "
-		"WHERE host = $1::bigint AND used < $2::bigint",
+		"WHERE host = $1::bigint AND used < $2::bigint OR id IN ("
+		"SELECT id FROM http_notify.session "
+		"WHERE used < $2::bigint - 24*60*60 FOR UPDATE SKIP LOCKED)",
 
 	[PGSQL_READ_WHOLE] = UP_TO_SIZE(ITEM_COLUMNS, "$4::bigint",
 		"SELECT "ITEM_COLUMNS" FROM http_notify.notification "
@@ -189,7 +193,7 @@ const char *const pgsql_statements[PGSQL_STATEMENT_COUNT] = {
 		"username, folder, uid, body FROM gone "
 		"ON CONFLICT (id) DO NOTHING"),
 	[PGSQL_LOST_READ] = UP_TO_SIZE(LOST_COLUMNS, "$3::bigint",
-		"SELECT l.*, e.id AS endpoint, e.key, e.options "
+		"SELECT l.*, e.id AS endpoint, e.key, e.options, p.slot "
 		"FROM http_notify.lost AS l "
 		"JOIN http_notify.part AS p ON p.id = l.notification >> 40 "
 		"JOIN http_notify.endpoint AS e ON e.id = p.endpoint "

@@ -72,7 +72,7 @@ read_row(struct queue_read *read, const PGresult *rows, int row)
 	struct queue_item item = { .id = pgsql_get_int(rows, row, 0) };
 
 	if (read->what == QUEUE_READ_LOST)
-		pgsql_lost_fill(read->queue, rows, row, &item);
+		pgsql_lost_fill(read->engine_context, rows, row, &item);
 	else if (read->what == QUEUE_READ_WHOLE)
 		fill_whole(rows, row, &item);
 	else {
