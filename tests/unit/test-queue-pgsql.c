@@ -302,15 +302,49 @@ static void test_unconfirmed_commit_is_recognised(void **state ATTR_UNUSED)
 	assert_ptr_equal(sender_of(id), &one);
 }
 
+/* Until test_stop_failing(). */
+static void make_slow(const char *what, unsigned int secs)
+{
+	(void)test_sql(NULL, t_strdup_printf("CREATE OR REPLACE FUNCTION "
+		"failure() RETURNS trigger AS $$ BEGIN PERFORM pg_sleep(%u); "
+		"RETURN coalesce(new, old); END $$ LANGUAGE plpgsql", secs));
+	(void)test_sql(NULL, t_strdup_printf("CREATE TRIGGER failure BEFORE "
+		"%s FOR EACH ROW EXECUTE FUNCTION failure()", what));
+}
+
+/* It may take longer than mail processes wait. */
+static void test_removal_may_take_long(void **state ATTR_UNUSED)
+{
+	int64_t id = store(&one, "alice");
+
+	make_slow("DELETE ON notification", 1);
+	queue_remove(one.queue, id, 2);
+	test_commit(&one);
+	assert_int_equal(test_sql(NULL, "SELECT count(*) FROM notification"),
+			 0);
+}
+
+/* But not while one waits. */
+static void test_addition_does_not_wait_for_a_removal(void **state ATTR_UNUSED)
+{
+	int64_t id = store(&one, "alice");
+
+	make_slow("DELETE ON notification", 60);
+	queue_remove(one.queue, id, 2);
+	queue_flush(one.queue);
+	test_turn(20);
+	assert_true(add_seq(&one, "alice", ++last_seq));
+	/* until it fails, which is far sooner than a removal may take */
+	test_turn(5000);
+	assert_non_null(stored_error);
+	test_stop_failing(NULL);
+}
+
 /* Nothing that a former connection still does comes after that. */
 static void test_former_connection_ends_first(void **state ATTR_UNUSED)
 {
 	(void)store(&one, "alice");
-	(void)test_sql(NULL, "CREATE OR REPLACE FUNCTION failure() "
-		"RETURNS trigger AS $$ BEGIN PERFORM pg_sleep(60); RETURN new; "
-		"END $$ LANGUAGE plpgsql");
-	(void)test_sql(NULL, "CREATE TRIGGER failure BEFORE INSERT ON "
-		"notification FOR EACH ROW EXECUTE FUNCTION failure()");
+	make_slow("INSERT ON notification", 60);
 	assert_true(add_seq(&one, "alice", ++last_seq));
 	assert_non_null(test_try_commit(&one));
 	while (test_try_commit(&one) != NULL)
@@ -487,6 +521,8 @@ int main(void)
 		queue_test(test_parts_are_released_first),
 		queue_test(test_lost_connection_is_revoked_at_once),
 		queue_test(test_unconfirmed_commit_is_recognised),
+		queue_test(test_removal_may_take_long),
+		queue_test(test_addition_does_not_wait_for_a_removal),
 		queue_test(test_former_connection_ends_first),
 		queue_test(test_lost_that_others_forgot_is_not_counted),
 		queue_test(test_lost_of_others_is_dropped),

@@ -10,7 +10,9 @@
 
 /* Half of what mail processes wait by default (http_notify_handoff_timeout):
    what is not stored by then is stored on this host, in the other half. */
-#define COMMIT_MSECS 250
+#define AWAITED_MSECS 250
+/* If no mail process waits. */
+#define COMMIT_MSECS (10*1000)
 
 /* A part is not there any more. */
 #define SQLSTATE_NOT_NULL "23502"
@@ -21,6 +23,7 @@ struct pgsql_commit {
 	struct queue_changes *changes;
 	/* monotonic */
 	int64_t deadline;
+	bool awaited;
 	/* endpoints that got a number, and the parts of what is added, in the
 	   order of the items, and each one once */
 	ARRAY(struct queue_endpoint *) numbered;
@@ -487,11 +490,24 @@ void pgsql_commit_begin(struct pgsql_commit *commit,
 	i_assert(commit->changes == NULL);
 
 	commit->changes = changes;
-	commit->deadline = http_notify_monotonic_msecs() + COMMIT_MSECS;
+	commit->awaited = changes->awaited;
+	commit->deadline = http_notify_monotonic_msecs() +
+		(changes->awaited ? AWAITED_MSECS : COMMIT_MSECS);
 	if (!array_is_empty(&changes->endpoints))
 		pgsql_commit_send_endpoints(commit);
 	else
 		pgsql_commit_send_parts(commit);
+}
+
+void pgsql_commit_hurry(struct pgsql_commit *commit)
+{
+	int64_t deadline = http_notify_monotonic_msecs() + AWAITED_MSECS;
+
+	if (commit->changes == NULL || commit->awaited)
+		return;
+	commit->awaited = TRUE;
+	commit->deadline = I_MIN(commit->deadline, deadline);
+	pgsql_conn_hurry(commit->queue->conn, AWAITED_MSECS, commit);
 }
 
 bool pgsql_commit_is_busy(const struct pgsql_commit *commit)

@@ -13,6 +13,8 @@ void pgsql_commit_deinit(struct pgsql_commit **commit);
 void pgsql_commit_begin(struct pgsql_commit *commit,
 			struct queue_changes *changes);
 /* Is one under way? */
+/* A mail process waits until it has ended. */
+void pgsql_commit_hurry(struct pgsql_commit *commit);
 bool pgsql_commit_is_busy(const struct pgsql_commit *commit);
 
 #endif

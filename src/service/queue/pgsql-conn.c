@@ -446,6 +446,19 @@ void pgsql_conn_send(struct pgsql_conn *conn, unsigned int msecs,
 		io_set_pending(conn->io_read);
 }
 
+void pgsql_conn_hurry(struct pgsql_conn *conn, unsigned int msecs,
+		      void *context)
+{
+	int64_t deadline = http_notify_monotonic_msecs() + msecs;
+	struct pgsql_batch *batch;
+
+	for (batch = conn->head; batch != NULL; batch = batch->next) {
+		if (batch->context == context)
+			batch->deadline = I_MIN(batch->deadline, deadline);
+	}
+	pgsql_conn_set_deadline(conn);
+}
+
 void pgsql_conn_wait(struct pgsql_conn *conn, int64_t until)
 {
 	struct pollfd pfd = {

@@ -120,6 +120,10 @@ void pgsql_conn_add(struct pgsql_conn *conn, unsigned int statement,
    The callback is called once, never from inside this function. */
 void pgsql_conn_send(struct pgsql_conn *conn, unsigned int msecs,
 		     pgsql_answer_callback_t *callback, void *context);
+/* What was sent with this context has to be answered after so many msecs at the
+   latest. */
+void pgsql_conn_hurry(struct pgsql_conn *conn, unsigned int msecs,
+		      void *context);
 /* Wait for something of what was sent to be answered. If it is not until then,
    by the monotonic clock, or its time has passed, the connection is dropped. */
 void pgsql_conn_wait(struct pgsql_conn *conn, int64_t until);

@@ -45,8 +45,9 @@ struct pgsql_queue {
 	struct timeout *to_lock, *to_count;
 	/* msecs by which the database's clock is ahead of the monotonic one */
 	int64_t clock_offset;
-	/* those that wait until it is ready */
+	/* those that wait until it is ready, or fewer are under way */
 	struct queue_read *reads_head, *reads_tail;
+	unsigned int reading;
 
 	struct pgsql_commit *commit;
 	struct pgsql_parts *parts;

@@ -130,6 +130,8 @@ struct queue_changes {
 	ARRAY(struct queue_item *) added;
 	/* sessions last used before this time are to be deleted; 0 = none */
 	int64_t forget_sessions_before;
+	/* a mail process waits, which has little time */
+	bool awaited;
 };
 
 struct queue_engine_vfuncs {
@@ -169,6 +171,9 @@ struct queue_engine_vfuncs {
 	   from inside this function or later; changes lives until then. */
 	void (*commit)(struct queue_engine *engine,
 		       struct queue_changes *changes);
+	/* A mail process waits for the commit after the one that is under way,
+	   which has to end soon. NULL = none is, when commit() returns. */
+	void (*hurry)(struct queue_engine *engine);
 	/* Other processes have changed what is kept: count it anew
 	   (queue_engine_recount_lost()), later. NULL = only this process
 	   changes it. */
@@ -181,7 +186,8 @@ struct queue_engine_vfuncs {
 	void (*reclaim)(struct queue_engine *engine, bool scarce);
 	/* Read rows: call queue_engine_read_row() for each, in order, and
 	   queue_engine_read_done() at the end, from inside this function or
-	   later, but before any commit that was asked for later has ended. */
+	   later, but before any commit that was asked for later has ended,
+	   unless they are as that one has left them. */
 	void (*read)(struct queue_engine *engine, struct queue_read *read);
 	/* Add to read->uids what is remembered of read->mailbox, with all
 	   commits that have ended, and set read->since; then call

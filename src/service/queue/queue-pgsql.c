@@ -23,6 +23,8 @@
 /* How long statements may take that no mail process waits for. */
 #define OPEN_MSECS (10*1000)
 #define READ_MSECS (10*1000)
+/* How many reads may be under way: commits wait for these. */
+#define READS_MAX 2
 /* How often to count what all hosts have given up. */
 #define COUNT_MSECS (5*60*1000)
 /* How often to try to get the lock while the server ends the former
@@ -30,6 +32,7 @@
 #define LOCK_MSECS 20
 
 static void pgsql_queue_lock(struct pgsql_queue *queue);
+static void pgsql_queue_send_reads(struct pgsql_queue *queue);
 
 static struct pgsql_queue *pgsql_queue_of(struct queue_engine *engine)
 {
@@ -92,10 +95,12 @@ pgsql_queue_read_answered(const struct pgsql_answer *answer, void *context)
 	const PGresult *rows;
 	int i, count;
 
+	queue->reading--;
 	if (answer->unknown) {
 		DLLIST2_APPEND(&queue->reads_head, &queue->reads_tail, read);
 		return;
 	}
+	pgsql_queue_send_reads(queue);
 	if (answer->error != NULL) {
 		queue_engine_read_done(read, t_strdup_printf("PostgreSQL: %s",
 							     answer->error));
@@ -146,17 +151,29 @@ pgsql_queue_read_send(struct pgsql_queue *queue, struct queue_read *read)
 			read);
 }
 
+static void pgsql_queue_send_reads(struct pgsql_queue *queue)
+{
+	struct queue_read *read;
+
+	while (pgsql_queue_is_ready(queue) && queue->reading < READS_MAX &&
+	       (read = queue->reads_head) != NULL) {
+		DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
+		queue->reading++;
+		pgsql_queue_read_send(queue, read);
+	}
+}
+
 static void
 pgsql_queue_read(struct queue_engine *engine, struct queue_read *read)
 {
 	struct pgsql_queue *queue = pgsql_queue_of(engine);
 
-	if (pgsql_queue_is_ready(queue))
-		pgsql_queue_read_send(queue, read);
-	else if (read->part_number != 0)
-		DLLIST2_APPEND(&queue->reads_head, &queue->reads_tail, read);
-	else
+	if (read->part_number == 0 && !pgsql_queue_is_ready(queue)) {
 		queue_engine_read_done(read, "PostgreSQL can't be used");
+		return;
+	}
+	DLLIST2_APPEND(&queue->reads_head, &queue->reads_tail, read);
+	pgsql_queue_send_reads(queue);
 }
 
 /* Opening */
@@ -204,7 +221,6 @@ pgsql_queue_loaded(const struct pgsql_answer *answer, void *context)
 {
 	struct pgsql_queue *queue = context;
 	struct queue *q = queue->engine.queue;
-	struct queue_read *read;
 	unsigned int idx = 2;
 
 	if (pgsql_queue_failed(queue, answer))
@@ -220,10 +236,7 @@ pgsql_queue_loaded(const struct pgsql_answer *answer, void *context)
 		i_info("PostgreSQL can be used again");
 	queue->in_trouble = FALSE;
 	pgsql_parts_ready(queue->parts);
-	while ((read = queue->reads_head) != NULL) {
-		DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
-		pgsql_queue_read_send(queue, read);
-	}
+	pgsql_queue_send_reads(queue);
 	queue_flush(q);
 }
 
@@ -359,6 +372,11 @@ pgsql_queue_wait(struct queue_engine *engine, unsigned int msecs)
 		pgsql_conn_wait(queue->conn, until);
 }
 
+static void pgsql_queue_hurry(struct queue_engine *engine)
+{
+	pgsql_commit_hurry(pgsql_queue_of(engine)->commit);
+}
+
 static void pgsql_queue_recount_lost(struct queue_engine *engine)
 {
 	pgsql_queue_count(pgsql_queue_of(engine));
@@ -461,6 +479,7 @@ const struct queue_engine_vfuncs queue_engine_pgsql = {
 	.claim = pgsql_queue_claim,
 	.part_released = pgsql_queue_part_released,
 	.commit = pgsql_queue_commit,
+	.hurry = pgsql_queue_hurry,
 	.recount_lost = pgsql_queue_recount_lost,
 	.reclaim = pgsql_queue_reclaim,
 	.read = pgsql_queue_read,

@@ -15,6 +15,8 @@
 struct queue_pending {
 	/* NULL = it had been added before */
 	struct queue_item *item;
+	/* see queue_changes */
+	bool awaited;
 	queue_stored_callback_t *callback;
 	void *context;
 };

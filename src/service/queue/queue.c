@@ -58,6 +58,7 @@ static void changes_clear(struct queue_changes *changes)
 	array_clear(&changes->sessions);
 	array_clear(&changes->added);
 	changes->forget_sessions_before = 0;
+	changes->awaited = FALSE;
 }
 
 static void changes_deinit(struct queue_changes *changes)
@@ -154,6 +155,7 @@ static void queue_prepare(struct queue *queue)
 			array_push_back(&changes->resent, &pending->item);
 		else if (pending->item != NULL)
 			array_push_back(&changes->added, &pending->item);
+		changes->awaited = changes->awaited || pending->awaited;
 	}
 	changes->forget_sessions_before = queue->next.forget_sessions_before;
 	queue->next.forget_sessions_before = 0;
@@ -504,8 +506,11 @@ queue_add_any(struct queue *queue, const struct queue_item *item, bool moved,
 	/* also if it was added before: the transaction that stores it may not
 	   have been committed yet */
 	pending = array_append_space(&queue->pending);
+	pending->awaited = !moved;
 	pending->callback = callback;
 	pending->context = context;
+	if (!moved && queue->committing && queue->engine->v->hurry != NULL)
+		queue->engine->v->hurry(queue->engine);
 	if (added) {
 		item->endpoint->forgotten = FALSE;
 		pending->item = queue_item_dup(item);
