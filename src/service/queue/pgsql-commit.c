@@ -14,8 +14,8 @@
 /* If no mail process waits. */
 #define COMMIT_MSECS (10*1000)
 
-/* A part is not there any more. */
-#define SQLSTATE_NOT_NULL "23502"
+/* Integrity: an endpoint or a part is not there any more, or an id is taken. */
+#define SQLSTATE_CLASS_INTEGRITY "23"
 
 struct pgsql_commit {
 	struct pgsql_queue *queue;
@@ -89,10 +89,8 @@ pgsql_commit_failed(struct pgsql_commit *commit,
 			"so this may be stored there", answer->error));
 		return;
 	}
-	if (strcmp(answer->sqlstate, SQLSTATE_NOT_NULL) == 0) {
-		/* all that is known of it is wrong */
-		i_fatal("PostgreSQL's tables are others than before");
-	}
+	if (str_begins_with(answer->sqlstate, SQLSTATE_CLASS_INTEGRITY))
+		pgsql_queue_other_tables();
 	if (str_begins_with(answer->sqlstate, "53"))
 		queue_engine_full(commit->queue->engine.queue);
 	else if (!str_begins_with(answer->sqlstate, "40"))

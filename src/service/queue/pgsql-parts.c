@@ -455,6 +455,33 @@ void pgsql_parts_claim(struct pgsql_parts *parts)
 	}
 }
 
+void pgsql_parts_check(struct pgsql_parts *parts)
+{
+	struct pgsql_array numbers, endpoints, slots, last_ids;
+	struct pgsql_params params = { .count = 0 };
+	const struct pgsql_part *part;
+	unsigned int slot;
+
+	pgsql_array_init_ints(&numbers);
+	pgsql_array_init_ints(&endpoints);
+	pgsql_array_init_ints(&slots);
+	pgsql_array_init_ints(&last_ids);
+	for (slot = 0; slot < PGSQL_SLOTS; slot++) {
+		for (part = parts->by_slot[slot]; part != NULL;
+		     part = part->next_in_slot) {
+			pgsql_array_add_int(&numbers, part->number);
+			pgsql_array_add_int(&endpoints, part->endpoint);
+			pgsql_array_add_int(&slots, part->slot);
+			pgsql_array_add_int(&last_ids, part->last_id);
+		}
+	}
+	pgsql_params_add_array(&params, &numbers);
+	pgsql_params_add_array(&params, &endpoints);
+	pgsql_params_add_array(&params, &slots);
+	pgsql_params_add_array(&params, &last_ids);
+	pgsql_conn_add(parts->queue->conn, PGSQL_PARTS_CHECK, &params);
+}
+
 void pgsql_parts_ready(struct pgsql_parts *parts)
 {
 	int64_t slots[PGSQL_SLOTS];

@@ -11,6 +11,9 @@ void pgsql_parts_deinit(struct pgsql_parts **parts);
 
 /* Begin to get slots, when the host is known. */
 void pgsql_parts_claim(struct pgsql_parts *parts);
+/* Add to a batch what checks that the database has all parts that are known, as
+   PGSQL_PARTS_CHECK. */
+void pgsql_parts_check(struct pgsql_parts *parts);
 /* The connection for storing can be used again: look for what may have been
    stored by the former one. */
 void pgsql_parts_ready(struct pgsql_parts *parts);

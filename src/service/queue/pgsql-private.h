@@ -55,5 +55,8 @@ struct pgsql_queue {
 
 /* Can statements be sent? */
 bool pgsql_queue_is_ready(const struct pgsql_queue *queue);
+/* Numbers that are known are those of something else, or of nothing: end the
+   process, the next one begins anew. */
+void ATTR_NORETURN pgsql_queue_other_tables(void);
 
 #endif

@@ -63,6 +63,17 @@ const char *const pgsql_statements[PGSQL_STATEMENT_COUNT] = {
 		"SELECT pg_terminate_backend(pid) FROM pg_locks "
 		"WHERE "WRITER_LOCKS" AND objid = $1::bigint AND granted AND "
 		"pid <> pg_backend_pid()",
+	[PGSQL_ENDPOINTS_CHECK] =
+		"SELECT count(*) FROM unnest($1::bigint[], $2::bytea[]) "
+		"AS w (id, key) WHERE NOT EXISTS ("
+		"SELECT FROM http_notify.endpoint AS e "
+		"WHERE e.id = w.id AND e.key = w.key)",
+	[PGSQL_PARTS_CHECK] =
+		"SELECT count(*) FROM unnest($1::bigint[], $2::bigint[], "
+		"$3::bigint[], $4::bigint[]) AS w (id, endpoint, slot, last_id) "
+		"WHERE NOT EXISTS (SELECT FROM http_notify.part AS p "
+		"WHERE p.id = w.id AND p.endpoint = w.endpoint AND "
+		"p.slot = w.slot AND "FIRST_ID("p.id")" + p.last >= w.last_id)",
 	[PGSQL_SESSIONS] =
 		"SELECT id, seq, added FROM http_notify.session "
 		"WHERE host = $1::bigint",

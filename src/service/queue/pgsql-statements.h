@@ -16,6 +16,11 @@ enum pgsql_statement {
 	PGSQL_WRITER_LOCK,
 	/* (host) */
 	PGSQL_WRITER_KILL,
+	/* How many of these are not there as they are known: (endpoints, keys)
+	   -> count */
+	PGSQL_ENDPOINTS_CHECK,
+	/* Likewise: (numbers, endpoints, slots, highest ids) -> count */
+	PGSQL_PARTS_CHECK,
 	/* (host) -> id, seq, added */
 	PGSQL_SESSIONS,
 	/* Those for which something is queued or was given up: () -> number,

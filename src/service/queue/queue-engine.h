@@ -266,6 +266,9 @@ struct queue_endpoint *
 queue_engine_have_endpoint(struct queue *queue, int64_t number,
 			   const char *key, const char *options);
 
+/* The first one of all endpoints, in a list. */
+const struct queue_endpoint *queue_engine_endpoints(const struct queue *queue);
+
 /* This process sends what is in the part with this number, and there is no such
    part yet (queue_engine_find_part()). To be called for parts that have
    something queued in them, and from commit() for those that get something.

@@ -44,6 +44,11 @@ bool pgsql_queue_is_ready(const struct pgsql_queue *queue)
 	return queue->ready && pgsql_conn_is_connected(queue->conn);
 }
 
+void pgsql_queue_other_tables(void)
+{
+	i_fatal("PostgreSQL's tables are others than before");
+}
+
 /* Once per spell. */
 static void
 pgsql_queue_trouble(struct pgsql_queue *queue, const char *error)
@@ -221,15 +226,18 @@ pgsql_queue_loaded(const struct pgsql_answer *answer, void *context)
 {
 	struct pgsql_queue *queue = context;
 	struct queue *q = queue->engine.queue;
-	unsigned int idx = 2;
+	unsigned int idx = 4;
 
 	if (pgsql_queue_failed(queue, answer))
 		return;
+	if (pgsql_get_int(answer->results[0], 0, 0) != 0 ||
+	    pgsql_get_int(answer->results[1], 0, 0) != 0)
+		pgsql_queue_other_tables();
 	/* What is being added was compared with the sessions as they were: it
 	   fails, and comes again. */
 	queue_flush(q);
-	pgsql_queue_have_sessions(queue, answer->results[0]);
-	pgsql_queue_have_endpoints(queue, answer->results[1]);
+	pgsql_queue_have_sessions(queue, answer->results[2]);
+	pgsql_queue_have_endpoints(queue, answer->results[3]);
 	pgsql_lost_counted(queue, answer, &idx);
 	queue->ready = TRUE;
 	if (queue->in_trouble)
@@ -261,11 +269,34 @@ static void pgsql_queue_count(struct pgsql_queue *queue)
 	}
 }
 
+/* After a failover, what was stored last may not be there. */
+static void pgsql_queue_check(struct pgsql_queue *queue)
+{
+	const struct queue_endpoint *ep =
+		queue_engine_endpoints(queue->engine.queue);
+	struct pgsql_params params = { .count = 0 };
+	struct pgsql_array numbers, keys;
+
+	pgsql_array_init_ints(&numbers);
+	pgsql_array_init_bytes(&keys);
+	for (; ep != NULL; ep = ep->next) {
+		if (ep->stored) {
+			pgsql_array_add_int(&numbers, ep->number);
+			pgsql_array_add_str(&keys, ep->key);
+		}
+	}
+	pgsql_params_add_array(&params, &numbers);
+	pgsql_params_add_array(&params, &keys);
+	pgsql_conn_add(queue->conn, PGSQL_ENDPOINTS_CHECK, &params);
+	pgsql_parts_check(queue->parts);
+}
+
 static void pgsql_queue_load(struct pgsql_queue *queue)
 {
 	struct pgsql_params params = { .count = 0 };
 	const struct pgsql_params none = { .count = 0 };
 
+	pgsql_queue_check(queue);
 	pgsql_params_add_int(&params, queue->host);
 	pgsql_conn_add(queue->conn, PGSQL_SESSIONS, &params);
 	pgsql_conn_add(queue->conn, PGSQL_ENDPOINTS, &none);

@@ -468,6 +468,11 @@ queue_engine_have_endpoint(struct queue *queue, int64_t number,
 	return ep;
 }
 
+const struct queue_endpoint *queue_engine_endpoints(const struct queue *queue)
+{
+	return queue->endpoints_head;
+}
+
 /* Sessions */
 
 void queue_engine_have_session(struct queue *queue,
