@@ -591,7 +591,9 @@ int delivery_resend(struct delivery *delivery, const struct queue_item *item,
 		return -1;
 	}
 	if (dep != own && delivery->spool != NULL) {
-		*error_r = "--to is not for a queue that hosts share";
+		/* each would store it, as another notification */
+		*error_r = "another endpoint can't get it while hosts share "
+			"the queue: two of them may resend it";
 		return -1;
 	}
 	if (delivery_is_full(delivery, error_r) ||
