@@ -14,6 +14,7 @@ import time
 import pytest
 
 from conftest import BUILD, driver, running_dovecot
+from harness.doveadm import EX_TEMPFAIL, doveadm, rows
 from harness.dovecot import message, wait_for
 from harness.endpoint import Endpoint
 from harness.faults import network_namespace
@@ -349,6 +350,64 @@ def test_password_is_read_anew(database, endpoint):
             assert "geheim" not in dovecot.log()
     finally:
         database.write_password("geheim")
+
+
+def test_full_queue_of_a_host_refuses(database, endpoint):
+    """The database is away."""
+    with host(database, endpoint, "http_notify_queue_limit = 3") as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        database.server.stop()
+        pid = dovecot.service_pid()
+        for _ in range(5):
+            dovecot.deliver("bob", message())
+        dovecot.wait_log("Notification lost", "queue of this host is full")
+        assert dovecot.queued() == 3
+        assert "queue of this host is full" in dovecot.doveadm(
+            "http-notify", "test", "-u", "bob", status=None)
+        assert dovecot.service_pid() == pid
+        database.server.start()
+        assert [r.uid for r in endpoint.wait(3, PATIENT)] == [1, 2, 3]
+
+
+def test_other_tables_end_the_service(database, endpoint):
+    """Made anew, or of a server that has not got what was stored last."""
+    with host(database, endpoint) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        endpoint.wait(1, PATIENT)
+        wait_for(lambda: database.count() == 0, what="an empty queue")
+        database.execute("-c", "UPDATE http_notify.part SET last = 0")
+        database.execute("-c", (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE usename = 'mailhost'"))
+        dovecot.wait_log("Fatal", "tables are others than before",
+                         timeout=PATIENT)
+        dovecot.deliver("bob", message())
+        assert endpoint.wait(2, PATIENT)[1].uid == 2
+
+
+def test_lost_is_not_sent_to_another_endpoint(database, endpoint,
+                                              other_endpoint):
+    """Two hosts could, of which each would store it."""
+    other_endpoint.status = 503
+    with running_dovecot(driver(other_endpoint, max_retries=0),
+                         *database.settings) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        wait_for(lambda: database.count("lost") == 1, PATIENT,
+                 "it to be given up")
+        dovecot.stop()
+        dovecot.configure(driver(endpoint), *database.settings)
+        dovecot.start()
+        dovecot.deliver("bob", message())
+        endpoint.wait(1, PATIENT)
+        right, = (row["endpoint"] for row in rows(dovecot, "status")
+                  if ":%d/" % endpoint.port in row["endpoint"])
+        assert "hosts share the queue" in doveadm(
+            dovecot, "lost", "resend", "-u", "*", "--to", right,
+            status=EX_TEMPFAIL)
+        assert database.count("lost") == 1
+        assert len(endpoint.delivered) == 1
 
 
 def test_missing_module_is_explained(database, endpoint):

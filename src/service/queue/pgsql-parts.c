@@ -362,6 +362,12 @@ static void pgsql_parts_notified(const char *payload, void *context)
 
 /* Losing slots */
 
+static void part_forget_last(struct pgsql_part *part)
+{
+	part->former_last_id = I_MAX(part->former_last_id, part->last_id);
+	part->last_id = 0;
+}
+
 static void
 pgsql_parts_slot_released(struct pgsql_parts *parts, int64_t slot,
 			  const struct queue_part *except)
@@ -378,7 +384,7 @@ pgsql_parts_slot_released(struct pgsql_parts *parts, int64_t slot,
 	}
 	for (part = parts->by_slot[slot]; part != NULL;
 	     part = part->next_in_slot)
-		part->last_id = 0;
+		part_forget_last(part);
 	pgsql_slots_released(parts->slots, slot);
 }
 
@@ -420,7 +426,7 @@ static void pgsql_parts_revoked(void *context)
 		parts->looked[slot] = FALSE;
 		for (part = parts->by_slot[slot]; part != NULL;
 		     part = part->next_in_slot) {
-			part->last_id = 0;
+			part_forget_last(part);
 			qp = queue_engine_find_part(queue, part->number);
 			if (qp != NULL)
 				queue_engine_part_revoked(queue, qp);
@@ -472,7 +478,8 @@ void pgsql_parts_check(struct pgsql_parts *parts)
 			pgsql_array_add_int(&numbers, part->number);
 			pgsql_array_add_int(&endpoints, part->endpoint);
 			pgsql_array_add_int(&slots, part->slot);
-			pgsql_array_add_int(&last_ids, part->last_id);
+			pgsql_array_add_int(&last_ids,
+				I_MAX(part->last_id, part->former_last_id));
 		}
 	}
 	pgsql_params_add_array(&params, &numbers);

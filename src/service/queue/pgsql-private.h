@@ -20,6 +20,8 @@ struct pgsql_part {
 	/* the highest id that the queue knows of, for as long as this host sends
 	   what is in it */
 	int64_t last_id;
+	/* the highest one that it has ever known of, but for last_id */
+	int64_t former_last_id;
 
 	/* for the commit under way: how many are added, and the highest id
 	   before them */
