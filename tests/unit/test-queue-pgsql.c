@@ -432,7 +432,7 @@ static void test_owner_looks_again_after_a_resend(void **state ATTR_UNUSED)
 	int64_t id = 0;
 
 	share();
-	/* in a part of which the other one has nothing to do with */
+	/* in a part that the other one has nothing to do with */
 	for (i = 0; i < USERS; i++) {
 		id = store(&one, user(i));
 		if (sender_of(id) == &one)

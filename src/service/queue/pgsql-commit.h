@@ -12,9 +12,9 @@ void pgsql_commit_deinit(struct pgsql_commit **commit);
 /* See queue_engine_vfuncs.commit. The queue is ready. */
 void pgsql_commit_begin(struct pgsql_commit *commit,
 			struct queue_changes *changes);
-/* Is one under way? */
-/* A mail process waits until it has ended. */
+/* A mail process waits until the one that is under way has ended. */
 void pgsql_commit_hurry(struct pgsql_commit *commit);
+/* Is one under way? */
 bool pgsql_commit_is_busy(const struct pgsql_commit *commit);
 
 #endif
