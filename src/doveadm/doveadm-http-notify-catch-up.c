@@ -38,7 +38,6 @@ struct catch_up_cmd_context {
 	struct service_cmd cmd;
 	/* of protocol lmtp, which delivers */
 	struct protocol_settings set;
-	bool settings_read;
 
 	/* messages that have come since then; also seen ones; also those from
 	   before the time that the service remembers; only show them */
@@ -478,15 +477,8 @@ cmd_catch_up_prerun(struct doveadm_mail_cmd_context *_ctx,
 	struct catch_up_cmd_context *ctx =
 		container_of(_ctx, struct catch_up_cmd_context, cmd.ctx);
 
-	if (!ctx->settings_read) {
-		if (protocol_settings_read(_ctx->set->base_dir, "lmtp", NULL,
-					   _ctx->pool, &ctx->set,
-					   error_r) < 0) {
-			protocol_settings_free(&ctx->set);
-			return -1;
-		}
-		ctx->settings_read = TRUE;
-	}
+	if (service_cmd_read_settings(&ctx->cmd, &ctx->set, error_r) < 0)
+		return -1;
 	if (ctx->cmd.client == NULL)
 		service_cmd_connect(&ctx->cmd);
 	if (ctx->cmd.client == NULL) {

@@ -31,7 +31,6 @@ struct test_cmd_context {
 	struct service_cmd cmd;
 	/* of protocol lmtp, which delivers */
 	struct protocol_settings set;
-	bool settings_read;
 	/* -e: one of these */
 	enum http_notify_mail_event event;
 };
@@ -323,15 +322,8 @@ cmd_test_prerun(struct doveadm_mail_cmd_context *_ctx,
 	struct test_cmd_context *ctx =
 		container_of(_ctx, struct test_cmd_context, cmd.ctx);
 
-	if (!ctx->settings_read) {
-		if (protocol_settings_read(_ctx->set->base_dir, "lmtp", NULL,
-					   _ctx->pool, &ctx->set,
-					   error_r) < 0) {
-			protocol_settings_free(&ctx->set);
-			return -1;
-		}
-		ctx->settings_read = TRUE;
-	}
+	if (service_cmd_read_settings(&ctx->cmd, &ctx->set, error_r) < 0)
+		return -1;
 	service_cmd_connect(&ctx->cmd);
 	return 0;
 }

@@ -3,7 +3,23 @@
 
 #include "admin-client.h"
 #include "doveadm-http-notify.h"
+#include "protocol-settings.h"
 #include "service-cmd.h"
+
+int service_cmd_read_settings(struct service_cmd *cmd,
+			      struct protocol_settings *set,
+			      const char **error_r)
+{
+	if (cmd->settings_read)
+		return 0;
+	if (protocol_settings_read(cmd->ctx.set->base_dir, "lmtp", NULL,
+				   cmd->ctx.pool, set, error_r) < 0) {
+		protocol_settings_free(set);
+		return -1;
+	}
+	cmd->settings_read = TRUE;
+	return 0;
+}
 
 void service_cmd_disconnect(struct service_cmd *cmd, const char *error)
 {

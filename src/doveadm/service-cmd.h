@@ -5,6 +5,7 @@
 #include "doveadm-mail.h"
 
 struct admin_client;
+struct protocol_settings;
 
 /* A command that asks the service something for each mail user. Its own context
    has this as the first member. */
@@ -14,7 +15,16 @@ struct service_cmd {
 	   none */
 	struct admin_client *client;
 	const char *error;
+	/* see service_cmd_read_settings() */
+	bool settings_read;
 };
+
+/* Read the settings of protocol lmtp, which delivers, when this is called for
+   the first user. To be called by prerun(), as root. Returns 0, or -1 and
+   error_r. */
+int service_cmd_read_settings(struct service_cmd *cmd,
+			      struct protocol_settings *set,
+			      const char **error_r);
 
 /* Connect to the service for the current user. To be called by prerun(), which
    runs as root: the mail user may not connect. */

@@ -605,13 +605,11 @@ int delivery_resend(struct delivery *delivery, const struct queue_item *item,
 	resending->dep = dep;
 	resending->callback = callback;
 	resending->context = context;
-	if (dep == own) {
-		queue_lost_resend(queue, &again, delivery_item_resent,
-				  resending);
-	} else {
-		queue_lost_resend_to(queue, &again, dep->queue_ep,
-				     delivery_item_resent, resending);
+	if (dep != own) {
+		again.id = 0;
+		again.endpoint = dep->queue_ep;
 	}
+	queue_lost_resend(queue, &again, delivery_item_resent, resending);
 	return 0;
 }
 

@@ -335,9 +335,8 @@ queue_lost_read(struct queue *queue, int64_t after_id, unsigned int limit,
 			       limit, callback, context);
 }
 
-static struct queue_item *
-queue_lost_pending(struct queue *queue, const struct queue_item *item,
-		   queue_stored_callback_t *callback, void *context)
+void queue_lost_resend(struct queue *queue, const struct queue_item *item,
+		       queue_stored_callback_t *callback, void *context)
 {
 	struct queue_pending *pending = array_append_space(&queue->pending);
 
@@ -345,29 +344,10 @@ queue_lost_pending(struct queue *queue, const struct queue_item *item,
 
 	pending->item = queue_item_dup(item);
 	pending->item->attempts = 0;
+	item->endpoint->forgotten = FALSE;
 	pending->callback = callback;
 	pending->context = context;
 	queue_commit_soon(queue);
-	return pending->item;
-}
-
-void queue_lost_resend(struct queue *queue, const struct queue_item *item,
-		       queue_stored_callback_t *callback, void *context)
-{
-	(void)queue_lost_pending(queue, item, callback, context);
-	item->endpoint->forgotten = FALSE;
-}
-
-void queue_lost_resend_to(struct queue *queue, const struct queue_item *item,
-			  struct queue_endpoint *ep,
-			  queue_stored_callback_t *callback, void *context)
-{
-	struct queue_item *copy =
-		queue_lost_pending(queue, item, callback, context);
-
-	copy->id = 0;
-	copy->endpoint = ep;
-	ep->forgotten = FALSE;
 }
 
 void queue_lost_get_stats(struct queue *queue, const struct queue_endpoint *ep,

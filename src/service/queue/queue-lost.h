@@ -24,15 +24,11 @@ queue_lost_read(struct queue *queue, int64_t after_id, unsigned int limit,
 void queue_lost_drop(struct queue *queue, int64_t lost_id);
 /* Put a copy of one that was read back into the queue, where item->expires is
    its new time: one transaction moves it, before whatever was added later, and
-   the same hand-off stays its identity. In the callback, item->id is 0 if it
-   was not there any more. */
+   the same hand-off stays its identity. If item->endpoint is another one now,
+   item->id must be 0, and it is put at the end of what is queued for that. In
+   the callback, item->id is 0 if it was not there any more. */
 void queue_lost_resend(struct queue *queue, const struct queue_item *item,
 		       queue_stored_callback_t *callback, void *context);
-/* Likewise, for another endpoint: it is put at the end of what is queued for
-   that. */
-void queue_lost_resend_to(struct queue *queue, const struct queue_item *item,
-			  struct queue_endpoint *ep,
-			  queue_stored_callback_t *callback, void *context);
 
 struct queue_lost_stats {
 	/* how many are kept, by reason */
