@@ -2,7 +2,10 @@
 # Prometheus's node_exporter. As root, every minute, for example in cron.d (with
 # the path of this file, and Debian's directory for the collector):
 #
-# * * * * * root cd /var/lib/prometheus/node-exporter && doveadm -f json http-notify status 2>/dev/null | jq -rsf http-notify.prom.jq >http-notify.prom.new; test -s http-notify.prom.new && mv http-notify.prom.new http-notify.prom
+# * * * * * root cd /var/lib/prometheus/node-exporter && doveadm -f json http-notify status -H . 2>/dev/null | jq -rsf http-notify.prom.jq >http-notify.prom.new; test -s http-notify.prom.new && mv http-notify.prom.new http-notify.prom
+#
+# Each of several hosts that share a queue is asked for what it sends itself
+# (-H .); what is kept of what was given up is the same on all of them.
 #
 # "endpoint" is the host and port, as in Dovecot's metrics. Several endpoints of
 # the same URL, with different credentials, are one here.
@@ -52,6 +55,15 @@ def gauge($name; $help; values):
 	"How full the queue is, in number or bytes, whichever is more; 1 is http_notify_queue_limit.";
 	$rows[] | select(.endpoint == "total")
 	| { labels: "", value: (.queued_percent / 100) }),
+  gauge("http_notify_queue_up";
+	"Whether the queue can be written.";
+	$rows[] | select(.endpoint == "total")
+	| { labels: "", value: (.queue | if . == "up" or . == "moving" then 1
+				else 0 end) }),
+  gauge("http_notify_spooled";
+	"Notifications that wait on this host only.";
+	$rows[] | select(.endpoint == "total")
+	| { labels: "", value: .spooled }),
   gauge("http_notify_oldest_seconds";
 	"How long the oldest one of them has been queued.";
 	$endpoints[] | { labels, value: .oldest }),

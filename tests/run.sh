@@ -304,9 +304,10 @@ fi
 if has_part dovecot; then
 	echo "Integration tests about Dovecot and libcurl"
 	about="answers|calendar|connections|delivery|deployment_.*"
-	about="$about|dictionary_outage|doveadm.*|driver_lines|events|folders"
+	about="$about|dictionary_outage|doveadm.*|driver_lines|events.*|folders"
 	about="$about|formats|handoff_socket|hostile|listener|loading|manuals"
-	about="$about|options|proxy|secrets|service|settings|standby|tls|trust"
+	about="$about|options|proxy|secrets|service|settings|shared_queue.*"
+	about="$about|standby|tls|trust"
 	integration "$(only "$about|upgrade")" \
 		HTTP_NOTIFY_STAGE="$stage"
 fi

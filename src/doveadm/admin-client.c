@@ -77,9 +77,10 @@ void admin_client_send(struct admin_client *client,
 }
 
 static const char *
-admin_client_read_line(struct admin_client *client, int64_t deadline,
-		       const char **error_r)
+admin_client_read_line(struct admin_client *client,
+		       unsigned int timeout_msecs, const char **error_r)
 {
+	int64_t deadline = http_notify_monotonic_msecs() + timeout_msecs;
 	struct pollfd pfd = { .fd = client->fd, .events = POLLIN };
 	const char *line;
 	int64_t left;
@@ -102,10 +103,11 @@ admin_client_read_line(struct admin_client *client, int64_t deadline,
 }
 
 static int
-admin_client_read_version(struct admin_client *client, int64_t deadline,
-			  const char **error_r)
+admin_client_read_version(struct admin_client *client,
+			  unsigned int timeout_msecs, const char **error_r)
 {
-	const char *line = admin_client_read_line(client, deadline, error_r);
+	const char *line = admin_client_read_line(client, timeout_msecs,
+						  error_r);
 
 	if (line == NULL)
 		return -1;
@@ -133,20 +135,22 @@ static const char *const *split_sanitized(const char *line)
 /* Returns the same as admin_client_read(). *fail_r is set if -1 means that the
    service answered FAIL. */
 static int
-admin_client_read_answer(struct admin_client *client, int64_t deadline,
-			 unsigned int fields_count, const char *const **row_r,
-			 uint64_t *count_r, const char **fail_r,
-			 const char **error_r)
+admin_client_read_answer(struct admin_client *client,
+			 unsigned int timeout_msecs, unsigned int fields_count,
+			 const char *const **row_r, uint64_t *count_r,
+			 const char **fail_r, const char **error_r)
 {
 	const char *line, *const *fields;
 	unsigned int count;
 
 	if (!client->version_received &&
-	    admin_client_read_version(client, deadline, error_r) < 0)
+	    admin_client_read_version(client, timeout_msecs, error_r) < 0)
 		return -1;
-	line = admin_client_read_line(client, deadline, error_r);
-	if (line == NULL)
-		return -1;
+	do {
+		line = admin_client_read_line(client, timeout_msecs, error_r);
+		if (line == NULL)
+			return -1;
+	} while (strcmp(line, HTTP_NOTIFY_ADMIN_WAIT) == 0);
 	fields = split_sanitized(line);
 	count = str_array_length(fields);
 	if (count == 1 + fields_count && strcmp(fields[0], "ROW") == 0) {
@@ -167,7 +171,6 @@ int admin_client_read(struct admin_client *client, unsigned int timeout_msecs,
 		      unsigned int fields_count, const char *const **row_r,
 		      uint64_t *count_r, const char **error_r)
 {
-	int64_t deadline = http_notify_monotonic_msecs() + timeout_msecs;
 	const char *fail = NULL, *error;
 	int ret;
 
@@ -176,8 +179,8 @@ int admin_client_read(struct admin_client *client, unsigned int timeout_msecs,
 					   client->path);
 		return -1;
 	}
-	ret = admin_client_read_answer(client, deadline, fields_count, row_r,
-				       count_r, &fail, &error);
+	ret = admin_client_read_answer(client, timeout_msecs, fields_count,
+				       row_r, count_r, &fail, &error);
 	if (fail != NULL)
 		*error_r = fail;
 	else if (ret < 0) {
@@ -185,4 +188,23 @@ int admin_client_read(struct admin_client *client, unsigned int timeout_msecs,
 		*error_r = t_strdup_printf("%s: %s", client->path, error);
 	}
 	return ret;
+}
+
+int admin_client_fd(const struct admin_client *client)
+{
+	return client->fd;
+}
+
+bool admin_client_has_answer(struct admin_client *client)
+{
+	unsigned int lines = client->version_received ? 1 : 2;
+	const unsigned char *data;
+	size_t size, i;
+
+	(void)i_stream_read(client->input);
+	data = i_stream_get_data(client->input, &size);
+	for (i = 0; i < size && lines > 0; i++)
+		lines -= data[i] == '\n' ? 1 : 0;
+	return lines == 0 || client->input->eof ||
+		client->input->stream_errno != 0;
 }

@@ -24,4 +24,9 @@ int admin_client_read(struct admin_client *client, unsigned int timeout_msecs,
 		      unsigned int fields_count, const char *const **row_r,
 		      uint64_t *count_r, const char **error_r);
 
+/* To wait for an answer by poll(). */
+int admin_client_fd(const struct admin_client *client);
+/* Read what has come. Will admin_client_read() return at once? */
+bool admin_client_has_answer(struct admin_client *client);
+
 #endif

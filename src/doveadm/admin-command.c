@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
-#include "ostream.h"
 #include "doveadm-settings.h"
 #include "strnum.h"
 #include "mail-storage.h"
 
 #include "admin-client.h"
 #include "admin-command.h"
+#include "admin-hosts.h"
 #include "admin-protocol.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -114,8 +115,7 @@ int admin_get_since(struct doveadm_cmd_context *cctx, unsigned int *secs_r)
 	return 0;
 }
 
-static void print_row(const char *const *row, unsigned int columns_count,
-		      void *context ATTR_UNUSED)
+void admin_print_row(const char *const *row, unsigned int columns_count)
 {
 	unsigned int i;
 
@@ -123,27 +123,17 @@ static void print_row(const char *const *row, unsigned int columns_count,
 		doveadm_print(row[i]);
 }
 
-void admin_run_table(const struct http_notify_admin_command *command,
-		     unsigned int columns_count)
+static void print_row(const char *const *row, unsigned int columns_count,
+		      void *context ATTR_UNUSED)
 {
-	(void)admin_run_rows(command, columns_count, print_row, NULL);
+	admin_print_row(row, columns_count);
 }
 
-static void print_row_now(const char *const *row, unsigned int columns_count,
-			  void *context)
+void admin_end_by_signals(void)
 {
-	print_row(row, columns_count, context);
-	(void)o_stream_flush(doveadm_print_ostream);
-}
-
-void admin_run_endless(const struct http_notify_admin_command *command,
-		       unsigned int columns_count)
-{
-	uint64_t count;
-
-	/* that is 24 days without a row */
-	(void)admin_run(command, INT_MAX, columns_count, print_row_now, NULL,
-			&count);
+	/* Dovecot's handlers wait for an ioloop */
+	(void)signal(SIGINT, SIG_DFL);
+	(void)signal(SIGTERM, SIG_DFL);
 }
 
 /* On a terminal, the next line replaces it. */
@@ -158,16 +148,44 @@ static void print_progress(const char *const *row, unsigned int columns_count,
 	}
 }
 
-void admin_run_count(const struct http_notify_admin_command *command,
-		     unsigned int progress_columns)
+void admin_print_count_header(void)
 {
-	uint64_t count;
-
 	admin_print_headers(DOVEADM_PRINT_TYPE_FLOW, count_columns,
 			    N_ELEMENTS(count_columns));
-	if (admin_run(command, ANSWER_TIMEOUT_MSECS, progress_columns,
-		      print_progress, NULL, &count))
-		doveadm_print_num(count);
+}
+
+bool admin_run_count(const struct http_notify_admin_command *command,
+		     unsigned int progress_columns, uint64_t *count_r)
+{
+	admin_print_count_header();
+	if (!admin_run(command, ANSWER_TIMEOUT_MSECS, progress_columns,
+		       print_progress, NULL, count_r))
+		return FALSE;
+	doveadm_print_num(*count_r);
+	return TRUE;
+}
+
+static void
+print_host_row(const char *host ATTR_UNUSED, const char *const *row,
+	       void *context ATTR_UNUSED)
+{
+	admin_print_row(row, N_ELEMENTS(body_columns));
+}
+
+/* Adds how many there are: each host has ids of its own. */
+static void
+run_body_spooled(struct doveadm_cmd_context *cctx, int64_t id, uint64_t *count)
+{
+	const struct http_notify_admin_command command = {
+		.verb = HTTP_NOTIFY_ADMIN_BODY, .spooled = TRUE, .id = id
+	};
+	struct admin_hosts *hosts = admin_hosts_init(cctx);
+
+	if (hosts == NULL)
+		return;
+	(void)admin_hosts_run(hosts, &command, N_ELEMENTS(body_columns),
+			      print_host_row, NULL, count);
+	admin_hosts_deinit(&hosts);
 }
 
 bool admin_run_body(struct doveadm_cmd_context *cctx, bool lost)
@@ -175,8 +193,8 @@ bool admin_run_body(struct doveadm_cmd_context *cctx, bool lost)
 	struct http_notify_admin_command command = {
 		.verb = HTTP_NOTIFY_ADMIN_BODY, .lost = lost
 	};
-	const char *id;
-	uint64_t count;
+	const char *id, *host;
+	uint64_t spooled = 0, count = 0;
 
 	if (!doveadm_cmd_param_str(cctx, "body", &id))
 		return FALSE;
@@ -187,8 +205,14 @@ bool admin_run_body(struct doveadm_cmd_context *cctx, bool lost)
 	}
 	admin_print_headers(DOVEADM_PRINT_TYPE_PAGER, body_columns,
 			    N_ELEMENTS(body_columns));
-	if (admin_run(&command, ANSWER_TIMEOUT_MSECS, N_ELEMENTS(body_columns),
-		      print_row, NULL, &count) && count == 0) {
+	if (!lost)
+		run_body_spooled(cctx, command.id, &spooled);
+	if (lost || !doveadm_cmd_param_str(cctx, "host", &host)) {
+		(void)admin_run(&command, ANSWER_TIMEOUT_MSECS,
+				N_ELEMENTS(body_columns), print_row, NULL,
+				&count);
+	}
+	if (spooled + count == 0 && doveadm_exit_code == 0) {
 		i_error("There is no notification with this id");
 		doveadm_exit_code = DOVEADM_EX_NOTFOUND;
 	}

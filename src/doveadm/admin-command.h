@@ -21,6 +21,10 @@ struct admin_column {
 void admin_print_headers(const char *type, const struct admin_column *columns,
 			 unsigned int count);
 
+void admin_print_row(const char *const *row, unsigned int columns_count);
+/* For the number that an answer ends with. */
+void admin_print_count_header(void);
+
 /* Get the masks of the options user and endpoint. An endpoint without wildcards
    matches any part of a URL. Returns TRUE if there is one of these options. */
 bool admin_get_filter(struct doveadm_cmd_context *cctx,
@@ -39,19 +43,16 @@ bool admin_run_rows(const struct http_notify_admin_command *command,
    Returns 0, or -1 after logging why it is invalid. */
 int admin_get_since(struct doveadm_cmd_context *cctx, unsigned int *secs_r);
 
-/* Send a command and print the rows of the answer, after the headers. */
-void admin_run_table(const struct http_notify_admin_command *command,
-		     unsigned int columns_count);
-/* The same for an answer whose rows come when they come, until the service is
-   stopped. Each is printed at once. */
-void admin_run_endless(const struct http_notify_admin_command *command,
-		       unsigned int columns_count);
+/* SIGINT and SIGTERM end the process at once, and so a command that the service
+   ends when the connection is closed. Not for doveadm's server. */
+void admin_end_by_signals(void);
 /* Print the number that the answer ends with. Rows, of so many columns, say how
-   far the service is, for a terminal. */
-void admin_run_count(const struct http_notify_admin_command *command,
-		     unsigned int progress_columns);
-/* If there is the option body, print the notification with this id: one that is
-   queued, or that was given up. Returns FALSE if there is no such option. */
+   far the service is, for a terminal. Returns FALSE if it failed. */
+bool admin_run_count(const struct http_notify_admin_command *command,
+		     unsigned int progress_columns, uint64_t *count_r);
+/* If there is the option body, print the notification with this id: one that was
+   given up, or one that is queued, and those that are spooled; with the option
+   host, only these. Returns FALSE if there is no such option. */
 bool admin_run_body(struct doveadm_cmd_context *cctx, bool lost);
 
 #endif

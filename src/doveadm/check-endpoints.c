@@ -39,12 +39,38 @@ static const char *credentials_of(const struct http_notify_options *options)
 	return keys == NULL ? login : t_strconcat(login, " and ", keys, NULL);
 }
 
+/* What libcurl says of a tunnel that it does not get, the second of each before
+   7.87. */
+static const char *const tunnel_refusals[] = {
+	"tunnel failed, response 407", "HTTP code 407 from proxy",
+	"tunnel failed, response 401", "HTTP code 401 from proxy",
+};
+
+static bool is_refused_by_proxy(unsigned int status, const char *reason)
+{
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(tunnel_refusals); i++) {
+		if (status == 0 && strstr(reason, tunnel_refusals[i]) != NULL)
+			return TRUE;
+	}
+	return status == 407;
+}
+
 static const char *
 check_answer(unsigned int status, const char *reason,
 	     const struct http_notify_options *options)
 {
 	if (status / 100 == 2)
 		return NULL;
+	if (options->proxy != NULL && is_refused_by_proxy(status, reason)) {
+		return t_strdup_printf("credentials refused by the proxy: %s "
+			"(%s)", reason, options->proxy_netrc_file == NULL ?
+			"set "SETTING_PROXY_NETRC_FILE"<file>" :
+			t_strconcat("fix login and password in "
+				SETTING_PROXY_NETRC_FILE,
+				options->proxy_netrc_file, NULL));
+	}
 	switch (status) {
 	case 401:
 	case 403:
@@ -61,8 +87,8 @@ check_answer(unsigned int status, const char *reason,
 	return reason;
 }
 
-/* Returns a remark if this is an OX user: OX answers success even if it has no
-   such user. */
+/* Returns a remark about an endpoint that is OX, if this is an OX user: OX
+   answers success even if it has no such user. */
 static const char *
 endpoint_note(struct mail_user *user, const char *registered)
 {
@@ -159,9 +185,9 @@ check_line(struct check_cmd_context *ctx, struct mail_user *user,
 	}
 	T_BEGIN {
 		check_endpoint(ctx, line, registered,
-			       line->options.format ==
-			       HTTP_NOTIFY_FORMAT_OX_CALENDAR ? "" :
-			       endpoint_note(user, registered));
+			       line->ox && line->options.format ==
+			       HTTP_NOTIFY_FORMAT_OX ?
+			       endpoint_note(user, registered) : "");
 	} T_END;
 }
 

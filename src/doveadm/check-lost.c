@@ -37,7 +37,8 @@ void check_lost_read(struct check_cmd_context *ctx, const char *username)
 	const struct http_notify_admin_command command = {
 		.verb = HTTP_NOTIFY_ADMIN_LOST,
 		.user_mask = username == NULL ? "*" : username,
-		.endpoint_mask = "*", .folder_mask = "*", .reason = ""
+		.endpoint_mask = "*", .folder_mask = "*", .host_mask = "*",
+		.reason = ""
 	};
 	const char *const *row, *error;
 	uint64_t count;
@@ -54,7 +55,7 @@ void check_lost_read(struct check_cmd_context *ctx, const char *username)
 		if (ret > 0)
 			check_lost_add(ctx, row);
 		else if (ret < 0)
-			service_cmd_disconnect(&ctx->cmd, error);
+			ctx->lost_error = p_strdup(ctx->cmd.ctx.pool, error);
 	} T_END; while (ret > 0);
 }
 
@@ -62,6 +63,8 @@ void check_lost(struct check_cmd_context *ctx, const char *username)
 {
 	const struct check_lost *lost = hash_table_lookup(ctx->lost, username);
 
+	if (ctx->lost_error != NULL)
+		check_row(ctx, "given up", ctx->lost_error);
 	if (lost == NULL)
 		return;
 	check_row_ok("given up", t_strdup_printf("%u notifications, the last "

@@ -3,7 +3,7 @@
 #define HTTP_NOTIFY_CHECK_H
 
 /* doveadm http-notify check, which is in doveadm-http-notify-check.c and
-   check-endpoints.c and check-lost.c. */
+   check-endpoints.c, check-lost.c and check-queue.c. */
 
 #include "hash.h"
 #include "net.h"
@@ -13,6 +13,7 @@
 #include "service-cmd.h"
 
 struct check_lost;
+struct check_queue_row;
 struct mail_user;
 
 /* How long to wait for the service to answer, beyond the endpoint's own
@@ -33,8 +34,11 @@ struct check_cmd_context {
 	const char *queue_note;
 	struct protocol_settings lmtp, lda, imap;
 
-	/* by user */
+	/* by user; and why it is not known, NULL = it is */
 	HASH_TABLE(const char *, struct check_lost *) lost;
+	const char *lost_error;
+	/* see check_queue() */
+	ARRAY(struct check_queue_row) queue;
 
 	/* for the current user: handoff_try()'s result when it connects as
 	   dovecot-lda does, and whether that needs the user's groups */
@@ -67,6 +71,11 @@ void check_endpoints(struct check_cmd_context *ctx, struct mail_user *user,
 void check_lost_read(struct check_cmd_context *ctx, const char *username);
 /* If something of the user's was given up and is kept, print a row. */
 void check_lost(struct check_cmd_context *ctx, const char *username);
+/* Ask the service what its queue's engine lacks; total: the row of totals of
+   STATUS. To be called by prerun() of the first user. */
+void check_queue_read(struct check_cmd_context *ctx, const char *const *total);
+/* Print rows for that. */
+void check_queue(struct check_cmd_context *ctx);
 /* Does any of imap's drivers hear of what happens in IMAP? */
 bool check_endpoints_hear_of_imap(struct check_cmd_context *ctx,
 				  struct mail_user *user);

@@ -437,6 +437,8 @@ cmd_check_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 		check_row_ok("service", ctx->queue_note);
 	else
 		check_row(ctx, "service", ctx->cmd.error);
+	if (ctx->cmd.error == NULL)
+		check_queue(ctx);
 	if (lda && ctx->cmd.error == NULL)
 		check_lda_handoff(ctx, user);
 	if (imap && ctx->cmd.error == NULL) {
@@ -492,34 +494,44 @@ static const char *queue_note(const char *const *row)
 		row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED_PERCENT]);
 }
 
-/* Ask when the service was started, and what is queued. The former is when
-   Dovecot was started or reloaded. Returns 0, or -1 and error_r if the service
-   does not answer. */
+/* Get the row of totals. Returns 0, or -1 and error_r if the service does not
+   answer. */
 static int
-service_get_status(struct admin_client *client, time_t *started_r,
-		   const char **queue_note_r, const char **error_r)
+service_get_status(struct admin_client *client, pool_t pool,
+		   const char *const **total_r, const char **error_r)
 {
 	static const struct http_notify_admin_command command = {
 		.verb = HTTP_NOTIFY_ADMIN_STATUS
 	};
 	const char *const *row;
-	unsigned int secs;
 	uint64_t count;
 	int ret;
 
-	*started_r = time(NULL);
-	*queue_note_r = "";
 	admin_client_send(client, &command);
-	/* the last row is that of the service */
+	*total_r = NULL;
+	/* it is the last one */
 	while ((ret = admin_client_read(client, TIMEOUT_MSECS,
 					HTTP_NOTIFY_ADMIN_STATUS_COUNT, &row,
-					&count, error_r)) > 0) {
-		if (str_to_uint(row[HTTP_NOTIFY_ADMIN_STATUS_SINCE],
-				&secs) == 0)
-			*started_r = time(NULL) - secs;
-		*queue_note_r = queue_note(row);
+					&count, error_r)) > 0)
+		*total_r = row;
+	if (ret < 0)
+		return -1;
+	if (*total_r == NULL) {
+		*error_r = "the service has no status";
+		return -1;
 	}
-	return ret;
+	*total_r = p_strarray_dup(pool, *total_r);
+	return 0;
+}
+
+/* When the service was started is when Dovecot was started or reloaded. */
+static time_t service_started(const char *const *total)
+{
+	unsigned int secs;
+
+	if (str_to_uint(total[HTTP_NOTIFY_ADMIN_STATUS_SINCE], &secs) < 0)
+		secs = 0;
+	return time(NULL) - secs;
 }
 
 /* Does Dovecot run with another configuration than the files have now? It read
@@ -553,8 +565,8 @@ config_error(struct check_cmd_context *ctx, time_t started)
 static void
 check_connect(struct check_cmd_context *ctx, const char *path, bool first)
 {
-	const char *note, *error = check_handoff_socket(path);
-	time_t started;
+	const char *const *total, *error = check_handoff_socket(path);
+	pool_t pool = ctx->cmd.ctx.pool;
 
 	if (error != NULL) {
 		service_cmd_disconnect(&ctx->cmd, error);
@@ -563,12 +575,13 @@ check_connect(struct check_cmd_context *ctx, const char *path, bool first)
 	service_cmd_connect(&ctx->cmd);
 	if (ctx->cmd.client == NULL)
 		return;
-	if (service_get_status(ctx->cmd.client, &started, &note, &error) < 0)
+	if (service_get_status(ctx->cmd.client, pool, &total, &error) < 0)
 		service_cmd_disconnect(&ctx->cmd, error);
 	else if (first) {
-		ctx->queue_note = p_strdup(ctx->cmd.ctx.pool, note);
-		ctx->config_error = p_strdup(ctx->cmd.ctx.pool,
-					     config_error(ctx, started));
+		ctx->queue_note = p_strdup(pool, queue_note(total));
+		ctx->config_error = p_strdup(pool,
+			config_error(ctx, service_started(total)));
+		check_queue_read(ctx, total);
 	}
 }
 

@@ -3,6 +3,7 @@
 #include "lib.h"
 
 #include "admin-command.h"
+#include "admin-hosts.h"
 #include "admin-protocol.h"
 #include "doveadm-http-notify.h"
 
@@ -18,6 +19,7 @@ static const struct admin_column lost_columns[] = {
 	[HTTP_NOTIFY_ADMIN_LOST_LAST] = { "last", "last", ADMIN_NUMBER },
 	[HTTP_NOTIFY_ADMIN_LOST_ATTEMPTS] =
 		{ "attempts", "attempts", ADMIN_NUMBER },
+	[HTTP_NOTIFY_ADMIN_LOST_HOST] = { "host", "host", 0 },
 	[HTTP_NOTIFY_ADMIN_LOST_ID] = { "id", "id", ADMIN_NUMBER },
 	[HTTP_NOTIFY_ADMIN_LOST_ANSWER] = { "answer", "answer", 0 },
 };
@@ -32,9 +34,11 @@ get_filter(struct doveadm_cmd_context *cctx,
 	};
 	bool filter = admin_get_filter(cctx, command);
 
-	command->folder_mask = "*";
+	command->folder_mask = command->host_mask = "*";
 	command->reason = "";
 	if (doveadm_cmd_param_str(cctx, "folder", &command->folder_mask))
+		filter = TRUE;
+	if (doveadm_cmd_param_str(cctx, "host", &command->host_mask))
 		filter = TRUE;
 	if (doveadm_cmd_param_str(cctx, "reason", &command->reason)) {
 		filter = TRUE;
@@ -51,23 +55,82 @@ get_filter(struct doveadm_cmd_context *cctx,
 	return filter || command->max_secs > 0 ? 1 : 0;
 }
 
+/* Nothing was found. The option may name a host that is gone, which is known only
+   by what it gave up; or none at all. */
+static void check_host(struct doveadm_cmd_context *cctx)
+{
+	struct admin_hosts *hosts;
+	const char *mask;
+
+	if (!doveadm_cmd_param_str(cctx, "host", &mask))
+		return;
+	hosts = admin_hosts_init(cctx);
+	admin_hosts_deinit(&hosts);
+}
+
+struct lost_table {
+	/* several hosts may have given up what is in it */
+	bool shared;
+	bool empty;
+};
+
+static bool has_column(const struct lost_table *table, unsigned int column)
+{
+	return table->shared || column != HTTP_NOTIFY_ADMIN_LOST_HOST;
+}
+
+static void print_lost_headers(const struct lost_table *table)
+{
+	unsigned int i;
+
+	doveadm_print_init(DOVEADM_PRINT_TYPE_TABLE);
+	for (i = 0; i < N_ELEMENTS(lost_columns); i++) {
+		if (has_column(table, i)) {
+			doveadm_print_header(lost_columns[i].key,
+					     lost_columns[i].title,
+					     lost_columns[i].flags);
+		}
+	}
+}
+
+static void
+print_lost(const char *const *row, unsigned int columns_count, void *context)
+{
+	struct lost_table *table = context;
+	unsigned int i;
+
+	table->empty = FALSE;
+	for (i = 0; i < columns_count; i++) {
+		if (has_column(table, i))
+			doveadm_print(row[i]);
+	}
+}
+
 static void cmd_http_notify_lost(struct doveadm_cmd_context *cctx)
 {
 	struct http_notify_admin_command command = {
 		.verb = HTTP_NOTIFY_ADMIN_LOST
 	};
+	struct lost_table table = { .empty = TRUE };
+	struct admin_hosts *hosts;
 
 	if (admin_run_body(cctx, TRUE) || get_filter(cctx, &command) < 0)
 		return;
-	admin_print_headers(DOVEADM_PRINT_TYPE_TABLE, lost_columns,
-			    N_ELEMENTS(lost_columns));
-	admin_run_table(&command, N_ELEMENTS(lost_columns));
+	hosts = admin_hosts_init_all();
+	table.shared = hosts != NULL && admin_hosts_are_shared(hosts);
+	print_lost_headers(&table);
+	if (hosts != NULL &&
+	    admin_run_rows(&command, N_ELEMENTS(lost_columns), print_lost,
+			   &table) && table.empty)
+		check_host(cctx);
+	admin_hosts_deinit(&hosts);
 }
 
 static void
 run_filtered(struct doveadm_cmd_context *cctx, enum http_notify_admin_verb verb)
 {
 	struct http_notify_admin_command command = { .verb = verb };
+	uint64_t count;
 	int ret;
 
 	ret = get_filter(cctx, &command);
@@ -77,8 +140,10 @@ run_filtered(struct doveadm_cmd_context *cctx, enum http_notify_admin_verb verb)
 		i_error("%s needs a filter (-u '*' matches all there is)",
 			cctx->cmd->name + strlen("http-notify "));
 		doveadm_exit_code = EX_USAGE;
-	} else if (ret > 0)
-		admin_run_count(&command, HTTP_NOTIFY_ADMIN_PROGRESS_COUNT);
+	} else if (ret > 0 &&
+		   admin_run_count(&command, HTTP_NOTIFY_ADMIN_PROGRESS_COUNT,
+				   &count) && count == 0)
+		check_host(cctx);
 }
 
 static void cmd_http_notify_lost_resend(struct doveadm_cmd_context *cctx)
@@ -92,12 +157,14 @@ static void cmd_http_notify_lost_drop(struct doveadm_cmd_context *cctx)
 }
 
 #define FILTER_USAGE "[-u <user mask>] [-e <endpoint mask>] " \
-	"[-m <folder mask>] [-r refused|dropped|expired] [-s <time>]"
+	"[-m <folder mask>] [-H <host mask>] " \
+	"[-r refused|dropped|expired] [-s <time>]"
 
 #define FILTER_PARAMS \
 DOVEADM_CMD_PARAM('u', "user", CMD_PARAM_STR, 0) \
 DOVEADM_CMD_PARAM('e', "endpoint", CMD_PARAM_STR, 0) \
 DOVEADM_CMD_PARAM('m', "folder", CMD_PARAM_STR, 0) \
+DOVEADM_CMD_PARAM('H', "host", CMD_PARAM_STR, 0) \
 DOVEADM_CMD_PARAM('r', "reason", CMD_PARAM_STR, 0) \
 DOVEADM_CMD_PARAM('s', "since", CMD_PARAM_STR, 0)
 

@@ -165,10 +165,11 @@ void doveadm_http_notify_plugin_init(struct module *module ATTR_UNUSED)
 		&doveadm_cmd_http_notify_check,
 		&doveadm_cmd_http_notify_test,
 		&doveadm_cmd_http_notify_status,
+		/* before the shorter names, which would match as well */
+		&doveadm_cmd_http_notify_queue_move,
 		&doveadm_cmd_http_notify_queue,
 		&doveadm_cmd_http_notify_flush,
 		&doveadm_cmd_http_notify_purge,
-		/* before the shorter name, which would match as well */
 		&doveadm_cmd_http_notify_lost_resend,
 		&doveadm_cmd_http_notify_lost_drop,
 		&doveadm_cmd_http_notify_lost,

@@ -23,6 +23,7 @@ extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_check;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_test;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_status;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_queue;
+extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_queue_move;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_flush;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_purge;
 extern struct doveadm_cmd_ver2 doveadm_cmd_http_notify_lost;

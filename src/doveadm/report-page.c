@@ -96,13 +96,18 @@ static void page_figures(string_t *dest, const struct report *report)
 	const char *since = t_strdup_printf("in the last %s", report_duration(
 		I_MAX(sum.fields[HTTP_NOTIFY_ADMIN_HISTORY_AGO], 1)));
 	uint64_t queued = total_num(report, HTTP_NOTIFY_ADMIN_STATUS_QUEUED);
+	uint64_t spooled = total_num(report, HTTP_NOTIFY_ADMIN_STATUS_SPOOLED);
 	uint64_t kept = kept_num(report->total);
 
 	figure_endpoints(dest, report);
 	figure_append(dest, "Queued now", report_count(queued), queued == 0 ?
-		"nothing waits" : t_strdup_printf("the oldest for %s",
+		"nothing waits" : spooled > 0 ?
+		t_strdup_printf("%s of them on this host only",
+				report_count(spooled)) :
+		t_strdup_printf("the oldest for %s",
 			report_duration(total_num(report,
-				HTTP_NOTIFY_ADMIN_STATUS_OLDEST))), FALSE);
+				HTTP_NOTIFY_ADMIN_STATUS_OLDEST))),
+		spooled > 0);
 	figure_append(dest, "Delivered", report_count(
 		sum.fields[HTTP_NOTIFY_ADMIN_HISTORY_DELIVERED]), since, FALSE);
 	figure_append(dest, "95 % delivered within",
@@ -197,7 +202,10 @@ static void page_losses(string_t *dest, const struct report *report)
 	unsigned int i, count = array_count(&report->losses);
 	uint64_t others = report->other_losses;
 
-	if (count == 0) {
+	if (report->losses_unknown) {
+		str_append(dest, "<tr><td colspan=\"6\">What was given up "
+			   "can't be read now.</td></tr>\n");
+	} else if (count == 0) {
 		str_append(dest, "<tr><td colspan=\"6\">Nothing is kept that "
 			   "was given up.</td></tr>\n");
 	}

@@ -209,15 +209,19 @@ static bool report_ask(struct report *report)
 		.verb = HTTP_NOTIFY_ADMIN_HISTORY
 	}, lost = {
 		.verb = HTTP_NOTIFY_ADMIN_LOST, .user_mask = "*",
-		.endpoint_mask = "*", .folder_mask = "*", .reason = ""
+		.endpoint_mask = "*", .folder_mask = "*", .host_mask = "*",
+		.reason = ""
 	};
 
-	return admin_run_rows(&status, HTTP_NOTIFY_ADMIN_STATUS_COUNT,
-			      report_status_row, report) &&
-		admin_run_rows(&history, HTTP_NOTIFY_ADMIN_HISTORY_COUNT,
-			       report_history_row, report) &&
-		admin_run_rows(&lost, HTTP_NOTIFY_ADMIN_LOST_COUNT,
-			       report_lost_row, report);
+	if (!admin_run_rows(&status, HTTP_NOTIFY_ADMIN_STATUS_COUNT,
+			    report_status_row, report) ||
+	    !admin_run_rows(&history, HTTP_NOTIFY_ADMIN_HISTORY_COUNT,
+			    report_history_row, report))
+		return FALSE;
+	report->losses_unknown =
+		!admin_run_rows(&lost, HTTP_NOTIFY_ADMIN_LOST_COUNT,
+				report_lost_row, report);
+	return TRUE;
 }
 
 struct report *report_get(void)

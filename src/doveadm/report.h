@@ -35,9 +35,12 @@ struct report {
 	   since there would be too many of these */
 	ARRAY(struct report_loss) losses;
 	uint64_t other_losses;
+	/* not all could be read, such as while PostgreSQL can't be */
+	bool losses_unknown;
 };
 
-/* Ask the service. Returns NULL after logging why that failed. */
+/* Ask the service. Returns NULL after logging why that failed. That the losses
+   are unknown is logged, too. */
 struct report *report_get(void);
 void report_free(struct report **report);
 

@@ -6,44 +6,65 @@
    in base_dir. Each line consists of TAB-escaped fields (strescape.h); both
    sides begin with Dovecot's VERSION line. One command at a time:
 
+   client: HOSTS
    client: STATUS
    client: HISTORY
-   client: QUEUE <mail user> <endpoint>
+   client: CHECK
+   client: QUEUE <mail user> <endpoint> [<time>]
+   client: SPOOLED <mail user> <endpoint> [<time>]
+   client: MOVE
    client: FLUSH <mail user> <endpoint>
-   client: PURGE <mail user> <endpoint>
-   client: LOST <mail user> <endpoint> <folder> <reason> <seconds>
-   client: RESEND <mail user> <endpoint> <folder> <reason> <seconds> [<to>]
-   client: DROP <mail user> <endpoint> <folder> <reason> <seconds>
-   client: BODY QUEUE|LOST <id>
+   client: PURGE <mail user> <endpoint> [<time>]
+   client: LOST <mail user> <endpoint> <folder> <host> <reason> <seconds>
+   client: RESEND <mail user> <endpoint> <folder> <host> <reason> <seconds>
+           [<to>]
+   client: DROP <mail user> <endpoint> <folder> <host> <reason> <seconds>
+   client: BODY QUEUE|SPOOLED|LOST <id>
    client: WATCH <mail user>
    client: PROBE <body> <option> ...
    client: SEND <mail user> <folder> <uid> <body> <option> ...
    client: ANNOUNCED <mail user> <folder> <uidvalidity> <owner> <option> ...
    client: ANNOUNCE <mail user> <folder> <uidvalidity> <uid> <body> <option> ...
+   client: AT <host> STATUS|QUEUE|SPOOLED|FLUSH|PURGE|BODY|WATCH <field> ...
    server: ROW <field> ...      any number of times
+   server: WAIT                 likewise
    server: OK <number>
    server: FAIL <reason>
 
-   These commands select users, endpoints and folders by masks
+   WAIT says that the service is at work. The client may close the connection at
+   any time: what STATUS, QUEUE, SPOOLED, PURGE and BODY have not done then, they
+   leave.
+
+   These commands select users, endpoints, folders and hosts by masks
    (wildcard-match.h). An endpoint's name is its URL without credentials and
    query; if several endpoints have the same URL, the endpoint's number follows
    it, as in " #2". A mask matches the name or the URL alone.
 
-   LOST, RESEND and DROP are about notifications that were given up, for this
-   reason (empty = any), at most so many seconds ago (0 = whenever). to: the name
-   of the endpoint that gets them, if not the one that they were for.
+   time: only those queued until then, as HOSTS tells the time.
 
-   STATUS answers with a row for each endpoint, and QUEUE and LOST with a row
-   for each notification; their fields are below. The last row of STATUS, named
-   HTTP_NOTIFY_ADMIN_TOTAL, is for all endpoints together. HISTORY answers with
-   a row for each interval of the last 24 hours since the service was started,
-   in the order of time; the last one is still going on. FLUSH ends the waits
-   for retries and probes. PURGE drops queued notifications, except those being
-   sent. RESEND puts notifications that were given up back into the queue, and
+   LOST, RESEND and DROP are about notifications that were given up: by this host
+   (HTTP_NOTIFY_ADMIN_HERE = the one that is asked), for this reason (empty =
+   any), at most so many seconds ago (0 = whenever). to: the name of the endpoint
+   that gets them, if not the one that they were for.
+
+   STATUS answers with a row for each endpoint, and QUEUE, SPOOLED and LOST with
+   a row for each notification; their fields are below. SPOOLED is about those
+   that are stored on this host only, until they have been moved into the queue,
+   which may be while they are listed; their ids are this host's. The last row
+   of STATUS, named HTTP_NOTIFY_ADMIN_TOTAL, is for all endpoints together.
+   HISTORY answers with a row for each interval of the last 24 hours since the
+   service was started, in the order of time; the last one is still going on.
+   CHECK answers with a row for each part of what the queue's engine needs.
+   FLUSH ends the waits for retries and probes. PURGE drops notifications that
+   are queued or spooled, except those being sent, or moved from the one to the
+   other. RESEND puts notifications that were given up back into the queue, and
    DROP forgets them; both answer now and then with a row that says how far they
-   are. BODY answers with one row, or with none. The number in OK is that of the
-   endpoints (STATUS), intervals (HISTORY), notifications (QUEUE, PURGE, LOST,
-   RESEND, DROP, BODY) or ended waits (FLUSH), otherwise 1.
+   are. MOVE moves what is queued, and what was given up, from PostgreSQL to the
+   host's own queue, or the other way, whichever is configured; it answers with
+   such rows, too, and ends early when the client closes the connection. BODY
+   answers with one row, or with none. The number in OK is that of the endpoints
+   (STATUS), intervals (HISTORY), notifications (QUEUE, SPOOLED, PURGE, LOST,
+   RESEND, DROP, MOVE, BODY) or ended waits (FLUSH), otherwise 1.
 
    WATCH answers with a row for whatever happens to a notification, until the
    client closes the connection; it is the last command.
@@ -63,7 +84,16 @@
    service trusts or that have the user ID owner. The first one takes a while if
    much is queued, the next ones over the same connection do not. ANNOUNCE
    queues the notification of a message that has not been; the number in OK is 0
-   if somebody else has just done that. */
+   if somebody else has just done that.
+
+   Several hosts may share a queue. Then QUEUE, LOST, RESEND, DROP and BODY are
+   about all that is in it, and the other commands about what this host sends,
+   or has spooled.
+   HOSTS answers with a row for each host, this one first; the number in OK is
+   that of the rows. If it fails, only this one is known. AT has a command done
+   by the host with this number, for what that one sends, and answers as that
+   does, or fails. The client gives up by closing the connection. Each name that
+   AT STATUS answers with has a number, which is the same on all hosts. */
 #define HTTP_NOTIFY_ADMIN_SOCKET "http-notify-admin"
 #define HTTP_NOTIFY_ADMIN_NAME "http-notify-admin"
 #define HTTP_NOTIFY_ADMIN_VERSION_MAJOR 1
@@ -73,12 +103,21 @@
 #define HTTP_NOTIFY_ADMIN_LINE_MAX (128*1024)
 
 #define HTTP_NOTIFY_ADMIN_SEND_SECS 30
+/* How often WAIT comes from STATUS, QUEUE, SPOOLED, PURGE and BODY, if they go on
+   at all. */
+#define HTTP_NOTIFY_ADMIN_WAIT_SECS 2
+#define HTTP_NOTIFY_ADMIN_WAIT "WAIT"
 #define HTTP_NOTIFY_ADMIN_TOTAL "total"
+#define HTTP_NOTIFY_ADMIN_HERE "."
 
 enum http_notify_admin_verb {
+	HTTP_NOTIFY_ADMIN_HOSTS,
 	HTTP_NOTIFY_ADMIN_STATUS,
 	HTTP_NOTIFY_ADMIN_HISTORY,
+	HTTP_NOTIFY_ADMIN_CHECK,
 	HTTP_NOTIFY_ADMIN_QUEUE,
+	HTTP_NOTIFY_ADMIN_SPOOLED,
+	HTTP_NOTIFY_ADMIN_MOVE,
 	HTTP_NOTIFY_ADMIN_FLUSH,
 	HTTP_NOTIFY_ADMIN_PURGE,
 	HTTP_NOTIFY_ADMIN_LOST,
@@ -95,16 +134,22 @@ enum http_notify_admin_verb {
 struct http_notify_admin_command {
 	enum http_notify_admin_verb verb;
 
+	/* AT: for this host, what it sends */
+	bool at;
+	int64_t host;
+
 	/* those that select; BODY matches all, and WATCH any endpoint */
 	const char *user_mask, *endpoint_mask;
+	/* QUEUE, SPOOLED and PURGE; 0 = any */
+	int64_t until;
 	/* LOST, RESEND and DROP, and as above */
-	const char *folder_mask, *reason;
+	const char *folder_mask, *host_mask, *reason;
 	unsigned int max_secs;
 	/* RESEND; NULL = none */
 	const char *to;
 
-	/* BODY: one that is queued, or that was given up */
-	bool lost;
+	/* BODY: one that is spooled, or that was given up; or else queued */
+	bool spooled, lost;
 	int64_t id;
 
 	/* SEND, ANNOUNCED, ANNOUNCE: the mail user, and where the message is,
@@ -128,6 +173,18 @@ void http_notify_admin_append(string_t *dest,
 int http_notify_admin_parse(const char *const *fields,
 			    struct http_notify_admin_command *command_r,
 			    const char **error_r);
+
+/* Fields of HOSTS. */
+enum http_notify_admin_host {
+	/* for AT, where 0 is always this one; 0 = no others share the queue, or
+	   this host has never been able to use it */
+	HTTP_NOTIFY_ADMIN_HOST_NUMBER,
+	HTTP_NOTIFY_ADMIN_HOST_NAME,
+	/* of the queue's clock, in seconds; the same in all rows */
+	HTTP_NOTIFY_ADMIN_HOST_TIME,
+
+	HTTP_NOTIFY_ADMIN_HOST_COUNT
+};
 
 /* Fields of STATUS. Times are in seconds. The short fields come first, so that
    a table is readable even if the long ones don't fit. */
@@ -164,15 +221,31 @@ enum http_notify_admin_status {
 	HTTP_NOTIFY_ADMIN_STATUS_KEPT_EXPIRED,
 	HTTP_NOTIFY_ADMIN_STATUS_KEPT_OLDEST,
 	HTTP_NOTIFY_ADMIN_STATUS_FORGOTTEN,
+	/* how many of those queued are stored on this host only, because the
+	   shared queue could not be written; OLDEST is without these */
+	HTTP_NOTIFY_ADMIN_STATUS_SPOOLED,
+	/* in the row of totals: HTTP_NOTIFY_ADMIN_QUEUE_UP and so on, and how
+	   long it has been so; LAST_ERROR says why, unless it is up. In other
+	   rows empty and 0 */
+	HTTP_NOTIFY_ADMIN_STATUS_QUEUE,
+	HTTP_NOTIFY_ADMIN_STATUS_QUEUE_SINCE,
 	HTTP_NOTIFY_ADMIN_STATUS_ENDPOINT,
 	/* of those delivered, by event (body-event.h): such as
 	   "MessageNew=2 FlagsSet=1"; empty if there are none */
 	HTTP_NOTIFY_ADMIN_STATUS_EVENTS,
-	/* empty if nothing has failed */
+	/* empty if nothing has failed; in the row of totals: see QUEUE */
 	HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR,
 
 	HTTP_NOTIFY_ADMIN_STATUS_COUNT
 };
+
+/* States of the queue: it can be written; it can't, and what comes is stored on
+   this host, beside it; it can, and what was stored so is being moved there,
+   with what comes meanwhile; it can't, and notifications are refused. */
+#define HTTP_NOTIFY_ADMIN_QUEUE_UP "up"
+#define HTTP_NOTIFY_ADMIN_QUEUE_SPOOLING "spooling"
+#define HTTP_NOTIFY_ADMIN_QUEUE_MOVING "moving"
+#define HTTP_NOTIFY_ADMIN_QUEUE_DOWN "down"
 
 /* Fields of HISTORY: numbers. Those without a comment are as for STATUS, but of
    the interval. */
@@ -200,7 +273,19 @@ enum http_notify_admin_history {
 	HTTP_NOTIFY_ADMIN_HISTORY_COUNT = HTTP_NOTIFY_ADMIN_HISTORY_DELAYS + 19
 };
 
-/* Fields of QUEUE. */
+/* Fields of CHECK. */
+enum http_notify_admin_check {
+	/* what was looked at */
+	HTTP_NOTIFY_ADMIN_CHECK_LINK,
+	/* empty, or what is wrong and what to do */
+	HTTP_NOTIFY_ADMIN_CHECK_ERROR,
+	/* empty, or a remark */
+	HTTP_NOTIFY_ADMIN_CHECK_NOTE,
+
+	HTTP_NOTIFY_ADMIN_CHECK_COUNT
+};
+
+/* Fields of QUEUE and SPOOLED. */
 enum http_notify_admin_queue {
 	HTTP_NOTIFY_ADMIN_QUEUE_USERNAME,
 	HTTP_NOTIFY_ADMIN_QUEUE_ENDPOINT,
@@ -232,6 +317,8 @@ enum http_notify_admin_lost {
 	HTTP_NOTIFY_ADMIN_LOST_FIRST,
 	HTTP_NOTIFY_ADMIN_LOST_LAST,
 	HTTP_NOTIFY_ADMIN_LOST_ATTEMPTS,
+	/* which one gave it up */
+	HTTP_NOTIFY_ADMIN_LOST_HOST,
 	/* for BODY */
 	HTTP_NOTIFY_ADMIN_LOST_ID,
 	/* the last one of the endpoint's */
@@ -241,7 +328,7 @@ enum http_notify_admin_lost {
 };
 
 /* Fields of RESEND and DROP: how many of those that are kept have been looked
-   at, of how many. */
+   at, of how many. Of MOVE: how many have been moved. */
 enum http_notify_admin_progress {
 	HTTP_NOTIFY_ADMIN_PROGRESS_DONE,
 	HTTP_NOTIFY_ADMIN_PROGRESS_ALL,

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 
+#include "dovecot-compat.h"
 #include "credential-file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int
-credential_file_open(const char *path, int *fd_r, const char **error_r)
-{
-	struct stat st;
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
+static int
+credential_file_open(const char *path, int *fd_r, struct stat *st_r,
+		     const char **error_r)
+{
 	*fd_r = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-	if (*fd_r == -1 || fstat(*fd_r, &st) < 0) {
+	if (*fd_r == -1 || fstat(*fd_r, st_r) < 0) {
 		*error_r = t_strdup_printf(
 			"can't be read by the service's user: %m");
-	} else if (!S_ISREG(st.st_mode))
+	} else if (!S_ISREG(st_r->st_mode))
 		*error_r = "is not a regular file";
 	else
 		return 0;
@@ -26,22 +28,28 @@ credential_file_open(const char *path, int *fd_r, const char **error_r)
 
 int credential_file_check(const char *path, const char **error_r)
 {
+	struct stat st;
 	int fd;
 
-	if (credential_file_open(path, &fd, error_r) < 0)
+	if (credential_file_open(path, &fd, &st, error_r) < 0)
 		return -1;
 	i_close_fd(&fd);
-	return 0;
+	if (st.st_size <= CREDENTIAL_FILE_OTHERS_MAX)
+		return 0;
+	*error_r = t_strdup_printf("is longer than %u bytes",
+				   CREDENTIAL_FILE_OTHERS_MAX);
+	return -1;
 }
 
 int credential_file_read(const char *path, const char **text_r,
 			 const char **error_r)
 {
 	char *text = t_malloc0(CREDENTIAL_FILE_MAX + 2);
+	struct stat st;
 	ssize_t size;
 	int fd;
 
-	if (credential_file_open(path, &fd, error_r) < 0)
+	if (credential_file_open(path, &fd, &st, error_r) < 0)
 		return -1;
 	size = read(fd, text, CREDENTIAL_FILE_MAX + 1);
 	if (size < 0)
@@ -56,6 +64,11 @@ int credential_file_read(const char *path, const char **text_r,
 	}
 	if (strlen(text) != (size_t)size) {
 		*error_r = "is not a text file";
+		return -1;
+	}
+	if (str_begins_with(text, BYTE_ORDER_MARK)) {
+		*error_r = "begins with a byte order mark, which an editor has "
+			"added: save it without";
 		return -1;
 	}
 	*text_r = text;

@@ -11,8 +11,12 @@
 #define CREDENTIAL_FILE_MAX 4096
 /* Longest token, in bytes: as long as a URL with credentials may be. */
 #define CREDENTIAL_TOKEN_MAX 2048
+/* Longest file that libcurl reads, in bytes: it holds up all requests meanwhile.
+   Certificates of many CAs take a part of that. */
+#define CREDENTIAL_FILE_OTHERS_MAX (4*1024*1024)
 
-/* For files that libcurl reads: can it be read? Returns 0, or -1 and error_r. */
+/* For files that libcurl reads: can it be read, and soon? Returns 0, or -1 and
+   error_r. */
 int credential_file_check(const char *path, const char **error_r);
 /* Returns 0 and the text, which lives on the data stack, or -1 and error_r. */
 int credential_file_read(const char *path, const char **text_r,

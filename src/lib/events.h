@@ -19,6 +19,9 @@
    http_notify_endpoint_down     a server of an endpoint went down, or rejects
                                  everything
    http_notify_endpoint_up       it is up again
+   http_notify_queue_down        the queue can't be written: notifications are
+                                 refused, or stored on this host if it is shared
+   http_notify_queue_up          it can be again
    http_notify_handoff_failed    a mail process could not hand it over, or got
                                  no confirmation; stored: no = lost, maybe =
                                  the service may have it */

@@ -67,7 +67,7 @@ pattern_names_namespace(const char *pattern,
 {
 	const char *prefix = folder->foreign_prefix;
 	size_t literal = strcspn(pattern, WILDCARDS);
-	const char *level;
+	const char separator[] = { folder->separator, '\0' };
 
 	if (prefix == NULL)
 		return TRUE;
@@ -75,9 +75,7 @@ pattern_names_namespace(const char *pattern,
 		return FALSE;
 	if (pattern[literal] == '\0')
 		return TRUE;
-	level = strchr(prefix, folder->separator);
-	return level == NULL ? literal > strlen(prefix) :
-		literal > (size_t)(level - prefix);
+	return literal > 0 && literal >= strcspn(prefix, separator);
 }
 
 bool http_notify_folders_include(const char *folders,

@@ -50,7 +50,8 @@ int http_notify_mail_events_parse(const char *names, unsigned int *events_r,
 
 	*events_r = 0;
 	for (name = t_strsplit(names, ","); *name != NULL; name++) {
-		if (http_notify_mail_event_find(*name, &event) < 0) {
+		if (http_notify_mail_event_find(t_str_trim(*name, " \t"),
+						&event) < 0) {
 			*events_r = 0;
 			break;
 		}

@@ -39,22 +39,54 @@ static bool url_may_be_cut_off(const char *url)
 	return *p != '\0' && *p != '/';
 }
 
+/* Blank out a URL's query, which may be a secret. If there was a '@' in it, the
+   rest has only what followed. */
+static const char *url_mask_query(const char *url)
+{
+	size_t size = strcspn(url, "?&");
+
+	if (strstr(url, "://") == NULL || url[size] == '\0')
+		return url;
+	return t_strconcat(t_strndup(url, size + 1), "***", NULL);
+}
+
+/* May this be what should be in the file that the option names? */
+static bool may_be_secret(const char *name, const char *value)
+{
+	return *value != '/' && *value != '\0' &&
+		(strstr(name, "token_file") != NULL ||
+		 strstr(name, "sign_file") != NULL);
+}
+
 /* Returns an option in a form that an error may repeat. The word may also be a
    URL whose "url=" is missing: that is masked as well. */
 static const char *option_for_log(const char *word)
 {
-	const char *value = word + strspn(word, "abcdefghijklmnopqrstuvwxyz_");
-	const char *masked;
+	size_t size = strspn(word, "abcdefghijklmnopqrstuvwxyz_");
+	const char *name, *value, *masked;
 
-	if (*value == '=')
-		value++;
+	if (word[size] == '=')
+		size++;
 	else
-		value = word;
+		size = 0;
+	name = t_strndup(word, size);
+	value = word + size;
 	masked = http_notify_url_mask(value);
-	if (masked == value && url_may_be_cut_off(value))
+	if ((masked == value && url_may_be_cut_off(value)) ||
+	    may_be_secret(name, value))
 		masked = "***";
-	return str_sanitize(t_strconcat(t_strdup_until(word, value), masked,
-					NULL), 256);
+	masked = url_mask_query(masked);
+	return str_sanitize(t_strconcat(name, masked, NULL), 256);
+}
+
+/* Its name and the '=', unless it may be a URL, which is masked as a whole. */
+static const char *option_without_value(const char *word)
+{
+	const char *value = strchr(word, '=');
+
+	return value == NULL || strchr(word, '@') != NULL ||
+		strstr(word, "://") != NULL ? word :
+		t_strdup_until(word, value + 1);
 }
 
 struct http_url *http_notify_url_parse(const char *url, pool_t pool)
@@ -114,8 +146,14 @@ static int check_url(const char *value, const char **error_r)
 	if (http_url_parse(value, NULL, HTTP_URL_ALLOW_USERINFO_PART,
 			   pool_datastack_create(), &url, &error) < 0) {
 		/* its error may repeat parts of a password */
-		*error_r = "is not a valid URL (are special characters of "
-			"login and password percent-encoded?)";
+		*error_r = strchr(value, '@') != NULL ||
+			url_may_be_cut_off(value) ?
+			"is not a valid URL (are special characters of "
+			"login and password percent-encoded?)" :
+			"is not a valid URL (a host may have letters a-z, "
+			"digits, - and ., so write it as xn--...; a port is a "
+			"number from 1 to 65535; other characters are "
+			"percent-encoded)";
 		return -1;
 	}
 	if (url->user == NULL && strchr(value, '@') != NULL) {
@@ -233,6 +271,7 @@ unsigned int http_notify_format_events(enum http_notify_format format)
 	return HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_NEW);
 }
 
+/* Returns 0, or -1 and error_r, which is NULL if there is no such option. */
 static int
 parse_option(const char *name, const char *value, pool_t pool,
 	     struct http_notify_options *options, const char **error_r)
@@ -338,7 +377,7 @@ parse_option(const char *name, const char *value, pool_t pool,
 		return http_notify_mail_events_parse(value, &options->events,
 						     error_r);
 	}
-	*error_r = "is not an option of this driver";
+	*error_r = NULL;
 	return -1;
 }
 
@@ -398,11 +437,16 @@ int http_notify_options_parse(const char *const *words, pool_t pool,
 		value = strchr(*words, '=');
 		name = value == NULL ? *words : t_strdup_until(*words, value);
 		value = value == NULL ? "" : value + 1;
-		if (parse_option(name, value, pool, options_r, &error) < 0) {
-			*error_r = t_strdup_printf("%s: %s",
-				option_for_log(*words), error);
-			return -1;
-		}
+		if (parse_option(name, value, pool, options_r, &error) == 0)
+			continue;
+		/* the value of what is no option may be a secret, as with
+		   token= instead of token_file= */
+		*error_r = error == NULL ?
+			t_strdup_printf("%s: is not an option of this driver",
+				option_for_log(option_without_value(*words))) :
+			t_strdup_printf("%s: %s", option_for_log(*words),
+					error);
+		return -1;
 	}
 
 	if (options_r->folders == NULL) {

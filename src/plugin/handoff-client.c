@@ -96,6 +96,8 @@ struct handoff_client {
 	struct io *io_read, *io_write;
 	struct timeout *to_retry;
 	unsigned int retry_msecs;
+	/* when it is due (monotonic, in milliseconds) */
+	int64_t retry_at;
 };
 
 struct handoff_client *handoff_client_init(const char *socket_path)
@@ -529,6 +531,7 @@ static void handoff_client_background_later(struct handoff_client *client)
 	handoff_client_disconnect(client);
 	client->to_retry = timeout_add(client->retry_msecs,
 		handoff_client_background_retry, client);
+	client->retry_at = http_notify_monotonic_msecs() + client->retry_msecs;
 	client->retry_msecs = I_MIN(client->retry_msecs * 2,
 				    BACKGROUND_RETRY_MAX_MSECS);
 }
@@ -637,6 +640,14 @@ void handoff_client_send_background(struct handoff_client *client,
 				    unsigned int timeout_msecs)
 {
 	handoff_client_set_budget(client, timeout_msecs);
+	/* A Sieve script that one IMAP command runs for thousands of messages
+	   keeps the ioloop waiting: take the answers that are there, and try
+	   again when it is time to. */
+	if (client->io_read != NULL)
+		handoff_client_background_input(client);
+	else if (client->to_retry != NULL &&
+		 http_notify_monotonic_msecs() >= client->retry_at)
+		handoff_client_background_retry(client);
 	handoff_client_background_limit(client);
 	handoff_client_background_run(client);
 }

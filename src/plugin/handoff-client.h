@@ -28,11 +28,11 @@ void handoff_client_add(struct handoff_client *client,
    for a moment after a missed deadline: a message may have many recipients. */
 void handoff_client_send(struct handoff_client *client,
 			 unsigned int timeout_msecs);
-/* The same without waiting for anything: current_ioloop, which must be the
-   process's own, does the rest, and tries for as long as it takes. What the
-   service refuses is logged. What a service that does not answer can make this
-   process keep is limited. What is not answered at the end of the mail user is
-   left to handoff_client_wait(), which has timeout_msecs then. */
+/* The same without waiting for anything: the next of these, or current_ioloop,
+   which must be the process's own, does the rest, and tries for as long as it
+   takes. What the service refuses is logged. What a service that does not answer
+   can make this process keep is limited. What is not answered at the end of the
+   mail user is left to handoff_client_wait(), which has timeout_msecs then. */
 void handoff_client_send_background(struct handoff_client *client,
 				    unsigned int timeout_msecs);
 /* Wait until the service has answered for everything, whichever user it is of;

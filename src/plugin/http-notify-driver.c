@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "array.h"
+#include "llist.h"
 #include "mail-storage-private.h"
 #include "mail-storage-settings.h"
 
@@ -14,6 +15,7 @@
 #include "http-notify-handoff.h"
 #include "http-notify-txn.h"
 #include "log-spells.h"
+#include "mail-delivery.h"
 #include "monotonic.h"
 #include "push-notification-api.h"
 #include "registration-lookup.h"
@@ -32,10 +34,10 @@
 struct http_notify_drivers_user {
 	union mail_user_module_context module_ctx;
 	unsigned int count;
+	/* transactions that are not over */
+	struct http_notify_txn *txns;
 	/* created if there are any */
 	ARRAY(struct http_notify_deferred) deferred;
-	/* how many more there are that are lost if the user is registered */
-	unsigned int not_deferred;
 };
 
 static MODULE_CONTEXT_DEFINE_INIT(http_notify_drivers_module,
@@ -51,7 +53,7 @@ static const char *http_notify_driver_next(struct mail_user *user)
 		drivers = p_new(user->pool, struct http_notify_drivers_user, 1);
 		MODULE_CONTEXT_SET(user, http_notify_drivers_module, drivers);
 	}
-	return t_strdup_printf("driver %u", ++drivers->count);
+	return p_strdup_printf(user->pool, "driver %u", ++drivers->count);
 }
 
 static void *
@@ -59,7 +61,7 @@ http_notify_driver_init(struct mail_user *user, const char *driver,
 			http_notify_driver_config *config, pool_t pool)
 {
 	struct http_notify_driver_user *duser;
-	const char *name, *error;
+	const char *error;
 
 	duser = p_new(pool, struct http_notify_driver_user, 1);
 	duser->user = user;
@@ -75,18 +77,18 @@ http_notify_driver_init(struct mail_user *user, const char *driver,
 		   user who gets the mail. */
 		return duser;
 	}
-	name = http_notify_driver_next(user);
+	duser->name = http_notify_driver_next(user);
 	if (http_notify_driver_settings_get(user, driver, config, pool,
 					    &duser->set, &error) < 0) {
 		/* Returning failure would disable the drivers after this one,
 		   too. */
-		if (log_spell_begins(user->username, name, error)) {
+		if (log_spell_begins(user->username, duser->name, error)) {
 			e_error(duser->event, SETTING_DRIVER" is invalid; "
 				"no notifications are sent by it: %s", error);
 		}
 		return duser;
 	}
-	log_spell_over(user->username, name);
+	log_spell_over(user->username, duser->name);
 	duser->usable = TRUE;
 	duser->service_options = p_strarray_dup(pool,
 		http_notify_options_export(&duser->set.options));
@@ -118,6 +120,8 @@ http_notify_driver_get_txn(const struct push_notification_driver_txn *dtxn)
 {
 	const struct http_notify_driver_user *duser = dtxn->duser->context;
 	const struct push_notification_txn *ptxn = dtxn->ptxn;
+	struct http_notify_drivers_user *drivers =
+		DRIVERS_USER_CONTEXT_REQUIRE(ptxn->muser);
 	struct push_notification_driver_txn *other;
 	struct http_notify_txn *txn;
 
@@ -131,7 +135,8 @@ http_notify_driver_get_txn(const struct push_notification_driver_txn *dtxn)
 	}
 	/* This driver of the user's is the first. */
 	txn = http_notify_txn_init();
-	txn->delivery = (ptxn->mbox->flags & MAILBOX_FLAG_POST_SESSION) != 0;
+	DLLIST_PREPEND(&drivers->txns, txn);
+	txn->may_wait = http_notify_may_wait(ptxn->muser);
 	txn->registration_lifetime_secs =
 		duser->set.options.cache_lifetime_secs;
 	txn->event = duser->event;
@@ -160,7 +165,7 @@ http_notify_driver_begin_lookup(struct push_notification_driver_txn *dtxn)
 
 	if (!http_notify_options_need_registration(&duser->set.options))
 		return;
-	if (!txn->delivery) {
+	if (!txn->may_wait) {
 		http_notify_registration_begin_background(
 			dtxn->ptxn->muser, dtxn->ptxn->mbox,
 			duser->set.options.cache_lifetime_secs, duser->event,
@@ -274,7 +279,7 @@ http_notify_driver_users(const struct push_notification_txn *ptxn, pool_t pool)
 	return dusers;
 }
 
-/* A delivery waits for what it has to: within the deadline. */
+/* What it has to wait for, it does: within the deadline. */
 static void
 http_notify_driver_delivered(struct push_notification_txn *ptxn,
 			     struct http_notify_txn *txn)
@@ -313,14 +318,11 @@ http_notify_driver_delivered(struct push_notification_txn *ptxn,
 	http_notify_hand_off_send(left);
 }
 
-/* So much waits for a registration at once. */
+/* So much waits for a registration at once: what has happened before it was
+   known whether the user is registered, and what must not overtake that. Then
+   the registration is waited for. And so much follows a transaction; more
+   overtakes it. */
 #define DEFERRED_MAX 256
-
-/* What has happened before it was known whether the user is registered. */
-struct http_notify_deferred {
-	struct http_notify_txn *txn;
-	struct http_notify_driver_user *const *dusers;
-};
 
 static void
 http_notify_driver_defer(struct mail_user *user,
@@ -333,19 +335,31 @@ http_notify_driver_defer(struct mail_user *user,
 
 	if (!array_is_created(&drivers->deferred))
 		i_array_init(&drivers->deferred, 4);
-	if (array_count(&drivers->deferred) == DEFERRED_MAX) {
-		drivers->not_deferred++;
-		return;
-	}
 	deferred = array_append_space(&drivers->deferred);
 	deferred->txn = txn;
 	deferred->dusers = dusers;
 	http_notify_txn_ref(txn);
 }
 
-/* Hand off what has been deferred, in its order; or forget it. The user is
-   leaving: wait for the registration if it is not known yet. */
-static void http_notify_driver_undefer(struct mail_user *user, bool leaving)
+/* The look-up is over. */
+static void
+http_notify_driver_registered(const struct http_notify_deferred *deferred,
+			      int registration, const char *registered_user,
+			      const char *lost)
+{
+	struct http_notify_txn *txn = deferred->txn;
+
+	if (txn->registration != HTTP_NOTIFY_REGISTRATION_PENDING)
+		return;
+	txn->registration = registration;
+	txn->registered_user = registered_user;
+	if (lost != NULL)
+		http_notify_hand_off_lost(deferred->dusers, txn, lost);
+}
+
+/* Hand off what has been deferred, in its order; or forget it. wait: for the
+   registration, if it is not known yet. */
+static void http_notify_driver_undefer(struct mail_user *user, bool wait)
 {
 	struct http_notify_drivers_user *drivers =
 		DRIVERS_USER_CONTEXT_REQUIRE(user);
@@ -360,27 +374,16 @@ static void http_notify_driver_undefer(struct mail_user *user, bool leaving)
 		return;
 	deferred = array_front_modifiable(&drivers->deferred);
 	duser = deferred->dusers[0];
-	ret = http_notify_registration_finish(user, leaving ?
+	ret = http_notify_registration_finish(user, wait ?
 		http_notify_driver_registration_timeout(duser) : 0,
 		duser->event, &registered_user, &lost);
 	array_foreach_modifiable(&drivers->deferred, deferred) {
-		deferred->txn->registration = ret;
-		deferred->txn->registered_user = registered_user;
-		if (lost != NULL) {
-			http_notify_hand_off_lost(deferred->dusers,
-						  deferred->txn, lost);
-		}
+		http_notify_driver_registered(deferred, ret, registered_user,
+					      lost);
 		http_notify_hand_off(deferred->dusers, deferred->txn);
 		http_notify_txn_unref(&deferred->txn);
 	}
 	array_free(&drivers->deferred);
-	if (ret > 0 && drivers->not_deferred > 0) {
-		e_error(duser->event, "Notification lost: user=%s: too much "
-			"happened before it was known whether the user is "
-			"registered (%u times)", user->username,
-			drivers->not_deferred);
-	}
-	drivers->not_deferred = 0;
 	left = duser->set.handoff_timeout_msecs;
 	spent = http_notify_monotonic_msecs() - start;
 	left -= I_MIN(spent, left);
@@ -390,6 +393,80 @@ static void http_notify_driver_undefer(struct mail_user *user, bool leaving)
 static void http_notify_driver_registration_known(struct mail_user *user)
 {
 	http_notify_driver_undefer(user, FALSE);
+}
+
+/* Hand it off as soon as it is known whether the user is registered. */
+static void
+http_notify_driver_tell(struct mail_user *user,
+			struct http_notify_driver_user *const *dusers,
+			struct http_notify_txn *txn)
+{
+	struct http_notify_drivers_user *drivers =
+		DRIVERS_USER_CONTEXT_REQUIRE(user);
+
+	if (txn->registration == HTTP_NOTIFY_REGISTRATION_PENDING ||
+	    array_is_created(&drivers->deferred)) {
+		/* nothing overtakes what has been deferred */
+		http_notify_driver_defer(user, dusers, txn);
+		/* The answer may have come during the transaction; or it can't,
+		   if one command has so many transactions. */
+		if (!http_notify_registration_is_pending(user) ||
+		    array_count(&drivers->deferred) == DEFERRED_MAX)
+			http_notify_driver_undefer(user, TRUE);
+	} else {
+		http_notify_hand_off(dusers, txn);
+		http_notify_hand_off_send_background(
+			(*dusers)->set.handoff_timeout_msecs);
+	}
+}
+
+/* A Sieve script in IMAP runs while the transaction that saves the message is
+   being committed, and may change its flags in another one. Returns TRUE if
+   that is so: what has happened there is told later. */
+static bool
+http_notify_driver_follow(struct mail_user *user,
+			  struct http_notify_driver_user *const *dusers,
+			  struct http_notify_txn *txn)
+{
+	struct http_notify_drivers_user *drivers =
+		DRIVERS_USER_CONTEXT_REQUIRE(user);
+	struct http_notify_txn *other;
+	struct http_notify_deferred *follower;
+
+	for (other = drivers->txns; other != NULL; other = other->next) {
+		if (http_notify_txn_is_saving(other, txn->happenings->folder))
+			break;
+	}
+	if (other == NULL)
+		return FALSE;
+	if (!array_is_created(&other->followers))
+		i_array_init(&other->followers, 1);
+	if (array_count(&other->followers) == DEFERRED_MAX)
+		return FALSE;
+	follower = array_append_space(&other->followers);
+	follower->txn = txn;
+	follower->dusers = dusers;
+	http_notify_txn_ref(txn);
+	return TRUE;
+}
+
+static void
+http_notify_driver_tell_followers(struct mail_user *user,
+				  struct http_notify_txn *txn)
+{
+	struct http_notify_deferred *follower;
+
+	if (!array_is_created(&txn->followers))
+		return;
+	array_foreach_modifiable(&txn->followers, follower) {
+		if (!http_notify_driver_follow(user, follower->dusers,
+					       follower->txn)) {
+			http_notify_driver_tell(user, follower->dusers,
+						follower->txn);
+		}
+		http_notify_txn_unref(&follower->txn);
+	}
+	array_free(&txn->followers);
 }
 
 /* An IMAP client waits for nothing. */
@@ -402,36 +479,35 @@ http_notify_driver_committed(struct push_notification_txn *ptxn,
 
 	http_notify_txn_committed(txn, ptxn->mbox, 0,
 				  http_notify_hand_off_failed, (void *)dusers);
-	if (txn->registration == HTTP_NOTIFY_REGISTRATION_PENDING)
-		http_notify_driver_defer(ptxn->muser, dusers, txn);
-	else {
-		http_notify_hand_off(dusers, txn);
-		http_notify_hand_off_send_background(
-			(*dusers)->set.handoff_timeout_msecs);
-	}
+	if (!http_notify_driver_follow(ptxn->muser, dusers, txn))
+		http_notify_driver_tell(ptxn->muser, dusers, txn);
 }
 
 static void
 http_notify_driver_end_txn(struct push_notification_driver_txn *dtxn,
 			   bool success)
 {
+	struct http_notify_drivers_user *drivers =
+		DRIVERS_USER_CONTEXT_REQUIRE(dtxn->ptxn->muser);
 	struct http_notify_txn *txn = dtxn->context;
 	const struct http_notify_event *const *event;
 
 	/* The first driver to get here does it for all of them. */
 	if (!txn->over) {
 		txn->over = TRUE;
+		DLLIST_REMOVE(&drivers->txns, txn);
 		for (event = http_notify_events; *event != NULL; event++) {
 			if ((*event)->finish != NULL)
 				(*event)->finish(txn);
 		}
 		if (success && txn->happenings != NULL) {
-			if (txn->delivery)
+			if (txn->may_wait)
 				http_notify_driver_delivered(dtxn->ptxn, txn);
 			else
 				http_notify_driver_committed(dtxn->ptxn, txn);
 		}
-		if (txn->delivery)
+		http_notify_driver_tell_followers(dtxn->ptxn->muser, txn);
+		if (txn->may_wait)
 			http_notify_registration_end(dtxn->ptxn->muser);
 	}
 	http_notify_txn_unref(&txn);

@@ -11,7 +11,6 @@
 #include "http-notify-event.h"
 #include "http-notify-txn.h"
 #include "message-json.h"
-#include "once-per-delivery.h"
 #include "push-notification-api.h"
 #include "setting-names.h"
 
@@ -44,14 +43,13 @@ calendar_mail_check(const struct http_notify_txn *txn, struct mail *mail,
 		"the message is no calendar mail";
 }
 
-/* Not for another copy in this delivery. */
-static bool calendar_mail_is_new(struct mail_user *user, struct istream *input)
+static const char *calendar_mail_get_id(struct istream *input)
 {
 	struct http_notify_header_field field = { .name = "Message-ID" };
 
 	i_stream_seek(input, 0);
 	http_notify_header_fields_read(input, &field, 1);
-	return once_per_delivery(user, http_notify_header_field_value(&field));
+	return http_notify_header_field_value(&field);
 }
 
 /* Returns the message as JSON; NULL if it can't be sent, which is logged. */
@@ -94,9 +92,6 @@ calendar_mail_save(struct push_notification_txn *ptxn,
 		return;
 	T_BEGIN {
 		why_not = calendar_mail_check(txn, mail, &input, &size);
-		if (why_not == NULL &&
-		    !calendar_mail_is_new(ptxn->muser, input))
-			why_not = "the message has been sent in this delivery";
 		if (why_not != NULL)
 			e_debug(txn->event, "No notification: %s", why_not);
 	} T_END;
@@ -110,6 +105,10 @@ calendar_mail_save(struct push_notification_txn *ptxn,
 					msg->mailbox);
 	happening->notification.message = message;
 	happening->notification.message_size = size;
+	T_BEGIN {
+		happening->message_id =
+			p_strdup(txn->pool, calendar_mail_get_id(input));
+	} T_END;
 }
 
 const struct http_notify_event http_notify_event_calendar_mail = {

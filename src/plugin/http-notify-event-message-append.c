@@ -5,13 +5,15 @@
 
 #include "http-notify-event.h"
 #include "http-notify-txn.h"
+#include "mail-delivery.h"
 #include "notification-mail.h"
 #include "push-notification-api.h"
 
 extern const struct http_notify_event http_notify_event_message_append;
 
-/* MessageAppend: an IMAP client appends, copies or moves messages to a folder.
-   They are told together, with the text of the first: there may be many. */
+/* MessageAppend: an IMAP client appends, copies or moves messages to a folder,
+   or another program saves them there. They are told together, with the text of
+   the first: there may be many. */
 static void message_append(struct push_notification_txn *ptxn,
 			   struct push_notification_event_config *ec,
 			   struct push_notification_txn_msg *msg,
@@ -31,6 +33,16 @@ static void message_append(struct push_notification_txn *ptxn,
 	http_notify_happening_add_saved(txn, happening, msg, mail);
 }
 
+/* A Sieve script saves them like a delivery, wherever it runs. */
+static void message_append_save(struct push_notification_txn *ptxn,
+				struct push_notification_event_config *ec,
+				struct push_notification_txn_msg *msg,
+				struct mail *mail)
+{
+	if (!http_notify_is_delivery(ptxn->muser))
+		message_append(ptxn, ec, msg, mail);
+}
+
 static void message_append_committed(struct http_notify_happening *happening,
 				     struct mailbox *box)
 {
@@ -42,6 +54,7 @@ const struct http_notify_event http_notify_event_message_append = {
 		.name = HTTP_NOTIFY_EVENT_PREFIX"MessageAppend",
 		.msg_triggers = {
 			.append = message_append,
+			.save = message_append_save,
 		},
 	},
 	.id = HTTP_NOTIFY_MESSAGE_APPEND,

@@ -4,14 +4,13 @@
 
 #include "http-notify-event.h"
 #include "http-notify-txn.h"
+#include "mail-delivery.h"
 #include "notification-mail.h"
 #include "push-notification-api.h"
 
-/* POST_SESSION marks the mailboxes that a delivery opens, as opposed to
-   IMAP. */
 const char *http_notify_event_why_no_delivery(const struct mailbox *box)
 {
-	return (box->flags & MAILBOX_FLAG_POST_SESSION) != 0 ? NULL :
+	return http_notify_is_delivery(box->storage->user) ? NULL :
 		"only messages that LMTP or LDA delivers are announced";
 }
 

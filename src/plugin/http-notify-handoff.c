@@ -11,6 +11,7 @@
 #include "http-notify-event.h"
 #include "http-notify-handoff.h"
 #include "http-notify-txn.h"
+#include "once-per-delivery.h"
 
 /* The process's client of the service. */
 static struct handoff_client *handoff_client = NULL;
@@ -34,6 +35,18 @@ static bool is_wanted(const struct http_notify_driver_user *duser,
 		keywords == NULL ||
 		null_strcmp(keywords[0], "NonJunk") != 0 ||
 		keywords[1] != NULL;
+}
+
+/* Not for another copy of the message in this delivery. A copy that was not
+   saved has not been told. */
+static bool is_new(const struct http_notify_driver_user *duser,
+		   const struct http_notify_happening *happening)
+{
+	if (once_per_delivery(duser->user, duser->name, happening->message_id))
+		return TRUE;
+	e_debug(duser->event, "No notification: "
+		"the message has been sent in this delivery");
+	return FALSE;
 }
 
 static uint32_t first_uid(const ARRAY_TYPE(seq_range) *uids)
@@ -210,7 +223,8 @@ void http_notify_hand_off(struct http_notify_driver_user *const *dusers,
 			continue;
 		for (happening = txn->happenings; happening != NULL;
 		     happening = happening->next) {
-			if (is_wanted(*duser, happening))
+			if (is_wanted(*duser, happening) &&
+			    is_new(*duser, happening))
 				hand_off(*duser, user, happening);
 		}
 	}

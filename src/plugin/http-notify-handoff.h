@@ -10,6 +10,8 @@ struct http_notify_txn;
 /* One driver of one mail user. */
 struct http_notify_driver_user {
 	struct mail_user *user;
+	/* tells it from the user's others */
+	const char *name;
 	struct event *event;
 	struct http_notify_driver_settings set;
 	const char *const *service_options;

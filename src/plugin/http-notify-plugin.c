@@ -10,6 +10,7 @@
 #include "http-notify-event.h"
 #include "http-notify-plugin.h"
 #include "log-spells.h"
+#include "mail-delivery.h"
 #include "metadata-dict.h"
 #include "once-per-delivery.h"
 #include "push-notification-api.h"
@@ -80,10 +81,8 @@ static void http_notify_mailbox_allocated(struct mailbox *box)
 	struct mail_user *user = mail_storage_get_user(box->storage);
 	const char *error;
 
-	/* POST_SESSION marks deliveries, which are what needs the plugins. What
-	   is missing is logged once per process. */
-	if (said || (box->flags & MAILBOX_FLAG_POST_SESSION) == 0 ||
-	    user->autocreated)
+	/* What is missing is logged once per process. */
+	if (said || user->autocreated || !http_notify_is_delivery(user))
 		return;
 	if (push_notification_api_check_user(user, &error) == 0 &&
 	    take_place(&error) == 0)

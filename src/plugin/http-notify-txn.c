@@ -84,6 +84,7 @@ http_notify_txn_registered(struct push_notification_txn *ptxn,
 {
 	const struct http_notify_event_config *config = ec->config;
 	struct http_notify_txn *txn;
+	const char *user = NULL;
 
 	if (config == NULL) {
 		/* for the driver "dlog", which asks for all events there are */
@@ -93,8 +94,8 @@ http_notify_txn_registered(struct push_notification_txn *ptxn,
 	if (!txn->looked_up && txn->registration_needed) {
 		txn->registration = http_notify_registration_lookup(
 			ptxn->muser, ptxn->mbox,
-			txn->registration_lifetime_secs, txn->event,
-			&txn->registered_user);
+			txn->registration_lifetime_secs, txn->event, &user);
+		txn->registered_user = p_strdup(txn->pool, user);
 		if (txn->registration == 0 && !http_notify_txn_is_told(txn)) {
 			e_debug(txn->event,
 				"No notification: the user is not registered");
@@ -180,6 +181,20 @@ void http_notify_happening_add_saved(
 		saved->maildir_name = p_strdup(txn->pool,
 					       maildir_uid_name(mail));
 	}
+}
+
+bool http_notify_txn_is_saving(const struct http_notify_txn *txn,
+			       const char *folder)
+{
+	const struct http_notify_happening *happening;
+
+	for (happening = txn->happenings; happening != NULL;
+	     happening = happening->next) {
+		if (array_is_created(&happening->saved) &&
+		    strcmp(happening->folder, folder) == 0)
+			return TRUE;
+	}
+	return FALSE;
 }
 
 /* Maildir does not promise a UID after the commit, and an endpoint can do

@@ -6,6 +6,7 @@
 
 struct mail;
 struct mailbox;
+struct http_notify_driver_user;
 struct http_notify_event;
 struct push_notification_event_config;
 struct push_notification_txn;
@@ -37,6 +38,8 @@ struct http_notify_happening {
 	ARRAY_TYPE(seq_range) uids;
 	ARRAY(struct http_notify_saved) saved;
 	const struct push_notification_txn_msg *msg;
+	/* of a message that is told once per delivery; else NULL */
+	const char *message_id;
 
 	/* what else is told of them; strings are in the transaction's pool */
 	struct http_notify_notification notification;
@@ -49,6 +52,13 @@ struct http_notify_event_config {
 	const struct http_notify_event *event;
 };
 
+/* A transaction that is told later, and the drivers that it is told to, NULL at
+   the end. */
+struct http_notify_deferred {
+	struct http_notify_txn *txn;
+	struct http_notify_driver_user *const *dusers;
+};
+
 /* What has happened in one mail transaction, for all drivers of the user.
    push_notification has a place for this as well, but other drivers see what is
    there, and some take it for an event of their own. And this lives longer, if
@@ -56,6 +66,8 @@ struct http_notify_event_config {
 struct http_notify_txn {
 	int refcount;
 	pool_t pool;
+	/* of the user's, while it is not over */
+	struct http_notify_txn *prev, *next;
 	/* in the order in which they happened first */
 	struct http_notify_happening *happenings, **last;
 	/* those that messages are added to, by the names of their events and
@@ -65,8 +77,8 @@ struct http_notify_txn {
 	/* what the events put off, by their id */
 	void *events[HTTP_NOTIFY_MAIL_EVENT_COUNT];
 
-	/* It happens in a delivery, which is over soon. */
-	bool delivery:1;
+	/* see http_notify_may_wait() */
+	bool may_wait:1;
 	bool over:1;
 	/* Is there a driver that needs a registration, one that needs none, and
 	   one that goes on without? */
@@ -86,6 +98,10 @@ struct http_notify_txn {
 	struct event *event;
 	/* which events push_notification has been asked for */
 	unsigned int asked_for;
+
+	/* What was committed while this was saving messages to the same folder,
+	   and is told after it; created if there is any. */
+	ARRAY(struct http_notify_deferred) followers;
 };
 
 struct http_notify_txn *http_notify_txn_init(void);
@@ -127,6 +143,10 @@ void http_notify_happening_add_msg(struct http_notify_happening *happening,
 void http_notify_happening_add_saved(
 	struct http_notify_txn *txn, struct http_notify_happening *happening,
 	const struct push_notification_txn_msg *msg, struct mail *mail);
+
+/* Is it saving messages to the folder? */
+bool http_notify_txn_is_saving(const struct http_notify_txn *txn,
+			       const char *folder);
 
 /* The transaction has been committed: find out the UIDs and what else is told.
    What has happened to messages without a UID is left out, which failed() is

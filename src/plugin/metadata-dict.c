@@ -295,8 +295,9 @@ metadata_dict_lookup_ask(struct metadata_dict_lookup *lookup,
 	else
 		metadata_dict_lookup_sync(lookup, timeout_msecs);
 	msecs = lookup->begin_msecs + http_notify_monotonic_msecs() - start;
-	if (lookup->ret < 0 && msecs >= timeout_msecs) {
-		/* Dovecot's client has given up */
+	if (lookup->ret < 0 && msecs + 1 >= timeout_msecs) {
+		/* Dovecot's client has given up; parts of milliseconds are not
+		   counted */
 		lookup->timed_out = TRUE;
 	}
 	if (!lookup->timed_out && msecs <= FAIR_MSECS)

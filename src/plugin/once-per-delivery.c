@@ -11,7 +11,7 @@
    number. */
 #define RECIPIENT_SUFFIX ":R"
 
-/* Of the present delivery, or the last one: its ID, and users with
+/* Of the present delivery, or the last one: its ID, and users with drivers and
    Message-IDs. */
 static pool_t delivery_pool = NULL;
 static const char *delivery_id;
@@ -40,16 +40,19 @@ static void delivery_begin(const char *id)
 			  strcmp);
 }
 
-bool once_per_delivery(const struct mail_user *user, const char *message_id)
+bool once_per_delivery(const struct mail_user *user, const char *driver,
+		       const char *message_id)
 {
-	const char *id = delivery_id_get(user), *key;
+	const char *id, *key;
 
 	if (message_id == NULL)
 		return TRUE;
+	id = delivery_id_get(user);
 	if (delivery_pool == NULL || strcmp(delivery_id, id) != 0)
 		delivery_begin(id);
-	/* a line end is in none of them */
-	key = t_strconcat(user->username, "\n", message_id, NULL);
+	/* a line end is only in the last of them */
+	key = t_strconcat(user->username, "\n", driver, "\n", message_id,
+			  NULL);
 	if (hash_table_lookup(delivery_messages, key) != NULL)
 		return FALSE;
 	key = p_strdup(delivery_pool, key);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "ioloop.h"
+#include "str.h"
 #include "mail-user.h"
 #include "mail-storage-private.h"
 
@@ -31,11 +32,12 @@ struct registration_user {
 	time_t looked_up;
 	/* result of the look-up, as _lookup() returns it */
 	int result;
-	const char *user;
-	/* why it is of no use; NULL = there is one, or there is none */
-	const char *why_not;
-	/* the METADATA could not be read: the same; else NULL */
-	const char *lost;
+	/* the METADATA could not be read */
+	bool unreadable;
+	/* user= if there is one, and why it is of no use; or else those of a
+	   former look-up. Their memory is used again: an imap process may look
+	   up for days. */
+	string_t *user, *why_not;
 };
 
 static MODULE_CONTEXT_DEFINE_INIT(http_notify_registration_module,
@@ -47,6 +49,8 @@ static struct registration_user *registration_user_get(struct mail_user *user)
 
 	if (muser == NULL) {
 		muser = p_new(user->pool, struct registration_user, 1);
+		muser->user = str_new(user->pool, 32);
+		muser->why_not = str_new(user->pool, 32);
 		MODULE_CONTEXT_SET(user, http_notify_registration_module,
 				   muser);
 	}
@@ -56,7 +60,7 @@ static struct registration_user *registration_user_get(struct mail_user *user)
 static bool registration_is_fresh(const struct registration_user *muser,
 				  unsigned int lifetime_secs)
 {
-	if (muser->lost != NULL) {
+	if (muser->unreadable) {
 		/* it may be readable again */
 		lifetime_secs = I_MIN(lifetime_secs,
 				      METADATA_DICT_SPELL_MSECS / 1000);
@@ -75,9 +79,9 @@ registration_unreadable(struct registration_user *muser, struct mail_user *user,
 			" can't be read, no notification: %s", error);
 	}
 	muser->result = -1;
-	muser->why_not = muser->lost =
-		p_strdup_printf(user->pool, "METADATA can't be read: %s",
-				error);
+	muser->unreadable = TRUE;
+	str_truncate(muser->why_not, 0);
+	str_printfa(muser->why_not, "METADATA can't be read: %s", error);
 }
 
 /* value: NULL = there is none */
@@ -96,14 +100,17 @@ registration_parse(struct registration_user *muser, struct mail_user *user,
 				  "no notification: %s", error);
 		}
 		muser->result = -1;
-		muser->why_not = p_strdup_printf(user->pool,
-			"the registration is not valid: %s", error);
+		str_truncate(muser->why_not, 0);
+		str_printfa(muser->why_not, "the registration is not valid: %s",
+			    error);
 		return;
 	}
 	log_spell_over(user->username, SPELL_PARSE);
 	muser->result = value == NULL ? 0 : 1;
-	if (value != NULL)
-		muser->user = p_strdup(user->pool, registered);
+	if (value != NULL) {
+		str_truncate(muser->user, 0);
+		str_append(muser->user, registered);
+	}
 }
 
 /* ret, value, error: of the look-up */
@@ -112,7 +119,7 @@ registration_found(struct registration_user *muser, struct mail_user *user,
 		   struct event *event, int ret, const char *value,
 		   const char *error, bool said)
 {
-	muser->user = muser->why_not = muser->lost = NULL;
+	muser->unreadable = FALSE;
 	if (ret < 0)
 		registration_unreadable(muser, user, event, error, said);
 	else
@@ -149,10 +156,17 @@ static int
 registration_get(const struct registration_user *muser, struct event *event,
 		 const char **user_r)
 {
-	if (muser->why_not != NULL)
-		e_debug(event, "No notification: %s", muser->why_not);
-	*user_r = muser->user;
+	if (muser->result < 0)
+		e_debug(event, "No notification: %s", str_c(muser->why_not));
+	*user_r = muser->result > 0 ? str_c(muser->user) : NULL;
 	return muser->result;
+}
+
+/* Returns what to say of a notification that is lost since the METADATA could
+   not be read, else NULL. */
+static const char *registration_lost(const struct registration_user *muser)
+{
+	return muser->unreadable ? str_c(muser->why_not) : NULL;
 }
 
 /* callback: NULL = not in the background */
@@ -186,6 +200,11 @@ void http_notify_registration_begin(struct mail_user *user, struct mailbox *box,
 	    !registration_is_fresh(muser, lifetime_secs)) {
 		registration_begin(muser, user, box, timeout_msecs, NULL);
 	}
+}
+
+bool http_notify_registration_is_pending(struct mail_user *user)
+{
+	return registration_user_get(user)->pending != NULL;
 }
 
 bool http_notify_registration_is_missing(struct mail_user *user,
@@ -266,7 +285,7 @@ int http_notify_registration_finish(struct mail_user *user,
 	if (muser->pending != NULL) T_BEGIN {
 		registration_wait(muser, user, timeout_msecs, event);
 	} T_END;
-	*lost_r = muser->lost;
+	*lost_r = registration_lost(muser);
 	return registration_get(muser, event, user_r);
 }
 
@@ -287,7 +306,7 @@ int http_notify_registration_wait(struct mail_user *user, struct mailbox *box,
 		else if (!muser->known)
 			registration_read_inbox(muser, user, box, event);
 	} T_END;
-	*lost_r = muser->lost;
+	*lost_r = registration_lost(muser);
 	return registration_get(muser, event, user_r);
 }
 

@@ -19,6 +19,8 @@ void http_notify_registration_begin(struct mail_user *user, struct mailbox *box,
 void http_notify_registration_begin_background(
 	struct mail_user *user, struct mailbox *box, unsigned int lifetime_secs,
 	struct event *event, void (*known)(struct mail_user *user));
+/* Has a look-up begun that is not over yet? */
+bool http_notify_registration_is_pending(struct mail_user *user);
 /* Returns TRUE if it is known, without a look-up, that the user is not
    registered. */
 bool http_notify_registration_is_missing(struct mail_user *user,
@@ -28,8 +30,8 @@ bool http_notify_registration_is_missing(struct mail_user *user,
 
 /* Look up the registration, unless there is a former result.
 
-   Returns 1 and user_r, user= of the registration, which lives as long as the
-   mail user; 0 if the user is not registered; -1 if the METADATA could not be
+   Returns 1 and user_r, user= of the registration, which lives until the next
+   look-up; 0 if the user is not registered; -1 if the METADATA could not be
    read or is invalid, which is logged once per spell;
    HTTP_NOTIFY_REGISTRATION_PENDING if that has begun. */
 int http_notify_registration_lookup(struct mail_user *user, struct mailbox *box,
@@ -38,7 +40,7 @@ int http_notify_registration_lookup(struct mail_user *user, struct mailbox *box,
 /* After HTTP_NOTIFY_REGISTRATION_PENDING: wait for the result, for
    timeout_msecs at most. Returns the same. lost_r: what to say of a
    notification that is lost since the METADATA could not be read, else NULL; it
-   lives as long as the mail user. */
+   lives until the next look-up. */
 int http_notify_registration_wait(struct mail_user *user, struct mailbox *box,
 				  unsigned int timeout_msecs,
 				  struct event *event, const char **user_r,

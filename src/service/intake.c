@@ -164,7 +164,7 @@ intake_stored(const struct delivery_stored *stored, void *context)
 		intake_client_reply(client, pending->seq, stored->error);
 	if (client != NULL && client == client->intake->large_storing)
 		intake_large_stored(client->intake);
-	if (stored->error == NULL && stored->id != 0) {
+	if (stored->id != 0 || stored->spooled) {
 		event_add_str(event, "endpoint",
 			      endpoint_get_label(stored->endpoint));
 		e_debug(event, "Queued for user=%s", str_sanitize(
@@ -326,6 +326,10 @@ static bool intake_client_may_be_large(const struct intake_client *client)
 
 static void intake_client_large_timeout(struct intake_client *client)
 {
+	if (client->pending > 0 || client->large_waits) {
+		/* what is being stored takes so long */
+		return;
+	}
 	(void)intake_client_refuse(client, "a long line takes too long");
 	intake_client_destroy(&client->conn);
 }

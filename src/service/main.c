@@ -7,10 +7,12 @@
 
 #include "admin.h"
 #include "admin-protocol.h"
+#include "aside.h"
 #include "clock-steps.h"
 #include "delivery.h"
 #include "handoff.h"
 #include "intake.h"
+#include "move-back.h"
 #include "queue.h"
 #include "queue-module.h"
 #include "sender.h"
@@ -31,10 +33,13 @@
 #define OTHER_FDS 64
 
 static struct timeout *to_open;
+static struct queue_settings queue_set;
 /* If the queue is shared with other hosts, there is one of this host's, too,
    for what can't be stored in it. */
 static struct queue *queue, *local_queue;
 static struct spool *spool;
+/* otherwise, for what is in one that was shared */
+static struct move_back *move_back;
 static struct sender *sender;
 static struct delivery *delivery;
 static struct intake *intake;
@@ -42,23 +47,20 @@ static struct admin *admin;
 
 static void client_connected(struct master_service_connection *conn)
 {
-	/* A connection that is not accepted here is closed by Dovecot:
-	   doveadm's while there is no queue, and those to other sockets, which
-	   are not ours. */
+	/* A connection that is not accepted here is closed by Dovecot: those
+	   to other sockets are not ours. */
 	if (strcmp(conn->name, HTTP_NOTIFY_HANDOFF_SOCKET) == 0)
 		intake_connected(intake, conn);
-	else if (admin != NULL &&
-		 strcmp(conn->name, HTTP_NOTIFY_ADMIN_SOCKET) == 0)
+	else if (strcmp(conn->name, HTTP_NOTIFY_ADMIN_SOCKET) == 0)
 		admin_connected(admin, conn);
 }
 
-/* Returns 0, or -1 and error_r. */
-static int
-main_init_queues(const struct http_notify_service_settings *set,
-		 const char **error_r)
+static void
+main_set_queue(const struct http_notify_service_settings *set, pool_t pool)
 {
-	const struct queue_settings queue_set = {
-		.directory = t_strconcat(set->state_dir, "/"QUEUE_DIR, NULL),
+	queue_set = (struct queue_settings){
+		.directory = p_strconcat(pool, set->state_dir, "/"QUEUE_DIR,
+					 NULL),
 		.sync_full = set->sync_full,
 		.pgsql = set->pgsql,
 		.pgsql_password_file = set->pgsql_password_file,
@@ -66,7 +68,15 @@ main_init_queues(const struct http_notify_service_settings *set,
 		.lost_max_rows = set->lost_max_rows,
 		.lost_max_bytes = set->lost_max_bytes
 	};
+}
+
+/* Returns 0, or -1 and error_r. */
+static int
+main_init_queues(const struct http_notify_service_settings *set,
+		 const char **error_r)
+{
 	const struct queue_engine_vfuncs *engine;
+	struct queue_settings local_set = queue_set;
 
 	if (strcmp(set->queue, "sqlite") == 0) {
 		return queue_init(&queue_engine_sqlite, &queue_set, &queue,
@@ -75,9 +85,13 @@ main_init_queues(const struct http_notify_service_settings *set,
 	engine = queue_module_load(set->queue, error_r);
 	if (engine == NULL)
 		return -1;
-	/* the former service of this host has ended when this one can open its
-	   own queue */
-	if (queue_init(&queue_engine_sqlite, &queue_set, &local_queue,
+	/* The former service of this host has ended when this one can open its
+	   own queue. If that had none but its own, it may have left something
+	   aside. */
+	if (aside_empty(&queue_set, error_r) < 0)
+		return -1;
+	local_set.beside = TRUE;
+	if (queue_init(&queue_engine_sqlite, &local_set, &local_queue,
 		       error_r) < 0)
 		return -1;
 	if (queue_init(engine, &queue_set, &queue, error_r) < 0) {
@@ -89,33 +103,59 @@ main_init_queues(const struct http_notify_service_settings *set,
 	return 0;
 }
 
+static int
+main_init_delivery(const struct http_notify_service_settings *set,
+		   const char **error_r)
+{
+	const struct move_back_settings move_back_set = {
+		.queue = &queue_set,
+		.max_rows = set->queue_max_rows,
+		.max_bytes = set->queue_max_bytes
+	};
+
+	delivery = delivery_init(queue, sender, set->queue_max_rows,
+				 set->queue_max_bytes,
+				 sender_max_requests(sender));
+	if (spool != NULL) {
+		delivery_set_spool(delivery, spool);
+		return 0;
+	}
+	move_back = move_back_init(&move_back_set, queue, delivery, error_r);
+	if (move_back == NULL) {
+		delivery_deinit(&delivery);
+		queue_deinit(&queue);
+		return -1;
+	}
+	return 0;
+}
+
 /* The service goes on if it can't open its queue, and tries again. If it
    exited, Dovecot would restart it again and again, at growing intervals, which
    would only fill the log. */
 static void main_open_queue(struct http_notify_service_settings *set)
 {
-	static bool in_trouble = FALSE;
+	static char *logged = NULL;
 	const char *error;
 
 	timeout_remove(&to_open);
-	if (main_init_queues(set, &error) < 0) {
-		if (!in_trouble) {
+	if (main_init_queues(set, &error) < 0 ||
+	    main_init_delivery(set, &error) < 0) {
+		if (null_strcmp(error, logged) != 0) {
 			i_error("Queue can't be opened; refusing "
 				"notifications: %s", error);
+			i_free(logged);
+			logged = i_strdup(error);
 		}
-		in_trouble = TRUE;
+		admin_set_queue_error(admin, error);
 		to_open = timeout_add(REOPEN_MSECS, main_open_queue, set);
 		return;
 	}
-	if (in_trouble)
+	if (logged != NULL)
 		i_info("Queue can be opened again");
-	delivery = delivery_init(queue, sender, set->queue_max_rows,
-				 set->queue_max_bytes,
-				 sender_max_requests(sender));
-	if (spool != NULL)
-		delivery_set_spool(delivery, spool);
+	i_free(logged);
 	intake_set_delivery(intake, delivery);
-	admin = admin_init(queue, delivery, sender);
+	admin_set_queue(admin, queue, local_queue, delivery);
+	admin_set_moving(admin, spool, move_back);
 }
 
 /* Clients get at most a quarter of the file descriptors, and the sender those
@@ -148,6 +188,7 @@ static void main_init(struct http_notify_service_settings *set)
 			     "dovecot-http-notify/"HTTP_NOTIFY_VERSION,
 			     sender_fds);
 	intake = intake_init(&intake_set);
+	admin = admin_init(sender);
 	main_open_queue(set);
 }
 
@@ -185,12 +226,16 @@ static void main_deinit(void)
 	sender_deinit(&sender);
 	if (delivery != NULL) {
 		admin_stop(admin);
+		if (move_back != NULL)
+			move_back_finish(move_back);
 		delivery_deinit(&delivery);
-		admin_deinit(&admin);
 	}
+	admin_deinit(&admin);
 	intake_deinit(&intake);
 	if (spool != NULL)
 		spool_deinit(&spool);
+	if (move_back != NULL)
+		move_back_deinit(&move_back);
 	if (queue != NULL)
 		queue_deinit(&queue);
 	if (local_queue != NULL)
@@ -221,6 +266,7 @@ int main(int argc, char *argv[])
 	master_service_set_die_with_master(master_service, TRUE);
 	master_service_init_finish(master_service);
 
+	main_set_queue(&set, pool);
 	main_init(&set);
 	master_service_run(master_service, client_connected);
 	main_deinit();

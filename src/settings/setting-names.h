@@ -15,6 +15,7 @@
 #define SETTING_NETRC_FILE "http_notify_netrc_file = "
 #define SETTING_TOKEN_FILE "http_notify_token_file = "
 #define SETTING_SIGN_FILE "http_notify_sign_file = "
+#define SETTING_PROXY_NETRC_FILE "http_notify_proxy_netrc_file = "
 #define SETTING_FOLDERS "http_notify_folders"
 #define SETTING_MSG_MAX_SIZE "push_notification_chronos_msg_max_size"
 
@@ -28,6 +29,7 @@
 #define SETTING_NETRC_FILE "netrc_file="
 #define SETTING_TOKEN_FILE "token_file="
 #define SETTING_SIGN_FILE "sign_file="
+#define SETTING_PROXY_NETRC_FILE "proxy_netrc_file="
 #define SETTING_FOLDERS "folders="
 #define SETTING_MSG_MAX_SIZE "msg_max_size="
 

@@ -87,7 +87,7 @@ def hung():
         yield sock.getsockname()[1]
 
 
-def lmtp_client(path, number, count, pace, results):
+def lmtp_client(path, number, count, pace, end, results):
     """One connection; measures from the end of DATA to the reply."""
     sock = socket.socket(socket.AF_UNIX)
     sock.connect(path)
@@ -104,7 +104,7 @@ def lmtp_client(path, number, count, pace, results):
     sock.sendall(b"LHLO bench\r\n")
     reply()
     seconds = []
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + end
     # the connections one after the other, not all at the same moment
     next_time = time.monotonic() + pace * number / CONNECTIONS
     for n in range(count):
@@ -124,12 +124,14 @@ def lmtp_client(path, number, count, pace, results):
     results.put(seconds)
 
 
-def deliver_at(dovecot, count, pace):
-    """Returns the seconds that each took, and all of them together."""
+def deliver_at(dovecot, count, pace, end=SECONDS):
+    """Returns the seconds that each took, and all of them together, which are
+    no more than end."""
     results = multiprocessing.Queue()
     clients = [multiprocessing.Process(
         target=lmtp_client,
-        args=(str(dovecot.dir / "run/lmtp"), number, count, pace, results))
+        args=(str(dovecot.dir / "run/lmtp"), number, count, pace, end,
+              results))
         for number in range(CONNECTIONS)]
     begin = time.monotonic()
     for client in clients:
@@ -156,8 +158,8 @@ class Systems:
         self.stage = stage
         self.stack = contextlib.ExitStack()
 
-    def start(self, push, url=None):
-        """push: none (no push plugin), builtin or this."""
+    def start(self, push, url=None, *lines):
+        """push: none (no push plugin), builtin or this. lines: settings."""
         directory = self.stack.enter_context(
             tempfile.TemporaryDirectory(prefix="d-"))
         dovecot = Dovecot(directory, self.stage, builtin=push != "this")
@@ -167,7 +169,7 @@ class Systems:
         if push == "builtin":
             extra = config.plugins("notify", "push_notification",
                                    protocol="lmtp")
-        dovecot.configure(*drivers, extra=extra)
+        dovecot.configure(*drivers, *lines, extra=extra)
         dovecot.start()
         self.stack.callback(dovecot.stop)
         for user in USERS:

@@ -365,4 +365,5 @@ def main(stage, loop_turns, *parts):
         PARTS[name](bench)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -14,6 +14,8 @@ static void check_error(const char *error)
 {
 	static const char *const errors[] = {
 		"command is not known",
+		"command is not known, or not for hosts",
+		"AT has an invalid host",
 		"command has a wrong number of fields",
 		"SEND has an invalid UID",
 		"ANNOUNCE has an invalid UID",
@@ -34,12 +36,16 @@ check_equals(const struct http_notify_admin_command *a,
 	unsigned int i;
 
 	i_assert(a->verb == b->verb);
+	i_assert(a->at == b->at && a->host == b->host);
+	i_assert(a->until == b->until);
 	i_assert(null_strcmp(a->user_mask, b->user_mask) == 0);
 	i_assert(null_strcmp(a->endpoint_mask, b->endpoint_mask) == 0);
 	i_assert(null_strcmp(a->folder_mask, b->folder_mask) == 0);
+	i_assert(null_strcmp(a->host_mask, b->host_mask) == 0);
 	i_assert(null_strcmp(a->reason, b->reason) == 0);
 	i_assert(a->max_secs == b->max_secs);
-	i_assert(a->lost == b->lost && a->id == b->id);
+	i_assert(a->lost == b->lost && a->spooled == b->spooled);
+	i_assert(a->id == b->id);
 	i_assert(null_strcmp(a->username, b->username) == 0);
 	i_assert(null_strcmp(a->folder, b->folder) == 0);
 	i_assert(a->uid == b->uid && a->uidvalidity == b->uidvalidity);
@@ -57,10 +63,14 @@ check_equals(const struct http_notify_admin_command *a,
 static void check_complete(const struct http_notify_admin_command *command)
 {
 	switch (command->verb) {
+	case HTTP_NOTIFY_ADMIN_HOSTS:
 	case HTTP_NOTIFY_ADMIN_STATUS:
 	case HTTP_NOTIFY_ADMIN_HISTORY:
+	case HTTP_NOTIFY_ADMIN_MOVE:
+	case HTTP_NOTIFY_ADMIN_CHECK:
 		break;
 	case HTTP_NOTIFY_ADMIN_QUEUE:
+	case HTTP_NOTIFY_ADMIN_SPOOLED:
 	case HTTP_NOTIFY_ADMIN_FLUSH:
 	case HTTP_NOTIFY_ADMIN_PURGE:
 		i_assert(command->user_mask != NULL);
@@ -73,6 +83,7 @@ static void check_complete(const struct http_notify_admin_command *command)
 		i_assert(command->user_mask != NULL);
 		i_assert(command->endpoint_mask != NULL);
 		i_assert(command->folder_mask != NULL);
+		i_assert(command->host_mask != NULL);
 		i_assert(command->reason != NULL);
 		break;
 	case HTTP_NOTIFY_ADMIN_WATCH:

@@ -300,6 +300,16 @@ auth_mechanisms = plain
             "sieve_extensions = +vnd.dovecot.pipe",
             "sieve_pipe_bin_dir = %s" % programs)
 
+    def sieve_in_imap(self, folder, path):
+        """A script that imap runs for each message that a client copies to the
+        folder."""
+        return self.more_plugins("imap_sieve", protocol="imap") + \
+            self.plugin_settings(
+                "sieve_plugins = sieve_imapsieve",
+                "imapsieve_mailbox1_name = " + folder,
+                "imapsieve_mailbox1_causes = COPY",
+                "imapsieve_mailbox1_before = file:%s" % path)
+
     def environment(self, *names, **values):
         """Of all processes: what is in the master's, and more."""
         return "import_environment = $import_environment %s\n" % " ".join(
@@ -509,6 +519,14 @@ auth_mechanisms {{
         return "sieve_plugins = sieve_extprograms\n" + block(
             "sieve_extensions", "vnd.dovecot.pipe = yes") + \
             "sieve_pipe_bin_dir = %s\n" % programs
+
+    def sieve_in_imap(self, folder, path):
+        return self.more_plugins("imap_sieve", protocol="imap") + \
+            "sieve_plugins = sieve_imapsieve\n" + block(
+                "mailbox " + folder, block(
+                    "sieve_script script", "sieve_script_type = before",
+                    "sieve_script_cause = copy",
+                    "sieve_script_path = %s" % path))
 
     def environment(self, *names, **values):
         return block(

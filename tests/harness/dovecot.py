@@ -82,16 +82,19 @@ def link_all(source, target):
 
 class Dovecot:
     def __init__(self, directory, stage, mail=MAILDIR, builtin=False,
-                 wrappers=WRAPPERS):
+                 wrappers=WRAPPERS, hostname=None):
         """stage: what was installed. mail: arguments of
         config.mail_location(). builtin: without this project, with Dovecot's
-        own plugins only. wrappers: as WRAPPERS above."""
+        own plugins only. wrappers: as WRAPPERS above. hostname: what its
+        services, but not doveadm, take for this host's."""
         self.dir = pathlib.Path(directory)
         self.stage = pathlib.Path(stage)
         self.imap_port = free_port()
         self.mail = mail
         self.builtin = builtin
         self.wrappers = wrappers
+        self.environment = {} if hostname is None else {
+            "DOVECOT_HOSTNAME": hostname}
         self.process = None
         self.main = self.dir / "dovecot.conf"
         self.log_path = self.dir / "dovecot.log"
@@ -186,7 +189,7 @@ class Dovecot:
         with open(self.dir / "start.log", "w") as said:
             self.process = subprocess.Popen(
                 ["dovecot", "-F", "-c", str(self.main)],
-                env=dict(os.environ, **environment),
+                env=dict(os.environ, **self.environment, **environment),
                 stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         wait_for(lambda: self._answers() or self.process.poll() is not None,
                  what="Dovecot's start")
@@ -197,7 +200,9 @@ class Dovecot:
         try:
             socket.create_connection(
                 ("127.0.0.1", self.imap_port), 1).close()
-            return (self.dir / "run/lmtp").exists()
+            # written once it listens at all sockets
+            return (self.dir / "run/master.pid").read_text() == \
+                "%d\n" % self.process.pid
         except OSError:
             return False
 
@@ -216,7 +221,20 @@ class Dovecot:
             self.process = None
 
     def reload(self):
+        """Processes end, and others begin with the new configuration, at some
+        time after it."""
         self.process.send_signal(signal.SIGHUP)
+
+    def wait_reload(self, *names):
+        """Until none of these executables' processes is one of before. There
+        was one of some."""
+        def pids():
+            return {pid for name in names for pid in self.pids(name)}
+
+        before = pids()
+        assert before
+        self.reload()
+        wait_for(lambda: not before & pids(), 30, "the end of %s" % (names,))
 
     def pids(self, name=None):
         """Of this Dovecot's processes, all or those of one executable."""
@@ -228,7 +246,10 @@ class Dovecot:
                 cmdline = (proc / "cmdline").read_bytes().split(b"\0")[0]
             except OSError:
                 continue
-            if name is None or cmdline.endswith(b"/" + name.encode()):
+            # Dovecot puts what it says of the process, if only nothing, after
+            # a blank
+            if name is None or cmdline.split(b" ")[0].endswith(
+                    b"/" + name.encode()):
                 found.append(int(proc.name))
         return found
 
@@ -368,6 +389,11 @@ class Dovecot:
         assert status in (process.returncode, None), (
             process.returncode, stdout, stderr, self.log())
         return stdout + stderr
+
+    def sieve_filter(self, user, script, folder):
+        """Runs a script, which is in a file, for the messages of a folder."""
+        subprocess.run(["sieve-filter", "-c", str(self.main), "-u", user, "-e",
+                        "-W", str(script), folder], cwd=self.dir, check=True)
 
     def lda(self, user, message, groups=(), options=(), uid=MAIL_UID,
             prefix=()):

@@ -5,7 +5,7 @@ and addresses that an admin replaces in them, too."""
 import re
 import subprocess
 
-from harness.config import VERSION
+from harness.config import PATIENT, VERSION
 from harness.dovecot import TOP
 from harness.endpoint import Endpoint
 
@@ -42,7 +42,7 @@ def deploy(dovecot, source, replacements, mode=0o600, **configuration):
     """Starts a Dovecot that is not started yet with an example, of which
     configure() has the rest."""
     file = example(dovecot.dir, source, replacements, mode)
-    dovecot.configure(dictionary="", imap_metadata="",
+    dovecot.configure(PATIENT, dictionary="", imap_metadata="",
                       extra="!include %s" % file, **configuration)
     doveconf = subprocess.run(
         ["doveconf", "-n", "-c", str(dovecot.main)], stdin=subprocess.DEVNULL,

@@ -15,6 +15,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -104,13 +105,15 @@ class Deaf:
 
 class NetworkNamespace:
     """One of its own with nothing but a loopback interface, kept by a process
-    that sleeps. Used as a context manager it is entered: sockets that are made
-    meanwhile are in it."""
+    that sleeps for so many seconds. Used as a context manager it is entered:
+    sockets that are made, and processes and threads that are started, meanwhile
+    by this thread are in it."""
 
-    def __init__(self):
+    def __init__(self, seconds=600):
         skip_unless("unshare", "--net", "true")
+        self.entered = threading.local()
         self.keeper = subprocess.Popen(
-            ["unshare", "--net", "sh", "-c", "echo && exec sleep 600"],
+            ["unshare", "--net", "sh", "-c", "echo && exec sleep %d" % seconds],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         self.keeper.stdout.readline()
         self.path = "/proc/%d/ns/net" % self.keeper.pid
@@ -140,11 +143,12 @@ class NetworkNamespace:
                 self.iptables("-D", *rule)
 
     def __enter__(self):
-        self.outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        self.entered.outside = os.open("/proc/thread-self/ns/net",
+                                       os.O_RDONLY)
         self._enter(os.open(self.path, os.O_RDONLY))
 
     def __exit__(self, *args):
-        self._enter(self.outside)
+        self._enter(self.entered.outside)
 
     @staticmethod
     def _enter(fd):
@@ -256,7 +260,8 @@ def fill_queue(dovecot, count, size=800):
 def service_stopped(dovecot):
     """Dovecot goes on without it, and has it back at the end."""
     def answers():
-        with dovecot.doveadm_start("http-notify", "status") as process:
+        with dovecot.doveadm_start("http-notify", "status",
+                                   "-H", ".") as process:
             process.communicate(timeout=60)
         return process.returncode == 0
 

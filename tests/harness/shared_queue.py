@@ -15,7 +15,10 @@ NAME, ROLE, PASSWORD = "http_notify", "mailhost", "geheim"
 
 class SharedQueue:
     def __init__(self, server, directory):
+        """server: the one that can be written to; this may be changed later."""
         self.server = server
+        # all that hosts may connect to
+        self.servers = [server]
         self.password_file = pathlib.Path(directory, "password")
         self.server.execute("-c", "CREATE DATABASE " + NAME,
                             database="postgres")
@@ -41,6 +44,13 @@ class SharedQueue:
         return int(self.execute("-c",
                                 "SELECT count(*) FROM http_notify." + table))
 
+    def move_to(self, tablespace):
+        """What is queued."""
+        self.execute("-c", "ALTER TABLE http_notify.notification "
+                     "SET TABLESPACE " + tablespace,
+                     "-c", "ALTER INDEX http_notify.notification_pkey "
+                     "SET TABLESPACE " + tablespace)
+
     def slots(self):
         """How many each host has that has any."""
         return sorted(map(int, self.execute("-c", (
@@ -49,20 +59,47 @@ class SharedQueue:
 
     @property
     def conninfo(self):
-        return "host=127.0.0.1 port=%d dbname=%s user=%s" % (
-            self.server.port, NAME, ROLE)
+        return self.conninfo_of(self.servers)
+
+    @staticmethod
+    def conninfo_of(servers):
+        return "host=%s port=%s dbname=%s user=%s%s" % (
+            ",".join(server.address for server in servers),
+            ",".join(str(server.port) for server in servers), NAME, ROLE,
+            " target_session_attrs=read-write" if len(servers) > 1 else
+            "")
 
     @property
     def settings(self):
         """Of a Dovecot that uses it."""
+        return self.settings_for(self.servers)
+
+    def settings_for(self, servers):
+        """By these."""
         return ("http_notify_queue = pgsql",
-                "http_notify_pgsql = " + self.conninfo,
+                "http_notify_pgsql = " + self.conninfo_of(servers),
                 "http_notify_pgsql_password_file = %s" % self.password_file)
 
 
 @contextlib.contextmanager
-def shared_queue():
-    with postgresql() as server, \
+def shared_queue(*options, **kwargs):
+    """Of PostgreSQL, as postgresql()'s arguments."""
+    with postgresql(*options, **kwargs) as server, \
             tempfile.TemporaryDirectory(prefix="hn-") as directory:
         pathlib.Path(directory).chmod(0o755)
         yield SharedQueue(server, directory)
+
+
+@contextlib.contextmanager
+def refusing(database, statement="RAISE EXCEPTION USING ERRCODE = 'disk_full'"):
+    """PostgreSQL stores no notifications, but does all else."""
+    database.execute("-c", (
+        "CREATE FUNCTION http_notify.refuse() RETURNS trigger "
+        "LANGUAGE plpgsql AS $$ BEGIN %s; RETURN NULL; END $$" % statement))
+    try:
+        database.execute("-c", (
+            "CREATE TRIGGER refuse BEFORE INSERT ON http_notify.notification "
+            "FOR EACH STATEMENT EXECUTE FUNCTION http_notify.refuse()"))
+        yield
+    finally:
+        database.execute("-c", "DROP FUNCTION http_notify.refuse() CASCADE")

@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from harness.calendar_endpoint import CalendarEndpoint  # noqa: E402
-from harness.config import VERSION, Driver  # noqa: E402
+from harness.config import PATIENT, VERSION, Driver  # noqa: E402
 from harness.dovecot import FINDINGS, MAILDIR, Dovecot  # noqa: E402
 from harness.endpoint import Endpoint  # noqa: E402
 from harness.install import install  # noqa: E402
@@ -32,7 +32,9 @@ collect_ignore = ["test_settings.py" if VERSION < (2, 4) else
 TAKE_LONGEST = ["test_crash.py", "test_clock.py", "test_try.py",
                 "test_answers.py", "test_doveadm_check.py", "test_standby.py",
                 "test_service.py", "test_metrics.py", "test_upgrade.py",
-                "test_connections.py", "test_report.py"]
+                "test_connections.py", "test_report.py",
+                "test_shared_queue_campaign.py", "test_shared_queue_faults.py",
+                "test_shared_queue_time.py", "test_shared_queue_standby.py"]
 
 
 def pytest_collection_modifyitems(items):
@@ -41,13 +43,14 @@ def pytest_collection_modifyitems(items):
 
 @contextlib.contextmanager
 def running_dovecot(*lines, start=True, parent=None, mail=MAILDIR,
-                    builtin=False, **kwargs):
+                    builtin=False, hostname=None, **kwargs):
     """As Dovecot's and configure()'s arguments say."""
     # not pytest's own directories: their path is too long for UNIX sockets,
     # and mail users can't get at them
     with tempfile.TemporaryDirectory(prefix="hn-",
                                      dir=parent) as directory:
-        dovecot = Dovecot(directory, STAGE, mail=mail, builtin=builtin)
+        dovecot = Dovecot(directory, STAGE, mail=mail, builtin=builtin,
+                          hostname=hostname)
         dovecot.configure(*lines, **kwargs)
         try:
             try:
@@ -79,7 +82,7 @@ def shared_endpoint():
 @pytest.fixture(scope="module")
 def shared_dovecot(shared_endpoint):
     """One Dovecot for a module, with one endpoint; bob is registered."""
-    with running_dovecot(driver(shared_endpoint)) as dovecot:
+    with running_dovecot(driver(shared_endpoint), PATIENT) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         yield dovecot
         assert not [line for line in dovecot.log_lines("Panic:")]

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from conftest import driver, running_dovecot
-from harness.config import VERSION, Chronos, config
+from harness.config import PATIENT, VERSION, Chronos, config
 from harness.dovecot import message, wait_for
 from harness.invitations import Shape
 
@@ -115,6 +115,22 @@ def test_once_per_delivery(dovecot, calendar):
     assert len(last_is_no_invitation(dovecot, calendar, 4)) == 4
 
 
+def test_each_line_gets_a_copy(calendar):
+    """Of those in its folders."""
+    with running_dovecot(
+            Chronos(calendar.url, folders="One"),
+            Chronos(calendar.url, folders="Two"),
+            extra=config.sieve("~/.dovecot.sieve") +
+            config.more_plugins("sieve", protocol="lmtp")) as dovecot:
+        dovecot.deliver("bob", message())
+        (dovecot.dir / "home/bob/.dovecot.sieve").write_text(
+            'require ["fileinto", "mailbox", "copy"];\n'
+            'fileinto :create :copy "One"; fileinto :create "Two";\n')
+        dovecot.deliver("bob", invitation())
+        assert sorted(one.folder for one in calendar.wait_processed(2)) == [
+            "One", "Two"]
+
+
 def test_outage_loses_nothing(dovecot, calendar):
     calendar.stop()
     for number in range(100, 110):
@@ -127,7 +143,7 @@ def test_outage_loses_nothing(dovecot, calendar):
 
 def test_too_large_is_not_sent(calendar):
     with running_dovecot(Chronos(calendar.url, msg_max_size="100k"),
-                         extra=config.DEBUG) as dovecot:
+                         PATIENT, extra=config.DEBUG) as dovecot:
         large = invitation(1) + b" " * 100*1024
         dovecot.deliver("bob", large)
         assert last_is_no_invitation(dovecot, calendar, 0) == []

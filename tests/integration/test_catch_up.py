@@ -57,7 +57,7 @@ def test_after_an_outage_one_command_finds_all(dovecot, other_endpoint):
     dovecot.deliver("bob", message("Before"))
     other_endpoint.wait(1)
     lose(dovecot, "bob", "Lost 1", "Lost 2")
-    assert len(dovecot.log_lines("Notification lost: user=bob")) == 2
+    assert len(dovecot.wait_log("Notification lost: user=bob", count=2)) == 2
     dovecot.deliver("bob", message("After"))
     other_endpoint.wait(2)
     assert catch_up(dovecot, "-n") == [("bob", 2), ("bob", 3)]

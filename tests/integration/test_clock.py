@@ -14,7 +14,7 @@ import time
 import pytest
 
 from conftest import driver, running_dovecot
-from harness.config import config
+from harness.config import PATIENT, config
 from harness.dovecot import message, wait_for
 from harness.faults import WallClock, faketime
 
@@ -27,7 +27,7 @@ def dovecot_with_clock(endpoint, **options):
     """Only the service's clock is set: what Dovecot's master process does when
     time moves is not what this is about."""
     with faketime() as environment, running_dovecot(
-            driver(endpoint, **options), start=False) as dovecot:
+            driver(endpoint, **options), PATIENT, start=False) as dovecot:
         clock = WallClock(dovecot.dir / "clock")
         dovecot.wrap_service(**clock.environment(environment))
         dovecot.start()
@@ -38,6 +38,12 @@ def dovecot_with_clock(endpoint, **options):
 def let_it_notice():
     # its look for what is too old comes every few seconds
     time.sleep(7)
+
+
+def steps_back(dovecot):
+    """Of how many seconds each, the service says, the clock was set back."""
+    lines = dovecot.log_lines(" http-notify: ", "Time moved backwards by ")
+    return [round(float(line.split()[-2])) for line in lines]
 
 
 @pytest.mark.parametrize("jumps", [
@@ -56,11 +62,29 @@ def test_jumps_neither_expire_nor_stall(other_endpoint, jumps):
             sent += 1
             let_it_notice()
             assert dovecot.queued() == sent
+        assert steps_back(dovecot) == [
+            old - new for old, new in zip([0] + jumps, jumps) if new < old]
         endpoint.start()
         # soon: its probes are no more than some seconds apart by now
         requests = endpoint.wait(sent, 30)
         assert [r.uid for r in requests] == list(range(1, sent + 1))
         assert not dovecot.log_lines("Notification lost")
+
+
+def test_only_a_step_is_said_to_be_one(other_endpoint):
+    """... not that the service was stopped for a while."""
+    endpoint = other_endpoint
+    # so that it is about to try again all the time
+    endpoint.stop()
+    with dovecot_with_clock(endpoint) as (dovecot, clock):
+        dovecot.deliver("bob", message())
+        for offset in (0, 0, -5, -6):
+            os.kill(dovecot.service_pid(), signal.SIGSTOP)
+            time.sleep(3)
+            clock.set(offset)
+            os.kill(dovecot.service_pid(), signal.SIGCONT)
+            time.sleep(3)
+            assert steps_back(dovecot) == {0: [], -5: [5], -6: [5, 1]}[offset]
 
 
 @pytest.mark.parametrize("offset", JUMPS, ids=["forwards", "backwards"])

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from conftest import driver, running_dovecot
-from harness.config import config
+from harness.config import PATIENT, config
 from harness.dovecot import free_port, message, wait_for
 from harness.endpoint import PATH, Endpoint
 from harness.faults import Deaf, faketime, network_namespace
@@ -237,7 +237,7 @@ def test_no_proxy_is_taken_from_the_environment(certificates):
         stack.callback(plain.stop)
         stack.callback(tls.stop)
         dovecot = stack.enter_context(running_dovecot(
-            driver(plain), driver(tls),
+            driver(plain), driver(tls), PATIENT,
             extra="ssl_client_ca_file = %s\n" % certificates["ca"] +
             config.environment(**dict.fromkeys([
                 "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",

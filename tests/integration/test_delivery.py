@@ -12,7 +12,7 @@ import time
 import pytest
 
 from conftest import SANITIZED, driver, running_dovecot
-from harness.config import VERSION, OtherDriver, config
+from harness.config import PATIENT, VERSION, OtherDriver, config
 from harness.dovecot import LIBEXEC, MAILDIR, message, wait_for
 from harness.endpoint import Endpoint
 from harness.faults import maildir_locked
@@ -135,7 +135,7 @@ def test_imap_append_makes_no_notification(dovecot, endpoint):
 
 def test_imap_loads_the_plugin_as_well(endpoint):
     """An admin may add it to mail_plugins of all protocols."""
-    with running_dovecot(driver(endpoint), extra=config.plugins(
+    with running_dovecot(driver(endpoint), PATIENT, extra=config.plugins(
             "notify", "push_notification", "http_notify")) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         with dovecot.imap("bob") as imap:
@@ -333,8 +333,9 @@ def test_a_registration_of_no_use_is_logged_once_per_spell(dovecot, endpoint):
                 dovecot.setmetadata(user, value)
             sent_by(lmtp, "heidi", "ivan")
             for user in ("heidi", "ivan"):
-                count = len(dovecot.log_lines("lmtp(%s)" % user, "Warning:"))
-                assert count == [1, 2, 2, 3][spell], value
+                count = [1, 2, 2, 3][spell]
+                assert len(dovecot.wait_log("lmtp(%s)" % user, "Warning:",
+                                            count=count)) == count, value
 
 
 def test_a_missing_dictionary_is_logged_once_per_spell(endpoint):
@@ -579,7 +580,7 @@ def test_mail_that_is_encrypted_with_a_locked_key(endpoint, public_key, mail):
 def test_driver_that_asks_for_all_events(endpoint):
     """Dovecot's dlog, with no configuration of theirs."""
     with running_dovecot(
-            extra=config.dlog_and(driver(endpoint))) as dovecot:
+            PATIENT, extra=config.dlog_and(driver(endpoint))) as dovecot:
         dovecot.deliver("bob", message("Not registered"))
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message("Registered"))
@@ -614,7 +615,7 @@ def test_the_driver_lua_sees_nothing_of_this_one(endpoint, script, lua_first):
     script.write_text(PUSH_LUA)
     drivers = [OtherDriver("lua", script), driver(endpoint)]
     with running_dovecot(
-            *(drivers if lua_first else reversed(drivers)),
+            *(drivers if lua_first else reversed(drivers)), PATIENT,
             extra=config.more_plugins("mail_lua", "push_notification_lua",
                                       protocol="lmtp")) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")

@@ -90,6 +90,20 @@ def same(bodies):
     return sorted(json.dumps(body, sort_keys=True) for body in bodies)
 
 
+def command(imap, line):
+    """One that imaplib has no function for."""
+    imap.send(("x %s\r\n" % line).encode())
+    while not imap.readline().startswith(b"x "):
+        pass
+
+
+def multiappend(imap, folder, *subjects, end=""):
+    """MULTIAPPEND (RFC 3502) of messages with these subjects."""
+    texts = [message(subject) for subject in subjects]
+    command(imap, "APPEND %s%s%s" % (folder, "".join(
+        " {%d+}\r\n%s" % (len(text), text) for text in texts), end))
+
+
 @pytest.mark.skipif(not all(path.exists() for path in NEEDED),
                     reason="no Lua for Dovecot")
 def test_the_script_sends_the_same(push, other_endpoint, script):
@@ -148,5 +162,38 @@ def test_the_script_sends_the_same(push, other_endpoint, script):
             imap.store("1:*", "+FLAGS", "(\\Deleted)")
             assert told(1) == {"FlagsSet"}
             imap.expunge()
+            assert told(1) == {"MessageExpunge"}
+            # nothing: no such message, no change, a condition that fails
+            imap.expunge()
+            imap.select("INBOX")
+            imap.uid("EXPUNGE", "999")
+            imap.store("1", "-FLAGS", "(\\Draft)")
+            imap.store("1", "+FLAGS", "()")
+            command(imap, "UID STORE 1 (UNCHANGEDSINCE 1) +FLAGS (\\Draft)")
+            multiappend(imap, "INBOX", "first", "second", end=" (\\None) {1+}")
+            assert told(0) == set()
+            multiappend(imap, "INBOX", "first", "second", "third")
+            assert told(1) == {"MessageAppend"}
+            imap.noop()
+            imap.store("2:4", "+FLAGS.SILENT", "($Label1)")
+            assert told(1) == {"FlagsSet"}
+            imap.fetch("2:4", "BODY[]")
+            assert told(1) == {"FlagsSet"}
+            imap.store("2:4", "FLAGS", "($Label2 \\Draft)")
+            assert told(2) == {"FlagsSet", "FlagsClear"}
+            imap.uid("MOVE", "1", "INBOX")
+            assert told(2) == {"MessageAppend", "MessageExpunge"}
+            imap.store("1:2", "+FLAGS", "(\\Deleted)")
+            assert told(1) == {"FlagsSet"}
+            imap.uid("EXPUNGE", "3")
+            assert told(1) == {"MessageExpunge"}
+            imap.close()
+            assert told(1) == {"MessageExpunge"}
+            imap.delete("Entw&APw-rfe")
+            assert told(0) == set()
+            imap.create("gone")
+            imap.append("gone", None, None, message("gone").encode())
+            assert told(1) == {"MessageAppend"}
+            imap.delete("gone")
             assert told(1) == {"MessageExpunge"}
         assert not dovecot.log_lines("Error:")

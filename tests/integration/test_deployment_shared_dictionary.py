@@ -5,7 +5,6 @@ the same registrations."""
 import contextlib
 import imaplib
 import socket
-import time
 
 import pytest
 
@@ -183,14 +182,13 @@ def test_who_moves_to_another_backend_keeps_the_push(site, node):
                   *THERE, "doveadm", "-c", second.main, *NO_METADATA,
                   "dsync-server", "-u", BOB)
     proxy.send_to(second)
-    proxy.dovecot.reload()
-    time.sleep(1)
+    proxy.dovecot.wait_reload("auth", "lmtp", "imap-login")
     proxy.dovecot.deliver(BOB, message(subject="two"))
     request = node.wait(2)[1]
     assert request.pushed
     assert (request.body["user"], request.body["subject"]) == ("3@1", "two")
     assert request.uid == 2
-    assert second.log_lines("saved mail to INBOX")
+    second.wait_log("saved mail to INBOX")
     assert dictionary.registrations() == "%s|user=%s\n" % (BOB, "3@1")
 
     # what changes there holds here, too
@@ -218,8 +216,9 @@ def test_mail_is_delivered_without_the_dictionary(site, node, kind):
     node.wait(1)
     with outage(dictionary, kind):
         seconds = proxy.dovecot.deliver(BOB, message())
-        # what the page says is less; Dovecot's own limit is 30 s
-        assert seconds < 3
+        # what deploy() says, which limits look-ups, too; Dovecot's own limit
+        # is 30 s
+        assert seconds < 20
         assert backend.wait_log("http-notify can't be read, no notification")
     if kind == "down":
         dictionary.server.start()

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.doveadm import rows
 from harness.dovecot import free_port, message, wait_for
 from harness.example import EXAMPLES, LINE, example
 from harness.shared_queue import shared_queue
@@ -62,10 +63,14 @@ def test_shared_queue(database, certificates, other_endpoint):
         assert database.execute("-c", (
             "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity "
             "USING (pid) WHERE usename = 'mailhost'")) == "t\n"
-        shares = re.search(r'"(SELECT encode.*?)"', (
-            EXAMPLES / HERE / "README").read_text(), re.S).group(1)
-        wait_for(lambda: database.execute("-c", shares).endswith("|256\n"), 20,
+        wait_for(lambda: database.slots() == [256], 20,
                  "the only host to have all")
+        found = {row["link"]: (row["result"], row["detail"]) for row in rows(
+            dovecot, "check", "-u", "bob", status=None)}
+        for link in ("", " password", " TLS", " tables", " hosts"):
+            assert found["PostgreSQL" + link][0] == "ok"
+        assert found["PostgreSQL TLS"][1] == ""
+        assert found["PostgreSQL hosts"][1].endswith(" 256")
         endpoint.start()
         assert endpoint.wait(1, 20)[0].uid == 1
 

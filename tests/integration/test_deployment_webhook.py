@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.config import Webhook, config
 from harness.dovecot import message
 from harness.endpoint import Endpoint
 from harness.example import EXAMPLES, LINE, deploy
@@ -94,7 +95,10 @@ def test_schema_takes_nothing_else():
     for name in "user", "event", "folder", "imap-uid", "unseen", "unread":
         assert not VALIDATOR.is_valid({
             key: value for key, value in BODY.items() if key != name})
-    for wrong in ({"imap-uid": "2"}, {"imap-uid": -1}, {"unseen": 1.5},
+    VALIDATOR.validate({**BODY, "event": "messageAppend", "imap-uid": [2, 3]})
+    for wrong in ({"imap-uid": "2"}, {"imap-uid": [2]}, {"imap-uid": [2, 2]},
+                  {"event": "MessageNew"}, {"event": "flagsSet"},
+                  {"event": "mailboxCreate"}, {"imap-uid": -1}, {"unseen": 1.5},
                   {"imap-uid": 2 ** 32}, {"user": ""}, {"event": "other"},
                   {"from": None}, {"snippet": "x" * 1025}):
         assert not VALIDATOR.is_valid({**BODY, **wrong})
@@ -124,3 +128,58 @@ def test_everything_that_is_sent_is_valid(endpoint):
         assert probe
         for body in probe:
             VALIDATOR.validate(body)
+
+
+# what the events other than MessageNew have, beside their folder
+OF_MESSAGES = ["imap-uid", "imap-uidvalidity", "unread", "unseen"]
+FLAGS = [*OF_MESSAGES, "flags", "keywords"]
+OTHER_EVENTS = {
+    "MessageAppend": [*OF_MESSAGES, "from", "subject", "snippet"],
+    "MessageExpunge": OF_MESSAGES, "MessageRead": OF_MESSAGES,
+    "MessageTrash": OF_MESSAGES, "FlagsSet": FLAGS,
+    "FlagsClear": [*FLAGS, "flags-old", "keywords-old"],
+    "MailboxRename": ["folder-old"],
+    **{"Mailbox" + event: [] for event in (
+        "Create", "Delete", "Subscribe", "Unsubscribe")},
+}
+
+
+def test_other_events_are_valid(receiver):
+    """As doveadm http-notify test sends them."""
+    receiver.methods, receiver.status = ["PUT"], 200
+    with running_dovecot(Webhook(
+            receiver.url_without, registration="optional",
+            events=",".join(OTHER_EVENTS))) as dovecot:
+        dovecot.deliver("bob", message())
+        for count, (event, fields) in enumerate(OTHER_EVENTS.items(), 1):
+            dovecot.doveadm("http-notify", "test", "-u", "bob", "-e", event)
+            body = receiver.wait(count)[-1].body
+            VALIDATOR.validate(body)
+            assert body.keys() == {"user", "event", "folder", *fields}
+
+
+def test_several_messages_and_flags_of_clients_are_valid(receiver):
+    receiver.methods, receiver.status = ["PUT"], 200
+    with running_dovecot(
+            Webhook(receiver.url_without, registration="optional",
+                    events=",".join(OTHER_EVENTS), folders="*"),
+            extra=config.more_plugins("notify", "push_notification",
+                                      "http_notify", protocol="imap") +
+            config.handoff_access()) as dovecot:
+        for _ in range(2):
+            dovecot.deliver("bob", message())
+        with dovecot.imap("bob") as imap:
+            imap.create("Old")
+            imap.rename("Old", "New")
+            imap.select()
+            for sign in "+-":
+                imap.store("1:2", sign + "FLAGS", r"(\Seen \Deleted $Junk)")
+            imap.copy("1:2", "New")
+            imap.store("1:2", "+FLAGS", r"(\Deleted)")
+            imap.expunge()
+        receiver.wait(9)
+        for request in receiver.delivered:
+            VALIDATOR.validate(request.body)
+            assert all(name in SCHEMA["properties"] for name in request.body)
+        assert any(isinstance(request.body.get("imap-uid"), list)
+                   for request in receiver.delivered)

@@ -64,17 +64,17 @@ def test_full_disk_is_said_once_and_recovers_by_itself(other_endpoint):
             wait_for(lambda: recovered(dovecot), 20, "the queue's recovery")
             sent = newest_uid(dovecot)
             endpoint.start()
+            wait_for(lambda: len(endpoint.delivered) >=
+                     sent - len(uids_lost(dovecot)), 30, "what was acked")
             lost = uids_lost(dovecot)
-            wait_for(lambda: len(endpoint.delivered) >= sent - len(lost), 30,
-                     "what was acked")
             uids = [r.uid for r in endpoint.delivered]
             assert uids == [uid for uid in range(1, sent + 1)
                             if uid not in lost]
+            assert len(dovecot.wait_log("Info: Queue can be written again",
+                                        count=spell)) == spell
             said = dovecot.log_lines("http-notify: Error: Queue can't be")
             assert len(said) == spell
             assert "full" in said[-1]
-            assert len(dovecot.wait_log("Info: Queue can be written again",
-                                        count=spell)) == spell
         for line in dovecot.log_lines("Notification lost"):
             assert "full" in line
         assert dovecot.service_pid() == pid
@@ -117,6 +117,25 @@ def test_endpoint_is_served_while_the_disk_is_full(other_endpoint):
         wait_for(lambda: dovecot.queued() == 0, 20, "an empty queue")
         assert len({r.key for r in endpoint.delivered}) == len(
             endpoint.delivered)
+
+
+def test_restart_on_a_full_disk(other_endpoint):
+    """All of which the queue has."""
+    endpoint = other_endpoint
+    with dovecot_on_small_disk(endpoint) as dovecot:
+        endpoint.stop()
+        while not uids_lost(dovecot):
+            dovecot.deliver("bob", message("x" * 900))
+        first_lost = uids_lost(dovecot)[0]
+        dovecot.stop()
+        endpoint.start()
+        dovecot.start()
+        # a mail process has Dovecot start the service
+        dovecot.deliver("bob", message())
+        requests = endpoint.wait(first_lost - 1, 30)
+        assert [r.uid for r in requests[:first_lost - 1]] == list(
+            range(1, first_lost))
+        assert not dovecot.log_lines("Queue can't be opened")
 
 
 def test_what_is_kept_gives_way_to_what_waits(other_endpoint):
@@ -237,16 +256,16 @@ def check_trouble_at_start(dovecot, endpoint, heal):
     again some time after the cause is gone."""
     assert dovecot.deliver("bob", message()) < LONG
     wait_for(lambda: uids_lost(dovecot) == [1], what="the line of what is lost")
-    line = dovecot.log_lines("http-notify: ", "Queue can't be")[0]
+    line = dovecot.wait_log("http-notify: ", "Queue can't be")[0]
     assert str(dovecot.queue_path.parent) in line
     heal()
     dovecot.wait_log("http-notify: Info: Queue can be opened again", timeout=60)
     dovecot.deliver("bob", message())
     endpoint.wait(1)
-    lost = uids_lost(dovecot)
     newest = newest_uid(dovecot)
-    wait_for(lambda: {r.uid for r in endpoint.delivered} | set(lost) ==
-             set(range(1, newest + 1)), what="what was acked")
+    wait_for(lambda: {r.uid for r in endpoint.delivered} |
+             set(uids_lost(dovecot)) == set(range(1, newest + 1)),
+             what="what was acked")
 
 
 def test_directory_that_was_made_read_only(other_endpoint):

@@ -752,6 +752,13 @@ def test_check_says_that_only_test_shows_unknown_users(dovecot, endpoint):
     doveadm(dovecot, "purge", "-u", "*")
 
 
+def test_check_says_nothing_of_ox_about_others(endpoint):
+    """Whoever is registered in OX's form."""
+    with registered(None, driver(endpoint, format="egroupware",
+                                 events="MessageNew")) as dovecot:
+        assert "endpoint " + endpoint.authority not in notes(dovecot)
+
+
 @pytest.mark.skipif(VERSION >= (2, 4), reason="a string on 2.3 only")
 def test_check_of_a_bad_handoff_timeout(endpoint):
     with registered(None, driver(endpoint),

@@ -23,7 +23,7 @@ from harness.endpoint import PASSWORD
     ("ox:url=http://login:my s3cret@host/", "url=***: is not a valid URL"),
     ("ox:url=http://host/ verbose", "verbose: is not an option"),
     ("ox:url=http://host/ max_retrys=3",
-     "max_retrys=3: is not an option of this driver"),
+     "max_retrys=: is not an option of this driver"),
     ("ox:url=http://host/ user_from_metadata=maybe",
      "user_from_metadata=maybe: must be yes or no"),
     ("ox:url=http://host/ folders=INBOX,,Sent",
@@ -33,6 +33,9 @@ from harness.endpoint import PASSWORD
     ("webhook:url=http://host/ method=GET", "method=GET: must be PUT or POST"),
     ("webhook:url=http://login:s3cret@host/ token_file=/t",
      "token_file=/t: the URL has credentials as well"),
+    ("webhook:url=http://host/ token_file=s3cret", "token_file=***: must be"),
+    ("webhook:url=http://host/ token=s3cret", "token=: is not an option"),
+    ("webhook:url=http://host:0/?key=s3cret", "url=http://host:0/?***: is not"),
     ("webhook:method=POST", "url= is missing"),
     ("ox:url=http://host/ max_per_second=0",
      "max_per_second=0: must be a number from 1"),
@@ -69,13 +72,12 @@ def test_bad_options_are_said_once_by_a_process(endpoint):
                 lmtp.sendmail("sender@example.org", [user], message())
         endpoint.wait(3)
         for user in ("bob", "carol"):
-            lines = dovecot.log_lines("lmtp(%s)" % user, "is invalid;")
+            lines = dovecot.wait_log("lmtp(%s)" % user, "is invalid;", count=2)
             assert len(lines) == 2
             assert "timeout_msec" in lines[0] and "max_age" in lines[1]
             # two by each message, and by a mailbox that is created
-            assert len(dovecot.log_lines(
-                "lmtp(%s)" % user, "Debug:", "No notification: "
-                "push_notification_driver is invalid")) >= 6
+            dovecot.wait_log("lmtp(%s)" % user, "Debug:", "No notification: "
+                             "push_notification_driver is invalid", count=6)
 
 
 def test_bad_queue_limit_says_so(endpoint):

@@ -4,7 +4,7 @@
 import pytest
 
 from conftest import driver, running_dovecot
-from harness.config import block, config
+from harness.config import PATIENT, block, config
 from harness.dovecot import message
 
 MAIL_FOLDERS = block("namespace inbox", "separator = /", block(
@@ -21,7 +21,7 @@ def announced(endpoint, folders):
     """The folders in which one message is."""
     with running_dovecot(start=False) as dovecot:
         dovecot.configure(
-            driver(endpoint, folders=folders), extra=MAIL_FOLDERS +
+            driver(endpoint, folders=folders), PATIENT, extra=MAIL_FOLDERS +
             config.public_folders("Public/", dovecot.dir / "home/public") +
             config.sieve("~/.dovecot.sieve") +
             config.more_plugins("sieve", protocol="lmtp"))
@@ -47,6 +47,7 @@ def announced(endpoint, folders):
                             "Sent Items"]),
     ("\\Sent,Entw%", ["Entwürfe", "Gesendet"]),
     ("Lists/*,Public/*", ["Lists/c", "Lists/old/c", "Public/News"]),
+    ("INBOX,Public*", ["INBOX", "Public/News"]),
     ("Sent%Items", ["Sent Items"]),
 ])
 def test_folders_are_those_that_are_chosen(endpoint, folders, expected):
@@ -85,7 +86,7 @@ def test_each_driver_has_its_folders(endpoint, other_endpoint):
 def test_user_without_an_inbox(endpoint):
     """Whose first message goes elsewhere."""
     with running_dovecot(
-            driver(endpoint, folders="*", registration="optional"),
+            driver(endpoint, folders="*", registration="optional"), PATIENT,
             extra="recipient_delimiter = +\nlda_mailbox_autocreate = yes\n"
             "lmtp_save_to_detail_mailbox = yes\n") as dovecot:
         dovecot.deliver("carol+Lists", message())

@@ -9,16 +9,23 @@ import threading
 import pytest
 
 from conftest import SANITIZED, driver, running_dovecot
-from harness.config import config
+from harness.config import PATIENT, config
 from harness.doveadm import doveadm, rows
 from harness.dovecot import message, wait_for
 from test_handoff_socket import (HELLO, HELLO_SESSION, connect,
-                                 nobody_else_notices, notify_line,
-                                 read_replies, rss,
+                                 nobody_else_notices, read_replies, rss,
                                  session_of_its_own,  # noqa: F401
                                  wait_hung_up)
+from test_handoff_socket import notify_line as any_notify_line
+from test_service import flushes_traced
 
 M = 1024*1024
+
+
+def notify_line(seq, endpoint, options=(), **kwargs):
+    """A busy machine may keep the endpoint from answering for seconds."""
+    return any_notify_line(seq, endpoint, options=[
+        *options, "timeout_msecs=60000"], **kwargs)
 
 
 def body_of(size, text="x"):
@@ -83,6 +90,23 @@ def test_many_at_once_take_turns(dovecot, endpoint, calendar):
         calendar.wait_processed(1)
     assert any("a long line takes too long" in line
                for line in dovecot.log_lines("http-notify: Error:"))
+
+
+def test_slow_disk_is_not_its_fault(endpoint, calendar):
+    with running_dovecot(driver(endpoint), "http_notify_sync = full",
+                         extra=config.handoff_access()) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        dovecot.wait_queue_empty()
+        with flushes_traced(dovecot, "-e",
+                            "inject=fsync,fdatasync:delay_enter=7000000"), \
+                connect(dovecot) as sock:
+            sock.settimeout(60)
+            sock.sendall(HELLO_SESSION + notify_line(
+                1, calendar, body=body_of(M)))
+            assert read_replies(sock, 1) == ["OK\t1"]
+        assert not dovecot.log_lines("takes too long")
+        calendar.wait_processed(1)
 
 
 def test_too_large_is_refused(dovecot, endpoint, calendar):
@@ -161,7 +185,7 @@ def test_burst_takes_little_memory(endpoint, calendar):
                                          user="user%d-%d" % (number, n)))
                 assert read_replies(sock, 1) == ["OK\t1"]
 
-    with running_dovecot(driver(endpoint)) as dovecot:
+    with running_dovecot(driver(endpoint), PATIENT) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         with nobody_else_notices(dovecot, endpoint, log_lines=10) as pid:
             before, most = rss(pid), 0

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sqlite3
 import time
 
@@ -153,6 +154,11 @@ def test_lost_lists_and_filters(other_endpoint):
             db.execute("UPDATE lost SET lost = lost - 7200 WHERE uid < 4")
             db.commit()
         assert sorted(lost(dovecot, "--since", "1h")) == [4, 5, 6]
+        # there is but this one
+        for name in ".", socket.gethostname():
+            assert sorted(lost(dovecot, "--host", name)) == everything
+        doveadm(dovecot, "lost", "--host", "other", status=EX_NOTFOUND)
+        assert "host" not in row
         for bad in (["--since", "soon"], ["--reason", "bad"],
                     ["--body", "x"]):
             doveadm(dovecot, "lost", *bad, status=EX_USAGE)

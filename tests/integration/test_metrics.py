@@ -106,7 +106,7 @@ def site(tmp_path_factory):
         dead.stop()
         site = stack.enter_context(monitored(
             driver(good, standby_url=standby.url),
-            driver(dead, max_age="3s"),
+            driver(dead, max_age="8s"),
             driver(refusing, max_retries=0),
             driver(failing, max_retries=1),
             extra=config.event_exporter("log") + block(
@@ -287,6 +287,8 @@ def test_gauges_are_those_of_status(site):
     assert "http_notify_queue_length{%s} 0" % labels in lines
     assert "http_notify_queue_bytes{%s} 0" % labels in lines
     assert "http_notify_queue_fill_ratio 0" in lines
+    assert "http_notify_queue_up 1" in lines
+    assert "http_notify_spooled 0" in lines
     assert not list(site.textfiles.glob("*.new"))
     for _, value in site.prometheus.query("node_textfile_scrape_error"):
         assert value == 0
@@ -358,7 +360,7 @@ def test_exported_events_say_what_happened(site):
     assert first["fields"]["status_code"] == 0
     expired = exported(site, "http_notify_expired", site.dead)
     assert [event["fields"]["uid"] for event in expired] == [1, 2]
-    assert all(3 <= event["fields"]["age"] < 60 for event in expired)
+    assert all(8 <= event["fields"]["age"] < 60 for event in expired)
     down, = exported(site, "http_notify_endpoint_down", site.dead)
     assert down["fields"]["state"] == "down"
     failed = exported(site, "http_notify_handoff_failed")
@@ -367,16 +369,13 @@ def test_exported_events_say_what_happened(site):
 
 
 def test_log_debug_tells_of_each_notification(site):
-    for uid in range(4):
-        site.dovecot.wait_log("http-notify: Debug: Queued for user=bob")
-    assert len(site.dovecot.log_lines(
-        "http-notify: Debug: Attempt 1 at %s for user=bob: taken" %
-        site.good.authority)) == 4
-    assert len(site.dovecot.log_lines(
-        "http-notify: Debug: Attempt 2 at %s for user=bob: 500" %
-        site.failing.authority)) == 4
-    assert len(site.dovecot.log_lines(
-        "http-notify: Debug: Delivered for user=bob")) == 4 + 2
+    for count, text in (
+            (4 * 4, "Queued for user=bob"),
+            (4, "Attempt 1 at %s for user=bob: taken" % site.good.authority),
+            (4, "Attempt 2 at %s for user=bob: 500" % site.failing.authority),
+            (4 + 2, "Delivered for user=bob")):
+        text = "http-notify: Debug: " + text
+        assert len(site.dovecot.wait_log(text, count=count)) == count
 
 
 # -- the rules --

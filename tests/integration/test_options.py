@@ -2,7 +2,7 @@
 """Options of a driver, and what else has to be set."""
 
 from conftest import driver, running_dovecot
-from harness.config import config
+from harness.config import PATIENT, config
 from harness.dovecot import message
 
 
@@ -10,7 +10,7 @@ def test_all_options_are_taken(endpoint):
     with running_dovecot(driver(
             endpoint, standby_url="http://127.0.0.1:1/", timeout_msecs=1000,
             max_age="1h", max_retries=5, user_from_metadata=True,
-            cache_lifetime="60s")) as dovecot:
+            cache_lifetime="60s"), PATIENT) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         endpoint.wait(1)
@@ -22,7 +22,8 @@ def test_endpoint_gets_no_more_than_it_can_stand(endpoint, other_endpoint):
     users = ["user%d" % number for number in range(16)]
     with running_dovecot(
             driver(endpoint, max_per_second=4, registration="optional"),
-            driver(other_endpoint, registration="optional")) as dovecot:
+            driver(other_endpoint, registration="optional"),
+            PATIENT) as dovecot:
         assert dovecot.deliver(users, message()) < 10
         other_endpoint.wait(len(users))
         requests = endpoint.wait(len(users), timeout=30)

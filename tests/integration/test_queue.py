@@ -29,7 +29,8 @@ def test_full_queue_refuses_the_newest_and_recovers(other_endpoint):
         pid = dovecot.service_pid()
         # each one that is lost is named by the mail process, the spell once
         # by the service
-        lost = dovecot.log_lines("lmtp", "http_notify_queue_limit = 10")
+        lost = dovecot.wait_log("lmtp", "http_notify_queue_limit = 10",
+                                count=5)
         assert len(lost) == 5, dovecot.log()
         assert all("bob" in line and "INBOX" in line for line in lost)
         assert len(dovecot.wait_log("http-notify: Error: Queue is full")) == 1

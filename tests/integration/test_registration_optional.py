@@ -5,6 +5,7 @@ import contextlib
 import sqlite3
 
 from conftest import driver, running_dovecot
+from harness.config import PATIENT
 from harness.doveadm import EX_DATAERR, check
 from harness.dovecot import message
 
@@ -44,7 +45,7 @@ def test_no_dictionary_is_needed_for_mail_user_names(endpoint):
     with running_dovecot(
             driver(endpoint, registration="optional",
                    user_from_metadata=False),
-            dictionary="", imap_metadata="") as dovecot:
+            PATIENT, dictionary="", imap_metadata="") as dovecot:
         dovecot.deliver("bob", message())
         request, = endpoint.wait(1)
         assert request.body["user"] == "bob"

@@ -122,6 +122,22 @@ def test_an_answer_that_repeats_credentials_is_not_logged(dovecot, endpoint,
     assert_not_in(dovecot.log())
 
 
+def test_an_answer_that_repeats_the_query_is_not_logged(other_endpoint):
+    """Some receivers know who may send by a key in the URL."""
+    endpoint = other_endpoint
+    endpoint.path += "?key=s3cret.Query9"
+    endpoint.status = 401
+    endpoint.answer_body = lambda request: request.path.encode()
+    with running_dovecot(driver(endpoint), extra=config.DEBUG) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        line, = dovecot.wait_log("Error: Endpoint")
+        assert "401 (the answer's text may hold credentials)" in line
+        for command in "status", "queue":
+            assert "Query9" not in dovecot.doveadm("http-notify", command)
+        assert "Query9" not in dovecot.log()
+
+
 @pytest.mark.parametrize("status", [401, 500])
 def test_a_kept_notifications_answer_is_not_logged_either(endpoint, status):
     endpoint.status = status

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import smtplib
@@ -17,6 +18,7 @@ import pytest
 from conftest import driver, running_dovecot
 from harness.config import PATIENT, config
 from harness.dovecot import free_port, message, wait_for
+from harness.faults import faketime
 
 # A delivery of this long has waited for something. Far above what it takes,
 # far below the 4 s that it used to take.
@@ -210,9 +212,7 @@ def test_wrong_password_keeps_and_the_right_one_sends(endpoint):
         line, = dovecot.wait_log("Error:", "credentials", "401")
         assert endpoint.authority in line
         dovecot.configure(driver(endpoint))
-        dovecot.reload()
-        dovecot.wait_log("SIGHUP received")
-        wait_for(lambda: dovecot.imap("bob").logout(), what="reload")
+        dovecot.wait_reload("http-notify", "lmtp")
         dovecot.deliver("bob", message())
         # with the new password for what was queued with the old one
         assert [r.uid for r in endpoint.wait(2)] == [1, 2]
@@ -234,7 +234,7 @@ def test_redirects_are_not_followed(dovecot, endpoint, other_endpoint):
 def test_killed_service_loses_nothing(endpoint, other_endpoint):
     endpoint = other_endpoint
     endpoint.stop()
-    with running_dovecot(driver(endpoint)) as dovecot:
+    with running_dovecot(driver(endpoint), PATIENT) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         for _ in range(3):
             for _ in range(5):
@@ -351,30 +351,37 @@ def load(dovecot, users):
             thread.join()
 
 
-def test_reloads_send_nothing_twice(dovecot, endpoint):
+def test_reloads_send_nothing_twice(endpoint):
     """All that is in flight is answered before the service ends."""
     users = ["user%d" % number for number in range(4)]
-    dovecot.register({user: "user=3@1" for user in users})
-    endpoint.delay = 0.1
-    with load(dovecot, users):
-        for _ in range(20):
-            pid = dovecot.service_pid()
-            endpoint.wait_attempts(len(endpoint.attempts) + 8)
-            dovecot.reload()
-            new_service(dovecot, pid)
-    endpoint.delay = 0
-    dovecot.wait_queue_empty(20)
-    keys = [request.key for request in endpoint.attempts]
-    assert len(keys) > 20 * 8
-    assert len(keys) == len(set(keys))
-    assert failed_handoffs(dovecot) == []
+    with faketime() as environment, running_dovecot(
+            driver(endpoint), PATIENT, start=False) as dovecot:
+        # It gives them a fraction of a second. With a clock that goes slower,
+        # a busy machine has ten times as long.
+        dovecot.wrap_service(FAKETIME="+0 x0.1", **environment)
+        dovecot.start()
+        dovecot.register({user: "user=3@1" for user in users})
+        endpoint.delay = 0.1
+        with load(dovecot, users):
+            for _ in range(20):
+                pid = dovecot.service_pid()
+                endpoint.wait_attempts(len(endpoint.attempts) + 8)
+                dovecot.reload()
+                new_service(dovecot, pid)
+        endpoint.delay = 0
+        dovecot.wait_queue_empty(20)
+        keys = [request.key for request in endpoint.attempts]
+        assert len(keys) > 20 * 8
+        assert len(keys) == len(set(keys))
+        assert failed_handoffs(dovecot) == []
 
 
 def test_reload_does_not_wait_for_a_hanging_endpoint(other_endpoint):
     """Mail is handed over meanwhile, to the old service and the new one. What
     hangs is sent again, and is recognisable."""
     endpoint = other_endpoint
-    with running_dovecot(driver(endpoint)) as dovecot:
+    with running_dovecot(driver(endpoint, timeout_msecs=60000),
+                         PATIENT) as dovecot:
         users = ["user%d" % number for number in range(4)]
         dovecot.register({user: "user=3@1" for user in users})
         endpoint.hang = True
@@ -435,7 +442,9 @@ def test_stopped_service_costs_the_deadline_and_names_what_waits(endpoint):
         assert 0.3 <= seconds < LONG
         line, = dovecot.wait_log("Error:",
                                  "Notification not confirmed: user=bob")
-        assert "folder=INBOX uid=1" in line and "300 ms" in line
+        assert "folder=INBOX uid=1" in line
+        # of which the look-up may have taken some
+        assert int(re.search(r"within (\d+) ms", line)[1]) <= 300
         # it was in the service's hands, which went on
         assert endpoint.wait(1)[0].uid == 1
         assert not dovecot.log_lines("Notification lost")
@@ -463,7 +472,8 @@ def test_many_recipients_wait_for_a_stopped_service_once(endpoint):
 
 
 def test_no_service_costs_nothing_and_names_what_is_lost(endpoint):
-    with running_dovecot(driver(endpoint), extra="""
+    with running_dovecot(driver(endpoint), "http_notify_handoff_timeout = 30s",
+                         extra="""
             service http-notify {
               process_min_avail = 0
               unix_listener http-notify {
@@ -471,7 +481,7 @@ def test_no_service_costs_nothing_and_names_what_is_lost(endpoint):
               }
             }""") as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
-        assert dovecot.deliver("bob", message()) < 0.5
+        assert dovecot.deliver("bob", message()) < 10
         line, = dovecot.wait_log("Error:", "Notification lost: user=bob")
         for words in ("folder=INBOX uid=1", "No such file",
                       "is service http-notify configured"):
@@ -501,11 +511,9 @@ def test_queue_directory_trouble_says_what_to_do(endpoint, trouble):
         endpoint.wait(1)
 
 
-def flushes_of_deliveries(dovecot, count, *options):
-    """How many, and how long each delivery took."""
-    # it has made its queue
-    dovecot.deliver("bob", message())
-    dovecot.wait_queue_empty()
+@contextlib.contextmanager
+def flushes_traced(dovecot, *options):
+    """Those of the service. Yields the path of what strace says of them."""
     trace = dovecot.dir / "trace"
     strace = subprocess.Popen(
         ["strace", "-f", "-qq", "-e", "trace=fsync,fdatasync", *options, "-o",
@@ -514,11 +522,20 @@ def flushes_of_deliveries(dovecot, count, *options):
     try:
         wait_for(lambda: "TracerPid:\t0" not in open(
             "/proc/%d/status" % dovecot.service_pid()).read())
-        seconds = [dovecot.deliver("bob", message()) for _ in range(count)]
-        dovecot.wait_queue_empty()
+        yield trace
     finally:
         strace.send_signal(signal.SIGINT)
         strace.wait()
+
+
+def flushes_of_deliveries(dovecot, count, *options):
+    """How many, and how long each delivery took."""
+    # it has made its queue
+    dovecot.deliver("bob", message())
+    dovecot.wait_queue_empty()
+    with flushes_traced(dovecot, *options) as trace:
+        seconds = [dovecot.deliver("bob", message()) for _ in range(count)]
+        dovecot.wait_queue_empty()
     return trace.read_text().count("sync("), seconds
 
 
@@ -530,10 +547,10 @@ def test_slow_flushes_of_the_disk_hold_up_nobody(other_endpoint):
         count = 600
         flushes, seconds = flushes_of_deliveries(
             dovecot, count, "-e",
-            "inject=fsync,fdatasync:delay_enter=300000")
+            "inject=fsync,fdatasync:delay_enter=1500000")
         assert flushes >= 2
         # but for the few while SQLite begins its log anew
-        assert sum(each > 0.3 for each in seconds) <= count / 50
+        assert sum(each > 1.5 for each in seconds) <= count / 50
         other_endpoint.wait(count + 1)
         assert not dovecot.log_lines("not confirmed")
 

@@ -77,7 +77,7 @@ def test_long_timeouts_of_other_http_clients_are_no_error():
      "http_notify_folders=INBOX,: has an empty pattern"),
     ("http_notify_method = GET", "http_notify_method: Invalid value"),
     ("http_notify_sign_file = keys",
-     "http_notify_sign_file=keys: must be an absolute path"),
+     "http_notify_sign_file=***: must be an absolute path"),
     ("http_notify_max_per_second = 0",
      "http_notify_max_per_second=0: must be at least 1"),
     ("http_notify_proxy = proxy:3128",

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from conftest import driver, running_dovecot
-from harness.config import VERSION
+from harness.config import PATIENT, VERSION
 from harness.dovecot import free_port, message, wait_for
 from harness.endpoint import Endpoint
 from harness.faults import skip_unless
@@ -32,7 +32,8 @@ def ssl_settings(certificates):
 
 def test_good_certificate(certificates):
     with tls_endpoint(certificates["good"]) as endpoint, running_dovecot(
-            driver(endpoint), extra=ssl_settings(certificates)) as dovecot:
+            driver(endpoint), PATIENT,
+            extra=ssl_settings(certificates)) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         request, = endpoint.wait(1)
@@ -112,7 +113,8 @@ def both_endpoints(certificates, trust, settings, **environment):
         ours = stack.enter_context(tls_endpoint(certificates["good"]))
         theirs = stack.enter_context(tls_endpoint(certificates["foreign"]))
         dovecot = stack.enter_context(running_dovecot(
-            driver(ours), driver(theirs), extra=settings, start=False))
+            driver(ours), driver(theirs), PATIENT, extra=settings,
+            start=False))
         dovecot.wrap_service("unshare --mount sh %s" % script, **environment)
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
@@ -206,7 +208,7 @@ def test_http2_answer_without_a_body_before_the_request_is_read(certificates):
     """Then nginx resets the stream after the headers."""
     port = free_port()
     with nginx(HTTP2_204 % (port, *certificates["good"])) as directory, \
-            running_dovecot(driver("https://localhost:%d/" % port),
+            running_dovecot(driver("https://localhost:%d/" % port), PATIENT,
                             extra=ssl_settings(certificates)) as dovecot:
         seen = directory / "seen.log"
         users = ["user%d" % n for n in range(20)]
@@ -223,7 +225,7 @@ def test_http2_answer_and_its_reset_at_once(certificates):
     """With the refusal of the request's body in the same TLS record."""
     server = HastyServer(certificates["good"])
     with contextlib.closing(server), running_dovecot(
-            driver("https://localhost:%d/" % server.port),
+            driver("https://localhost:%d/" % server.port), PATIENT,
             extra=ssl_settings(certificates)) as dovecot:
         users = ["user%d" % n for n in range(5)]
         for user in users:
@@ -247,7 +249,7 @@ def test_http2_where_the_server_offers_it(certificates):
     port = free_port()
     with nginx(HTTP2 % (port, *certificates["good"])) as directory, \
             running_dovecot(
-                driver("https://localhost:%d/" % port),
+                driver("https://localhost:%d/" % port), PATIENT,
                 extra=ssl_settings(certificates)) as dovecot:
         def seen():
             return (directory / "seen.log").read_text().splitlines()

@@ -5,12 +5,15 @@ import contextlib
 import os
 import pathlib
 import pwd
+import shutil
 import ssl
+import subprocess
 import tempfile
 
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.config import PATIENT
 from harness.dovecot import message
 from harness.endpoint import Endpoint
 
@@ -77,7 +80,7 @@ def test_each_endpoint_has_its_ca(certificates, ours, theirs, other_endpoint):
     our_ca, their_ca = ca_files(certificates)
     with running_dovecot(driver(ours, ca_file=our_ca),
                          driver(theirs, ca_file=their_ca),
-                         driver(other_endpoint)) as dovecot:
+                         driver(other_endpoint), PATIENT) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         for count in (1, 2, 3):
             dovecot.deliver("bob", message())
@@ -108,7 +111,7 @@ def test_client_certificate(certificates, asks, ours, client):
     ca, _ = ca_files(certificates)
     with running_dovecot(
             driver(asks, cert_file=client["cert"], key_file=client["key"]),
-            driver(asks, cert_file=client["both"]), driver(ours),
+            driver(asks, cert_file=client["both"]), driver(ours), PATIENT,
             extra="ssl_client_ca_file = %s\n" % ca) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         for count in (1, 2):
@@ -148,3 +151,38 @@ def test_a_key_without_a_certificate(asks, client):
         dovecot.deliver("bob", message())
         dovecot.wait_log("Error: Endpoint",
                          "key_file=%s: cert_file is not set" % client["key"])
+
+
+@contextlib.contextmanager
+def terminal():
+    """Yields the path of one at which nobody is."""
+    master, slave = os.openpty()
+    try:
+        yield os.ttyname(slave)
+    finally:
+        os.close(slave)
+        os.close(master)
+
+
+def test_nobody_is_asked_for_a_password_of_a_key(certificates, asks, client,
+                                                 other_endpoint):
+    """At the terminal in which Dovecot runs in the foreground."""
+    ca, _ = ca_files(certificates)
+    locked = client["key"].with_name("locked.pem")
+    subprocess.run(["openssl", "rsa", "-aes256", "-passout", "pass:s3cret",
+                    "-in", client["key"], "-out", locked], check=True)
+    shutil.chown(locked, SERVICE.pw_uid, SERVICE.pw_gid)
+
+    with running_dovecot(
+            driver(asks, cert_file=client["cert"], key_file=locked),
+            driver(other_endpoint), start=False,
+            extra="ssl_client_ca_file = %s\n" % ca
+            ) as dovecot, terminal() as path:
+        dovecot.wrap_service("<%s setsid --ctty " % path)
+        dovecot.start()
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("Error: Endpoint localhost:%d is down" % asks.port,
+                         "unable to set private key file: '%s'" % locked)
+        other_endpoint.wait(1)
+        assert not asks.attempts

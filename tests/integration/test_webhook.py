@@ -173,6 +173,7 @@ def test_token_and_keys_are_changed_while_it_runs(receiver, files):
     ("token_file", None, "No such file or directory"),
     ("token_file", "", "is empty"),
     ("token_file", "two words", "must have one word"),
+    ("token_file", "\ufefftoken", "begins with a byte order mark"),
     ("sign_file", None, "No such file or directory"),
     ("sign_file", "s3cret", "the key in line 1 must begin with whsec_"),
     ("sign_file", "whsec_c2hvcnQ=", "the key in line 1 must have 24 to 64"),
@@ -195,6 +196,22 @@ def test_a_file_of_no_use_is_named_and_nothing_is_sent(receiver, files, option,
         # fixed: what was kept goes out
         files.write(option, new_key())
         assert [r.uid for r in receiver.wait(2, timeout=30)] == [1, 2]
+
+
+def test_a_netrc_file_that_takes_long_holds_nobody_up(receiver, files,
+                                                      endpoint):
+    netrc = files.write("netrc", "# much of this\n")
+    os.truncate(netrc, 1 << 32)
+    with running_dovecot(driver(endpoint),
+                         webhook(receiver, netrc_file=netrc)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("Error: Endpoint %s is down" % receiver.authority,
+                         "netrc_file=%s: is longer than" % netrc)
+        endpoint.wait(1)
+        assert not dovecot.log_lines("Error: Endpoint", endpoint.authority)
+        files.write("netrc", "default login a password b\n")
+        receiver.wait(1, timeout=30)
 
 
 def test_only_the_service_can_read_it(receiver, files):
@@ -265,6 +282,19 @@ def test_webhook_beside_ox(receiver, endpoint):
         assert endpoint.wait(1)[0].body == receiver.wait(1)[0].body
         dovecot.doveadm("http-notify", "test", "-u", "bob")
         assert receiver.wait(2)[1].method == "POST"
+
+
+def test_check_says_nothing_of_ox(receiver, endpoint):
+    """Of other endpoints, though the user is one as of OX."""
+    with running_dovecot(driver(endpoint), webhook(receiver), webhook(
+            receiver, format="egroupware", max_age="2h")) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        rows = [line for line in dovecot.doveadm(
+            "-f", "tab", "http-notify", "check", "-u", "bob",
+            status=None).splitlines() if "\tendpoint " in line]
+        assert len(rows) == 3
+        row, = (row for row in rows if "user 3 in context 1" in row)
+        assert endpoint.authority in row
 
 
 def test_check_wants_no_ox_registration(receiver, endpoint):

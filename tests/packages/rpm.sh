@@ -45,7 +45,8 @@ build() {
 		{ cat "$work/rpmbuild.log"; return 1; }
 	sed -n 's/^# \(PASS\|FAIL\|ERROR\)/&/p' "$work/rpmbuild.log"
 	grep -q '^# PASS: *[1-9]' "$work/rpmbuild.log" &&
-	debian_rpmbuild -tb "$tarball" --without tests --define 'dist .2'
+	debian_rpmbuild -tb "$tarball" --without tests --with pgsql \
+		--define 'dist .2'
 }
 
 # The source package is part of what a binary one is made of, so that it has to
@@ -125,6 +126,33 @@ listener_has_no_dovecot() {
 	! grep dovecot "$work/found"
 }
 
+# Without which the others are the same.
+pgsql_module() {
+	cat >"$work/expected" <<-END
+	drwxr-xr-x root root /usr/lib/dovecot/modules/http-notify
+	-rwxr-xr-x root root /usr/lib/dovecot/modules/http-notify/libpgsql.so
+	END
+	rpm -qp --qf '[%{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME} %{FILENAMES}\n]' \
+		"$pgsql" | grep -v '/\.build-id\|/usr/share/licenses/' \
+		>"$work/found"
+	same &&
+	rpm -qp --requires "$pgsql" >"$work/found" &&
+	grep '^libpq\.so' "$work/found" &&
+	grep '^dovecot-http-notify(.*) = 0' "$work/found" &&
+	! rpm -qp --requires "$main" "$upgrade" | grep libpq
+}
+
+# It is left out where libpq is too old.
+pgsql_where() {
+	for system in "fedora 41" "rhel 10" "rhel 9"; do
+		rpmspec -P --define "$system" \
+			"$top/rpm/dovecot-http-notify.spec" |
+			sed -n "s/^%package pgsql/$system/p"
+	done >"$work/found"
+	printf '%s\n' "fedora 41" "rhel 10" >"$work/expected"
+	same
+}
+
 # As an EL or a Fedora expands it.
 el_paths() {
 	cat >"$work/expected" <<-END
@@ -202,10 +230,13 @@ check "rpmbuild -ta, with the unit tests" build
 main=$(rpm_file 'dovecot-http-notify-[0-9]*-1')
 listener=$(rpm_file 'dovecot-http-notify-listener-[0-9]*-1')
 upgrade=$(rpm_file 'dovecot-http-notify-[0-9]*-1.2')
+pgsql=$(rpm_file 'dovecot-http-notify-pgsql-[0-9]*-1.2')
 check "a second build makes the same bytes" same_bytes
 check "their files, owners and modes" files
 check "the main package is for one ABI of Dovecot's" dependencies
 check "the listener's package has nothing of Dovecot's" listener_has_no_dovecot
+check "the module for PostgreSQL is a package of its own" pgsql_module
+check "which EL and Fedora have that" pgsql_where
 check "where the spec puts things on EL and Fedora" el_paths
 check "rpmlint" lint
 check "unpacked: integration/test_delivery.py" unpacked_runs

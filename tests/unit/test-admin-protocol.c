@@ -51,20 +51,27 @@ static void test_commands_are_one_line(void **state ATTR_UNUSED)
 		.user_mask = "al*", .endpoint_mask = "*",
 		.username = "alice", .folder = "INBOX", .uid = 17,
 		.uidvalidity = 99, .owner = "1000",
-		.folder_mask = "IN*", .reason = "refused", .max_secs = 60,
+		.folder_mask = "IN*", .host_mask = "mx?", .reason = "refused",
+		.max_secs = 60,
 		.lost = TRUE, .id = 7,
 		.body = "{}", .options = FIELDS("url=x", "max_age=1s")
 	};
 	static const char *const lines[] = {
+		[HTTP_NOTIFY_ADMIN_HOSTS] = "HOSTS\n",
 		[HTTP_NOTIFY_ADMIN_STATUS] = "STATUS\n",
 		[HTTP_NOTIFY_ADMIN_HISTORY] = "HISTORY\n",
+		[HTTP_NOTIFY_ADMIN_CHECK] = "CHECK\n",
 		[HTTP_NOTIFY_ADMIN_QUEUE] = "QUEUE\tal*\t*\n",
+		[HTTP_NOTIFY_ADMIN_SPOOLED] = "SPOOLED\tal*\t*\n",
+		[HTTP_NOTIFY_ADMIN_MOVE] = "MOVE\n",
 		[HTTP_NOTIFY_ADMIN_FLUSH] = "FLUSH\tal*\t*\n",
 		[HTTP_NOTIFY_ADMIN_PURGE] = "PURGE\tal*\t*\n",
-		[HTTP_NOTIFY_ADMIN_LOST] = "LOST\tal*\t*\tIN*\trefused\t60\n",
+		[HTTP_NOTIFY_ADMIN_LOST] =
+			"LOST\tal*\t*\tIN*\tmx?\trefused\t60\n",
 		[HTTP_NOTIFY_ADMIN_RESEND] =
-			"RESEND\tal*\t*\tIN*\trefused\t60\n",
-		[HTTP_NOTIFY_ADMIN_DROP] = "DROP\tal*\t*\tIN*\trefused\t60\n",
+			"RESEND\tal*\t*\tIN*\tmx?\trefused\t60\n",
+		[HTTP_NOTIFY_ADMIN_DROP] =
+			"DROP\tal*\t*\tIN*\tmx?\trefused\t60\n",
 		[HTTP_NOTIFY_ADMIN_BODY] = "BODY\tLOST\t7\n",
 		[HTTP_NOTIFY_ADMIN_WATCH] = "WATCH\tal*\n",
 		[HTTP_NOTIFY_ADMIN_PROBE] = "PROBE\t{}\turl=x\tmax_age=1s\n",
@@ -84,7 +91,7 @@ static void test_commands_are_one_line(void **state ATTR_UNUSED)
 	command.verb = HTTP_NOTIFY_ADMIN_RESEND;
 	command.to = "http://host/ #2";
 	assert_string_equal(line_of(&command),
-		"RESEND\tal*\t*\tIN*\trefused\t60\thttp://host/ #2\n");
+		"RESEND\tal*\t*\tIN*\tmx?\trefused\t60\thttp://host/ #2\n");
 	assert_string_equal(round_trip(&command).to, command.to);
 	command.to = NULL;
 	assert_null(round_trip(&command).to);
@@ -102,8 +109,8 @@ static void test_status_survives(void **state ATTR_UNUSED)
 static void test_masks_survive_nasty_characters(void **state ATTR_UNUSED)
 {
 	static const enum http_notify_admin_verb verbs[] = {
-		HTTP_NOTIFY_ADMIN_QUEUE, HTTP_NOTIFY_ADMIN_FLUSH,
-		HTTP_NOTIFY_ADMIN_PURGE
+		HTTP_NOTIFY_ADMIN_QUEUE, HTTP_NOTIFY_ADMIN_SPOOLED,
+		HTTP_NOTIFY_ADMIN_FLUSH, HTTP_NOTIFY_ADMIN_PURGE
 	};
 	struct http_notify_admin_command command = {
 		.user_mask = "user"NASTY, .endpoint_mask = NASTY"endpoint"
@@ -117,6 +124,9 @@ static void test_masks_survive_nasty_characters(void **state ATTR_UNUSED)
 		assert_string_equal(parsed.endpoint_mask,
 				    command.endpoint_mask);
 	}
+	assert_true(parsed.until == 0);
+	command.until = INT64_MAX;
+	assert_true(round_trip(&command).until == INT64_MAX);
 	command.user_mask = command.endpoint_mask = "";
 	parsed = round_trip(&command);
 	assert_string_equal(parsed.user_mask, "");
@@ -131,7 +141,8 @@ static void test_filters_survive_nasty_characters(void **state ATTR_UNUSED)
 	};
 	struct http_notify_admin_command command = {
 		.user_mask = "user"NASTY, .endpoint_mask = NASTY"endpoint",
-		.folder_mask = "folder"NASTY, .reason = "", .max_secs = UINT_MAX
+		.folder_mask = "folder"NASTY, .host_mask = NASTY"host",
+		.reason = "", .max_secs = UINT_MAX
 	}, parsed;
 	unsigned int i;
 
@@ -142,6 +153,7 @@ static void test_filters_survive_nasty_characters(void **state ATTR_UNUSED)
 		assert_string_equal(parsed.endpoint_mask,
 				    command.endpoint_mask);
 		assert_string_equal(parsed.folder_mask, command.folder_mask);
+		assert_string_equal(parsed.host_mask, command.host_mask);
 		assert_string_equal(parsed.reason, "");
 		assert_int_equal(parsed.max_secs, UINT_MAX);
 	}
@@ -157,15 +169,25 @@ static void test_ids_survive(void **state ATTR_UNUSED)
 	assert_false(parsed.lost);
 	assert_true(parsed.id == INT64_MAX);
 	assert_string_equal(parsed.user_mask, "*");
+	assert_string_equal(parsed.host_mask, "*");
 	assert_string_equal(parsed.reason, "");
 	command.lost = TRUE;
 	assert_true(round_trip(&command).lost);
+	command.lost = FALSE;
+	command.spooled = TRUE;
+	assert_true(round_trip(&command).spooled);
+	(void)parse_error(FIELDS("BODY", "QUEUE", "0"));
+	(void)parse_error(FIELDS("BODY", "QUEUE", "-1"));
 	(void)parse_error(FIELDS("BODY", "QUEUE", "x"));
+	(void)parse_error(FIELDS("PURGE", "*", "*", "x"));
+	(void)parse_error(FIELDS("PURGE", "*", "*", "0"));
+	(void)parse_error(FIELDS("QUEUE", "*", "*", "-1"));
 	(void)parse_error(FIELDS("BODY", "OTHER", "1"));
-	(void)parse_error(FIELDS("LOST", "*", "*", "*", "", "x"));
-	(void)parse_error(FIELDS("DROP", "*", "*", "*", ""));
-	(void)parse_error(FIELDS("DROP", "*", "*", "*", "", "0", "to"));
-	(void)parse_error(FIELDS("RESEND", "*", "*", "*", "", "0", "to", "x"));
+	(void)parse_error(FIELDS("LOST", "*", "*", "*", "*", "", "x"));
+	(void)parse_error(FIELDS("DROP", "*", "*", "*", "*", ""));
+	(void)parse_error(FIELDS("DROP", "*", "*", "*", "*", "", "0", "to"));
+	(void)parse_error(FIELDS("RESEND", "*", "*", "*", "*", "", "0", "to",
+				 "x"));
 	(void)parse_error(FIELDS("WATCH"));
 }
 
@@ -200,6 +222,48 @@ static void test_send_survives_nasty_characters(void **state ATTR_UNUSED)
 	assert_string_equal(parsed.options[0], NASTY);
 }
 
+static void test_commands_for_other_hosts_survive(void **state ATTR_UNUSED)
+{
+	struct http_notify_admin_command command = {
+		.verb = HTTP_NOTIFY_ADMIN_PURGE, .at = TRUE, .host = INT64_MAX,
+		.user_mask = "user"NASTY, .endpoint_mask = NASTY
+	}, parsed;
+
+	parsed = round_trip(&command);
+	assert_true(parsed.at);
+	assert_true(parsed.host == INT64_MAX);
+	assert_string_equal(parsed.user_mask, command.user_mask);
+	command.host = -1;
+	command.verb = HTTP_NOTIFY_ADMIN_STATUS;
+	assert_string_equal(line_of(&command), "AT\t-1\tSTATUS\n");
+	assert_true(round_trip(&command).host == -1);
+	command.at = FALSE;
+	assert_false(round_trip(&command).at);
+}
+
+static void
+test_few_commands_are_for_other_hosts(void **state ATTR_UNUSED)
+{
+	static const char expected[] =
+		"command is not known, or not for hosts";
+
+	/* they would have a host send what the database says, or say it twice */
+	assert_string_equal(parse_error(FIELDS("AT", "1", "SEND", "alice",
+			"INBOX", "17", "{}", "url=x")), expected);
+	assert_string_equal(parse_error(FIELDS("AT", "1", "PROBE", "{}",
+			"url=x")), expected);
+	assert_string_equal(parse_error(FIELDS("AT", "1", "RESEND", "*", "*",
+			"*", "*", "", "0")), expected);
+	assert_string_equal(parse_error(FIELDS("AT", "1", "HOSTS")), expected);
+	assert_string_equal(parse_error(FIELDS("AT", "1", "AT", "2",
+			"STATUS")), expected);
+	assert_string_equal(parse_error(FIELDS("AT", "1")), expected);
+	assert_string_equal(parse_error(FIELDS("AT", "1x", "STATUS")),
+			    "AT has an invalid host");
+	(void)parse_error(FIELDS("AT"));
+	(void)parse_error(FIELDS("AT", "1", "STATUS", ""));
+}
+
 static void test_other_commands_are_refused(void **state ATTR_UNUSED)
 {
 	static const char expected[] = "command is not known";
@@ -219,11 +283,13 @@ static void test_wrong_number_of_fields_is_refused(void **state ATTR_UNUSED)
 		/* behind it */
 		unsigned int min, max;
 	} verbs[] = {
+		{ "HOSTS", 0, 0 },
 		{ "STATUS", 0, 0 },
 		{ "HISTORY", 0, 0 },
-		{ "QUEUE", 2, 2 },
+		{ "CHECK", 0, 0 },
+		{ "QUEUE", 2, 3 },
 		{ "FLUSH", 2, 2 },
-		{ "PURGE", 2, 2 },
+		{ "PURGE", 2, 3 },
 		{ "PROBE", 2, UINT_MAX },
 		{ "SEND", 5, UINT_MAX },
 		{ "ANNOUNCED", 5, UINT_MAX },
@@ -288,6 +354,8 @@ int main(void)
 		cmocka_unit_test(test_ids_survive),
 		cmocka_unit_test(test_probe_survives_nasty_characters),
 		cmocka_unit_test(test_send_survives_nasty_characters),
+		cmocka_unit_test(test_commands_for_other_hosts_survive),
+		cmocka_unit_test(test_few_commands_are_for_other_hosts),
 		cmocka_unit_test(test_other_commands_are_refused),
 		cmocka_unit_test(test_wrong_number_of_fields_is_refused),
 		cmocka_unit_test(test_send_with_bad_uid_is_refused),

@@ -134,6 +134,19 @@ static void test_text_with_the_token_may_not_be_logged(void **state ATTR_UNUSED)
 					       "a.b-t0ken"));
 }
 
+static void test_text_with_the_query_may_not_be_logged(void **state ATTR_UNUSED)
+{
+	assert_true(answer_text_may_have_query("unknown: s3cret-T0KEN",
+					       "?key=s3cret-T0KEN"));
+	assert_true(answer_text_may_have_query("GET /push?key%3DS3CRET is bad",
+					       "?key=s3cret"));
+	assert_false(answer_text_may_have_query("key is missing",
+						"?key=s3cret"));
+	/* too short to be one */
+	assert_false(answer_text_may_have_query("1 is too low", "?v=1"));
+	assert_false(answer_text_may_have_query("no such user", ""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -143,6 +156,7 @@ int main(void)
 		cmocka_unit_test(test_text_with_the_password_may_not_be_logged),
 		cmocka_unit_test(test_text_with_the_request_may_not_be_logged),
 		cmocka_unit_test(test_text_with_the_token_may_not_be_logged),
+		cmocka_unit_test(test_text_with_the_query_may_not_be_logged),
 	};
 	int ret;
 

@@ -84,6 +84,13 @@ static void test_size_is_limited(void **state ATTR_UNUSED)
 	file_has_text(text_of_size(CREDENTIAL_FILE_MAX + 1));
 	assert_int_equal(credential_file_read(path, &text, &error), -1);
 	assert_string_equal(error, "is longer than 4096 bytes");
+
+	/* of those that libcurl reads; this one takes no room */
+	assert_int_equal(truncate(path, CREDENTIAL_FILE_OTHERS_MAX), 0);
+	assert_int_equal(credential_file_check(path, &error), 0);
+	assert_int_equal(truncate(path, CREDENTIAL_FILE_OTHERS_MAX + 1), 0);
+	assert_int_equal(credential_file_check(path, &error), -1);
+	assert_string_equal(error, "is longer than 4194304 bytes");
 }
 
 static void test_text_only(void **state ATTR_UNUSED)
@@ -93,6 +100,10 @@ static void test_text_only(void **state ATTR_UNUSED)
 	file_has("a\0b", 3);
 	assert_int_equal(credential_file_read(path, &text, &error), -1);
 	assert_string_equal(error, "is not a text file");
+	file_has_text("\xef\xbb\xbfwhsec_");
+	assert_int_equal(credential_file_read(path, &text, &error), -1);
+	assert_string_equal(error, "begins with a byte order mark, which an "
+			    "editor has added: save it without");
 	file_has("a\0", 2);
 	assert_int_equal(credential_file_read(path, &text, &error), -1);
 }

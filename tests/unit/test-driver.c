@@ -23,6 +23,7 @@
 #include "log-spells.h"
 #include "maildir-uid.h"
 #include "monotonic.h"
+#include "once-per-delivery.h"
 #include "push-notification-api.h"
 #include "registration-lookup.h"
 
@@ -30,6 +31,8 @@
 
 struct mail_user_module_register mail_user_module_register = { 0 };
 
+static struct mail_user_settings user_set = { .base_dir = "/run" };
+static struct mail_user user = { .username = "bob", .set = &user_set };
 /* what the look-up returns; if that is pending, what waiting for it takes and
    returns */
 static int registered, registered_later;
@@ -45,8 +48,9 @@ static const char *folders, *omit;
 static bool optional, own_name;
 /* it is known that nobody is registered */
 static bool missing;
-/* who is to be told of a registration */
+/* who is to be told of a registration, which is being looked up */
 static void (*known_callback)(struct mail_user *user);
+static bool pending;
 static unsigned int sent_count, background_count;
 static string_t *handed_off;
 static unsigned int handoff_timeout;
@@ -133,6 +137,7 @@ static void calendar_save(struct push_notification_txn *ptxn,
 	happening = http_notify_txn_add(txn, config->event, msg->mailbox);
 	happening->notification.message = message;
 	happening->notification.message_size = txn->msg_max_size;
+	happening->message_id = "<1@x>";
 }
 
 static const struct http_notify_event event_calendar_mail = {
@@ -259,6 +264,18 @@ void http_notify_registration_begin_background(
 	void (*known)(struct mail_user *user))
 {
 	known_callback = known;
+	pending = registered == HTTP_NOTIFY_REGISTRATION_PENDING;
+}
+
+bool http_notify_registration_is_pending(struct mail_user *user_ ATTR_UNUSED)
+{
+	return pending;
+}
+
+static void registration_is_known(void)
+{
+	pending = FALSE;
+	known_callback(&user);
 }
 
 int http_notify_registration_finish(struct mail_user *user_,
@@ -357,8 +374,6 @@ count_error(const struct failure_context *ctx ATTR_UNUSED,
 
 /* Tests */
 
-static struct mail_user_settings user_set = { .base_dir = "/run" };
-static struct mail_user user = { .username = "bob", .set = &user_set };
 static struct push_notification_driver_user duser;
 static struct push_notification_txn ptxn;
 static struct mailbox inbox;
@@ -410,7 +425,7 @@ static int setup(void **state ATTR_UNUSED)
 	missing = FALSE;
 	sent_count = background_count = looking_takes = 0;
 	inbox.inbox_user = TRUE;
-	inbox.flags = MAILBOX_FLAG_POST_SESSION;
+	user.service = "lmtp";
 	folders = "*";
 	omit = NULL;
 	optional = own_name = FALSE;
@@ -454,6 +469,7 @@ static int teardown(void **state ATTR_UNUSED)
 	duser.driver->v.deinit(&duser);
 	http_notify_driver_deinit();
 	log_spells_deinit();
+	once_per_delivery_deinit();
 	deinit_user();
 	pool_unref(&ptxn.pool);
 	str_free(&handed_off);
@@ -608,6 +624,48 @@ static void test_calendar_mail(void **state ATTR_UNUSED)
 		"\"folder\":\"Sent\",\"event\":\"messageNew\","
 		"\"body\":\"To: x\"}\n");
 	assert_int_equal(looked_for_count, 0);
+}
+
+/* The same message for a driver for calendar mail in a transaction of its
+   own. */
+static void
+calendar_mail_is_saved(struct push_notification_driver_user *calendar,
+		       bool committed)
+{
+	struct push_notification_driver_txn txn = {
+		.ptxn = &ptxn, .duser = calendar
+	}, *txn_p = &txn;
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX" };
+
+	configs_count = 0;
+	ptxn.mbox = &inbox;
+	assert_true(calendar->driver->v.begin_txn(&txn));
+	array_push_back(&ptxn.drivers, &txn_p);
+	configs[0].event->msg_triggers.save(&ptxn, &configs[0], &msg, NULL);
+	calendar->driver->v.end_txn(&txn, committed);
+	array_clear(&ptxn.drivers);
+}
+
+static void test_calendar_mail_is_told_once_to_each(void **state ATTR_UNUSED)
+{
+	struct push_notification_driver_user calendars[] = {
+		{ .driver = &http_notify_chronos_driver },
+		{ .driver = &http_notify_chronos_driver },
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(calendars); i++) {
+		init_driver(&calendars[i]);
+		calendar_mail_is_saved(&calendars[i], FALSE);
+		assert_string_equal(str_c(handed_off), "");
+		calendar_mail_is_saved(&calendars[i], TRUE);
+		assert_string_not_equal(str_c(handed_off), "");
+		str_truncate(handed_off, 0);
+		calendar_mail_is_saved(&calendars[i], TRUE);
+		assert_string_equal(str_c(handed_off), "");
+	}
+	for (i = 0; i < N_ELEMENTS(calendars); i++)
+		calendars[i].driver->v.deinit(&calendars[i]);
 }
 
 static void test_folder_that_is_not_included(void **state ATTR_UNUSED)
@@ -977,7 +1035,7 @@ static void test_other_drivers_see_no_data(void **state ATTR_UNUSED)
 /* As in IMAP, whose clients wait for nothing. */
 static void in_imap(void)
 {
-	inbox.flags = 0;
+	user.service = "imap";
 	registration_is_pending(1, 0);
 }
 
@@ -996,7 +1054,7 @@ test_registration_is_not_waited_for_in_imap(void **state ATTR_UNUSED)
 	assert_int_equal(waited_count, 0);
 	assert_int_equal(ended_count, 0);
 	assert_string_equal(str_c(handed_off), "");
-	known_callback(&user);
+	registration_is_known();
 	assert_int_equal(registration_timeout, 0);
 	assert_true(str_begins_with(str_c(handed_off),
 				    "bob INBOX 7 {\"user\":\"4@1\","));
@@ -1010,6 +1068,87 @@ test_registration_is_not_waited_for_in_imap(void **state ATTR_UNUSED)
 	set_flags(&inbox, &msgs[0]);
 	assert_int_equal(background_count, 2);
 	assert_int_equal(handoff_timeout, 500);
+}
+
+/* Such as while a client reads a message, which is marked as seen first. */
+static void test_registration_is_known_before_the_commit(
+	void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msgs[] = {
+		{ .mailbox = "INBOX", .uid = 7 },
+		{ .mailbox = "INBOX", .uid = 8 },
+	};
+
+	in_imap();
+	begin(&inbox);
+	trigger(&msgs[0], NULL);
+	registration_is_known();
+	end();
+	assert_true(str_begins_with(str_c(handed_off),
+				    "bob INBOX 7 {\"user\":\"4@1\","));
+	registered = 1;
+	configs_count = 0;
+	set_flags(&inbox, &msgs[1]);
+	assert_non_null(strstr(str_c(handed_off), "\nbob INBOX 8 {"));
+	assert_int_equal(background_count, 2);
+}
+
+static void test_nothing_overtakes_what_is_deferred(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msgs[] = {
+		{ .mailbox = "INBOX", .uid = 7 },
+		{ .mailbox = "INBOX", .uid = 8 },
+	};
+
+	in_imap();
+	set_flags(&inbox, &msgs[0]);
+	/* as by drivers that need no registration */
+	registered = 1;
+	registered_later = 0;
+	configs_count = 0;
+	begin(&inbox);
+	pending = TRUE;
+	trigger(&msgs[1], NULL);
+	end();
+	assert_string_equal(str_c(handed_off), "");
+	registration_is_known();
+	assert_true(str_begins_with(str_c(handed_off),
+				    "bob INBOX 8 {\"user\":\"3@1\","));
+}
+
+/* A Sieve script in IMAP opens its mailboxes as a delivery does. */
+/* It does much in a row, for which nobody waits. */
+static void test_sieve_filter_defers_nothing(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+	unsigned int i;
+
+	user.service = "sieve-filter";
+	registration_is_pending(1, 0);
+	for (i = 0; i < 256 + 1; i++) {
+		configs_count = 0;
+		set_flags(&inbox, &msg);
+		assert_int_equal(waited_count, i + 1);
+		assert_string_not_equal(str_c(handed_off), "");
+		str_truncate(handed_off, 0);
+	}
+	assert_int_equal(errors_count, 0);
+	assert_int_equal(background_count, 0);
+}
+
+static void test_script_in_imap_waits_for_nothing(void **state ATTR_UNUSED)
+{
+	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
+
+	in_imap();
+	inbox.flags = MAILBOX_FLAG_POST_SESSION;
+	set_flags(&inbox, &msg);
+	inbox.flags = 0;
+	assert_int_equal(waited_count, 0);
+	assert_int_equal(ended_count, 0);
+	registration_is_known();
+	assert_non_null(strstr(str_c(handed_off), "bob INBOX 7 {"));
+	assert_int_equal(sent_count, 0);
 }
 
 static void test_registration_is_waited_for_when_the_user_leaves(
@@ -1028,20 +1167,30 @@ static void test_registration_is_waited_for_when_the_user_leaves(
 	init_driver(&duser);
 }
 
+/* One command may have as many transactions, and no answer comes before its
+   end. */
 static void test_what_is_deferred_is_limited(void **state ATTR_UNUSED)
 {
 	struct push_notification_txn_msg msg = { .mailbox = "INBOX", .uid = 7 };
-	unsigned int i;
+	unsigned int i, count = 0;
+	const char *p;
 
 	in_imap();
-	for (i = 0; i < 256 + 2; i++) {
+	for (i = 1; i < 256; i++) {
 		configs_count = 0;
 		set_flags(&inbox, &msg);
 	}
-	assert_int_equal(errors_count, 0);
-	known_callback(&user);
-	assert_int_equal(errors_count, 1);
+	assert_int_equal(waited_count, 0);
+	assert_string_equal(str_c(handed_off), "");
+	configs_count = 0;
+	set_flags(&inbox, &msg);
+	assert_int_equal(waited_count, 1);
+	assert_int_equal(registration_timeout, 400);
+	for (p = str_c(handed_off); *p != '\0'; p++)
+		count += *p == '\n' ? 1 : 0;
+	assert_int_equal(count, 256);
 	assert_int_equal(background_count, 1);
+	assert_int_equal(errors_count, 0);
 }
 
 static void test_nobody_is_registered_in_imap(void **state ATTR_UNUSED)
@@ -1051,7 +1200,7 @@ static void test_nobody_is_registered_in_imap(void **state ATTR_UNUSED)
 	in_imap();
 	registered_later = 0;
 	set_flags(&inbox, &msg);
-	known_callback(&user);
+	registration_is_known();
 	assert_string_equal(str_c(handed_off), "");
 	assert_int_equal(background_count, 0);
 }
@@ -1122,6 +1271,7 @@ int main(void)
 		TEST(test_many_messages),
 		TEST(test_event_of_a_folder),
 		TEST(test_calendar_mail),
+		TEST(test_calendar_mail_is_told_once_to_each),
 		TEST(test_folder_that_is_not_included),
 		TEST(test_registration_is_optional_for_one),
 		TEST(test_registration_wins_where_there_is_one),
@@ -1145,6 +1295,10 @@ int main(void)
 		TEST(test_uid_can_not_be_found),
 		TEST(test_other_drivers_see_no_data),
 		TEST(test_registration_is_not_waited_for_in_imap),
+		TEST(test_registration_is_known_before_the_commit),
+		TEST(test_nothing_overtakes_what_is_deferred),
+		TEST(test_sieve_filter_defers_nothing),
+		TEST(test_script_in_imap_waits_for_nothing),
 		TEST(test_registration_is_waited_for_when_the_user_leaves),
 		TEST(test_what_is_deferred_is_limited),
 		TEST(test_nobody_is_registered_in_imap),

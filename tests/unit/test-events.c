@@ -4,6 +4,7 @@
 #include "lib.h"
 #include "array.h"
 #include "mail-storage-private.h"
+#include "mail-user.h"
 #include "str.h"
 
 #include "http-notify-event.h"
@@ -17,11 +18,16 @@
 
 #define KEYWORDS(...) ((const char *const []){ __VA_ARGS__, NULL })
 
+extern const struct http_notify_event http_notify_event_message_append;
+extern const struct http_notify_event http_notify_event_message_new;
+extern const struct http_notify_event http_notify_event_calendar_mail;
+
 struct push_notification_api push_notification_api;
 
 static const char *const no_keywords[] = { NULL };
 
-static struct push_notification_txn ptxn;
+static struct mail_user user;
+static struct push_notification_txn ptxn = { .muser = &user };
 static struct http_notify_txn *txn;
 /* of the message that is being changed */
 static enum mail_flags now_flags;
@@ -111,6 +117,7 @@ static int setup(void **state ATTR_UNUSED)
 	now_keywords = no_keywords;
 	read_count = looked_up_count = 0;
 	registered = 1;
+	user.service = "lmtp";
 	return 0;
 }
 
@@ -294,6 +301,38 @@ static void test_messages_are_saved(void **state ATTR_UNUSED)
 		      "\"unseen\":5,\"messages\":10}\n"));
 }
 
+static const char *why_not(const struct http_notify_event *event)
+{
+	struct mail_storage storage = { .user = &user };
+	struct mailbox box = {
+		.storage = &storage, .flags = MAILBOX_FLAG_POST_SESSION,
+	};
+
+	return event->why_not == NULL ? NULL : event->why_not(&box);
+}
+
+/* By Sieve, as in a delivery. */
+static void test_message_that_a_script_files_is_not_new(
+	void **state ATTR_UNUSED)
+{
+	struct mailbox_transaction_context trans = {};
+	struct mail mail = { .transaction = &trans };
+
+	assert_null(why_not(&http_notify_event_message_new));
+	user.service = "lda";
+	assert_null(why_not(&http_notify_event_message_new));
+	assert_null(why_not(&http_notify_event_calendar_mail));
+	user.service = "sieve-filter";
+	assert_non_null(why_not(&http_notify_event_message_new));
+	assert_non_null(why_not(&http_notify_event_calendar_mail));
+	assert_null(why_not(&http_notify_event_message_append));
+	TRIGGER(&http_notify_event_message_append, msg_triggers, save,
+		message(3), &mail);
+	assert_string_equal(told(),
+		EVENT("MessageAppend", "3,\"subject\":\"subject 1\","
+		      "\"unseen\":5,\"messages\":10}\n"));
+}
+
 static void test_folders_change(void **state ATTR_UNUSED)
 {
 	struct push_notification_txn_mbox folder = { .mailbox = "Sent" };
@@ -364,6 +403,7 @@ int main(void)
 		TEST(test_first_flags_are_not_told),
 		TEST(test_messages_are_expunged),
 		TEST(test_messages_are_saved),
+		TEST(test_message_that_a_script_files_is_not_new),
 		TEST(test_folders_change),
 		TEST(test_nobody_is_registered),
 		TEST(test_table),

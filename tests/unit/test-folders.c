@@ -117,6 +117,8 @@ static void test_foreign_namespaces_are_named(void **state ATTR_UNUSED)
 	assert_false(has_foreign("*", "shared/ann/", "a"));
 	assert_false(has_foreign("s*", "shared/ann/", "a"));
 	assert_false(has_foreign("%/ann/*", "shared/ann/", "a"));
+	assert_false(has_foreign("share*", "shared/ann/", "a"));
+	assert_true(has_foreign("shared*", "shared/ann/", "a"));
 	assert_true(has_foreign("shared/*", "shared/ann/", "a"));
 	assert_true(has_foreign("shared/%/a", "shared/ann/", "a"));
 	assert_true(has_foreign("shared/ann/a", "shared/ann/", "a"));

@@ -503,6 +503,24 @@ static void test_service_comes_later(void **state ATTR_UNUSED)
 	background_end();
 }
 
+/* The process does not get back to its ioloop. */
+static void test_service_comes_during_a_long_command(void **state ATTR_UNUSED)
+{
+	background_begin(FALSE);
+	background_add("{}", 1);
+	listen_fd = net_listen_unix(socket_path, 10);
+	net_set_nonblock(listen_fd, TRUE);
+	background_add("{}", 1);
+	assert_int_equal(net_accept(listen_fd, NULL, NULL), -1);
+	clock_msecs += 100;
+	background_add("{}", 1);
+	service_accept();
+	assert_non_null(strstr(received, "\nNOTIFY\t1\t"));
+	assert_non_null(strstr(received, "\nNOTIFY\t3\t"));
+	assert_string_equal(log_lines, "");
+	background_end();
+}
+
 /* It is sent again, by the same number. */
 static void test_connection_is_lost_in_the_background(void **state ATTR_UNUSED)
 {
@@ -602,6 +620,7 @@ int main(void)
 		cmocka_unit_test(test_stored_in_the_background),
 		cmocka_unit_test(test_refused_in_the_background),
 		cmocka_unit_test(test_service_comes_later),
+		cmocka_unit_test(test_service_comes_during_a_long_command),
 		cmocka_unit_test(test_connection_is_lost_in_the_background),
 		cmocka_unit_test(test_user_leaves),
 		cmocka_unit_test(test_unanswered_are_limited),

@@ -14,7 +14,7 @@ static bool once(const char *username, const char *session_id,
 		.username = username, .session_id = session_id,
 	};
 
-	return once_per_delivery(&user, message_id);
+	return once_per_delivery(&user, "driver 1", message_id);
 }
 
 static void test_copies_of_one_delivery(void **state ATTR_UNUSED)
@@ -26,6 +26,16 @@ static void test_copies_of_one_delivery(void **state ATTR_UNUSED)
 	assert_true(once("carol", "abc:R11", "<1@x>"));
 	assert_false(once("carol", "abc:R12", "<1@x>"));
 	assert_true(once("bob", "abc:R2", "<2@x>"));
+}
+
+static void test_drivers_are_apart(void **state ATTR_UNUSED)
+{
+	struct mail_user user = { .username = "bob", .session_id = "abc" };
+
+	assert_true(once_per_delivery(&user, "driver 1", "<1@x>"));
+	assert_true(once_per_delivery(&user, "driver 2", "<1@x>"));
+	assert_false(once_per_delivery(&user, "driver 2", "<1@x>"));
+	assert_false(once_per_delivery(&user, "driver 1", "<1@x>"));
 }
 
 static void test_deliveries_are_apart(void **state ATTR_UNUSED)
@@ -66,6 +76,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_copies_of_one_delivery,
 					  teardown),
+		cmocka_unit_test_teardown(test_drivers_are_apart, teardown),
 		cmocka_unit_test_teardown(test_deliveries_are_apart, teardown),
 		cmocka_unit_test_teardown(test_no_session_id, teardown),
 		cmocka_unit_test_teardown(test_no_message_id, teardown),

@@ -157,6 +157,8 @@ static void test_events(void **state ATTR_UNUSED)
 			 HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_NEW));
 	assert_int_equal(EVENTS("format=egroupware"), 0x1f);
 	assert_int_equal(EVENTS("events=MessageNew"), 0x1);
+	/* with blanks, as on 2.4 */
+	assert_int_equal(EVENTS("events= MessageNew , MessageAppend"), 0x3);
 	assert_int_equal(EVENTS("events=FlagsSet,MessageExpunge,FlagsSet"),
 			 HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_FLAGS_SET) |
 			 HTTP_NOTIFY_MAIL_EVENT(HTTP_NOTIFY_MESSAGE_EXPUNGE));
@@ -219,6 +221,40 @@ static void test_no_credentials_of_a_url_cut_off(void **state ATTR_UNUSED)
 			"url=***: ");
 	assert_contains(parse_error(WORDS("standby_url="LOGIN":"SECRET)),
 			"standby_url=***: ");
+	assert_contains(parse_error(WORDS("url=http://"LOGIN":"SECRET"?x")),
+			"url=***: ");
+}
+
+static void test_no_secret_that_is_no_credential(void **state ATTR_UNUSED)
+{
+	/* a query may be one */
+	assert_string_equal(parse_error(WORDS("url=http://h:0/?key="SECRET)),
+		"url=http://h:0/?***: is not a valid URL (a host may have "
+		"letters a-z, digits, - and ., so write it as xn--...; a port "
+		"is a number from 1 to 65535; other characters are "
+		"percent-encoded)");
+	assert_contains(parse_error(WORDS("url=http://h/?a=x@y&key="SECRET)),
+			"url=http://***@y&***: has a @ but no login");
+	assert_contains(parse_error(WORDS(URL, "proxy=http://p/?"SECRET)),
+			"proxy=http://p/?***: must be http://");
+	assert_contains(parse_error(WORDS("http://h/?key="SECRET)),
+			"http://h/?***: is not an option of this driver");
+	assert_contains(parse_error(WORDS("https://"SECRET"=@h/")),
+			"https://***@h/: is not an option of this driver");
+	assert_contains(parse_error(WORDS("https://"LOGIN":1/x="SECRET"@h")),
+			"https://***@h: is not an option of this driver");
+	/* what should be in the file */
+	assert_string_equal(parse_error(WORDS(URL, "token_file="SECRET)),
+			    "token_file=***: must be an absolute path");
+	assert_string_equal(parse_error(WORDS(URL, "sign_file=whsec_"SECRET)),
+			    "sign_file=***: must be an absolute path");
+	assert_string_equal(parse_error(WORDS(URL, "token_file=")),
+			    "token_file=: must be an absolute path");
+	/* another name than that of the option */
+	assert_string_equal(parse_error(WORDS(URL, "token="SECRET)),
+			    "token=: is not an option of this driver");
+	assert_string_equal(parse_error(WORDS(URL, "Token_file="SECRET)),
+			    "Token_file=: is not an option of this driver");
 }
 
 static void test_url_without_scheme_is_refused(void **state ATTR_UNUSED)
@@ -401,8 +437,7 @@ static void test_token_file_and_sign_file(void **state ATTR_UNUSED)
 
 	assert_string_equal(options.token_file, "/etc/token");
 	assert_string_equal(options.sign_file, "/etc/keys");
-	check_refused(WORDS("token_file=token", "token_file=", "sign_file=x",
-			    "sign_file"));
+	check_refused(WORDS("token_file=", "sign_file=", "sign_file"));
 	/* signatures go with any credentials */
 	(void)parse(WORDS(URL, "sign_file=/etc/keys"));
 	(void)parse(WORDS(NO_CREDENTIALS_URL, "netrc_file=/etc/netrc",
@@ -424,7 +459,7 @@ static void test_proxy(void **state ATTR_UNUSED)
 	check_refused(WORDS("proxy=", "proxy", "proxy=proxy:3128",
 			    "proxy=https://proxy/", "proxy=socks5://proxy",
 			    "proxy=http://", "proxy=http://proxy/path",
-			    "proxy=http://proxy/?a", "proxy=http://proxy:99999",
+			    "proxy=http://proxy/?", "proxy=http://proxy:99999",
 			    "proxy_netrc_file=netrc"));
 	assert_contains(parse_error(WORDS(URL,
 		"proxy=http://"LOGIN":"SECRET"@proxy:3128")),
@@ -463,9 +498,8 @@ static void test_credentials_are_in_one_place_only(void **state ATTR_UNUSED)
 
 static void test_unknown_options_are_refused(void **state ATTR_UNUSED)
 {
-	check_refused(WORDS("retries=3", "URL=http://node1.example.org/",
-			    "max_age_secs=10", "verbose", "", "=", "=x",
-			    "http://node1.example.org/"));
+	check_refused(WORDS("retries=", "URL=", "max_age_secs=", "verbose", "",
+			    "=", "http://node1.example.org/"));
 }
 
 static void test_bad_option_is_not_made_good_later(void **state ATTR_UNUSED)
@@ -735,7 +769,7 @@ static void test_calendar_errors(void **state ATTR_UNUSED)
 	static const char *const bad[] = {
 		"msg_max_size=", "msg_max_size=0", "msg_max_size=5M",
 		"msg_max_size=x", "timeout=", "timeout=0", "timeout=2",
-		"timeout=11min", "timeout=x", "what=ever",
+		"timeout=11min", "timeout=x", "whatever",
 		"format=ox", "events=MessageNew",
 	};
 	struct http_notify_options options;
@@ -835,7 +869,7 @@ static void test_bad_value_is_said_by_its_name(void **state ATTR_UNUSED)
 	assert_contains(check_error(&options), "the_max_per_second=0: must");
 	options = good;
 	options.token_file = "token";
-	assert_contains(check_error(&options), "the_token_file=token: must");
+	assert_contains(check_error(&options), "the_token_file=***: must");
 	options = good;
 	options.proxy = "http://"LOGIN":"SECRET"@proxy";
 	assert_contains(check_error(&options), "the_proxy=http://***@proxy: ");
@@ -854,7 +888,7 @@ static void test_bad_value_is_said_by_its_name(void **state ATTR_UNUSED)
 	assert_contains(check_error(&options), "the_key_file=key: must");
 	options = good;
 	options.sign_file = "keys";
-	assert_contains(check_error(&options), "the_sign_file=keys: must");
+	assert_contains(check_error(&options), "the_sign_file=***: must");
 	options = good;
 	options.netrc_file = "netrc";
 	assert_contains(check_error(&options), "the_netrc_file=netrc: must");
@@ -909,6 +943,7 @@ int main(void)
 		cmocka_unit_test(test_url_is_kept_verbatim),
 		cmocka_unit_test(test_bad_urls_are_refused),
 		cmocka_unit_test(test_no_credentials_of_a_url_cut_off),
+		cmocka_unit_test(test_no_secret_that_is_no_credential),
 		cmocka_unit_test(test_url_without_scheme_is_refused),
 		cmocka_unit_test(test_url_is_required),
 		cmocka_unit_test(test_calendar_defaults),

@@ -25,7 +25,7 @@
 #define MANY (256*1024 + 256)
 
 static char *dir;
-static const struct queue_settings set = { .lost_keep_secs = 3600,
+static struct queue_settings set = { .lost_keep_secs = 3600,
 	.lost_max_rows = 100, .lost_max_bytes = 100000 };
 static struct ioloop *ioloop;
 static struct queue *queue;
@@ -157,7 +157,7 @@ static struct answer ask_again(int64_t mailbox)
 	return answer;
 }
 
-static const char *ask(int64_t mailbox)
+static struct answer ask_once(int64_t mailbox)
 {
 	struct answer answer;
 
@@ -165,7 +165,17 @@ static const char *ask(int64_t mailbox)
 	answer = ask_again(mailbox);
 	queue_announced_end(queue);
 	assert_null(answer.error);
-	return answer.uids;
+	return answer;
+}
+
+static const char *ask(int64_t mailbox)
+{
+	return ask_once(mailbox).uids;
+}
+
+static unsigned int ask_secs(int64_t mailbox)
+{
+	return ask_once(mailbox).secs;
 }
 
 static int setup(void **state ATTR_UNUSED)
@@ -486,6 +496,89 @@ static void test_old_mailboxes_are_forgotten(void **state ATTR_UNUSED)
 	assert_string_equal(ask(11), "1");
 }
 
+/* What was announced meanwhile, another one knows. */
+static void test_queue_beside_another_one_does_not_know(void **state ATTR_UNUSED)
+{
+	const char *longer = "UPDATE announced SET used = used - 30*24*60*60 "
+		"WHERE mailbox = 0";
+
+	announce(5, 1);
+	(void)ask(5);
+	(void)sql(longer);
+	reopen_queue();
+	assert_int_equal(ask_secs(5), QUEUE_ANNOUNCED_KEEP_SECS);
+	set.beside = TRUE;
+	reopen_queue();
+	assert_string_equal(ask(5), "1");
+	assert_int_equal(ask_secs(5), 0);
+	set.beside = FALSE;
+	reopen_queue();
+	assert_string_equal(ask(5), "1");
+	assert_true(ask_secs(5) < 600);
+	/* and from then on it counts */
+	(void)sql(longer);
+	reopen_queue();
+	assert_int_equal(ask_secs(5), QUEUE_ANNOUNCED_KEEP_SECS);
+}
+
+/* As by someone who may write to the hand-off socket. */
+static void open_too_many_mailboxes(void)
+{
+	announce(5, 1);
+	(void)ask(5);
+	wait_for_empty_log();
+	(void)sql("UPDATE announced SET used = used - 30*24*60*60 "
+		  "WHERE mailbox = 0");
+	(void)sql("INSERT INTO announced WITH RECURSIVE n (i) AS (SELECT 100 "
+		  "UNION ALL SELECT i + 1 FROM n WHERE i < 10000) "
+		  "SELECT i, strftime('%s', 'now') - 4*24*60*60, x'0100' "
+		  "FROM n");
+	set.announced_max = 4000;
+	reopen_queue();
+	set.announced_max = 0;
+}
+
+static void test_too_many_mailboxes_are_forgotten_earlier(void **state ATTR_UNUSED)
+{
+	struct answer answer;
+
+	open_too_many_mailboxes();
+	announce(6, 1);
+	queue_announced_begin(queue, 1);
+	answer = ask_again(6);
+	assert_int_equal(answer.secs, QUEUE_ANNOUNCED_KEEP_SECS);
+	while (sql("SELECT count(*) FROM announced") > 3)
+		answer = ask_again(6);
+	assert_string_equal(ask_again(5).uids, "1");
+	/* and is not said to be known */
+	answer = ask_again(6);
+	assert_true(answer.secs <= QUEUE_ANNOUNCED_KEEP_SECS / 2 &&
+		    answer.secs > QUEUE_ANNOUNCED_KEEP_SECS / 2 - 60);
+	queue_announced_end(queue);
+}
+
+static void test_what_could_not_be_forgotten_is_known(void **state ATTR_UNUSED)
+{
+	unsigned int i;
+
+	open_too_many_mailboxes();
+	(void)sql("CREATE TRIGGER refuse BEFORE DELETE ON announced "
+		  "BEGIN SELECT RAISE(ABORT, 'refused'); END");
+	announce(6, 1);
+	queue_announced_begin(queue, 1);
+	for (i = 0; i < 30; i++) {
+		struct timeout *to = timeout_add_short(10, stop_loop,
+						       (void *)NULL);
+
+		assert_int_equal(ask_again(6).secs, QUEUE_ANNOUNCED_KEEP_SECS);
+		io_loop_run(ioloop);
+		timeout_remove(&to);
+	}
+	queue_announced_end(queue);
+	assert_int_equal(sql("SELECT count(*) FROM announced"),
+			 1 + 2 + 9901);
+}
+
 /* It adds, delivers and merges until it is killed. Says what it has
    delivered. */
 static void ATTR_NORETURN run_child(int fd)
@@ -567,6 +660,9 @@ int main(void)
 		announced_test(test_forgotten_endpoint_does_not_matter),
 		announced_test(test_long_log_is_merged),
 		announced_test(test_old_mailboxes_are_forgotten),
+		announced_test(test_queue_beside_another_one_does_not_know),
+		announced_test(test_too_many_mailboxes_are_forgotten_earlier),
+		announced_test(test_what_could_not_be_forgotten_is_known),
 		announced_test(test_killed_at_any_moment),
 	};
 	int ret;

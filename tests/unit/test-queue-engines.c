@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "array.h"
+#include "imap-util.h"
 #include "ioloop.h"
 #include "str.h"
 #include "unlink-directory.h"
 
+#include "queue-announced.h"
 #include "queue-engine.h"
 #ifdef HTTP_NOTIFY_HAVE_PGSQL
 #include "queue-pgsql.h"
@@ -130,7 +132,7 @@ static void
 tell(struct test_host *host, const char *what, const struct queue_part *part)
 {
 	str_printfa(host->told, "%s:%"PRId64" ", what,
-		    queue_part_last_id(part) % (INT64_C(1) << 40));
+		    queue_part_last_id(part) - part->before_id);
 }
 
 static void host_endpoint(struct queue_endpoint *ep ATTR_UNUSED,
@@ -229,6 +231,36 @@ void test_commit(struct test_host *host)
 		fail_msg("%s", error);
 }
 
+struct asked {
+	struct test_announced answer;
+	bool answered;
+};
+
+static void
+have_announced(const struct queue_announced_result *result, void *context)
+{
+	struct asked *asked = context;
+	string_t *str = t_str_new(64);
+
+	assert_null(result->error);
+	imap_write_seq_range(str, result->uids);
+	assert_true(i_strocpy(asked->answer.uids, str_c(str),
+			      sizeof(asked->answer.uids)) == 0);
+	asked->answer.secs = result->secs;
+	asked->answered = TRUE;
+}
+
+struct test_announced
+test_ask_announced(struct test_host *host, int64_t mailbox)
+{
+	struct asked asked = { .answered = FALSE };
+
+	(void)queue_announced_read(host->queue, mailbox, have_announced,
+				   &asked);
+	test_until(asked.answered);
+	return asked.answer;
+}
+
 int test_queue_init(const struct queue_settings *set, struct queue **queue_r,
 		    const char **error_r)
 {
@@ -247,7 +279,8 @@ void test_host_open_only(struct test_host *host)
 		.directory = host->directory,
 		.pgsql = test_pgsql(), .pgsql_password_file = "",
 		.lost_keep_secs = 7*24*60*60,
-		.lost_max_rows = 1000, .lost_max_bytes = 1024*1024
+		.lost_max_rows = 1000, .lost_max_bytes = 1024*1024,
+		.announced_max = host->announced_max
 	};
 	const char *error;
 
@@ -311,7 +344,13 @@ void test_queues_init(void)
 	if (is_pgsql()) {
 		test_stop_failing(NULL);
 		(void)test_sql(NULL, "TRUNCATE notification, part, endpoint, "
-			       "lost, session, host");
+			       "lost, session, host, announced_log, "
+			       "announced, message");
+		(void)test_sql(NULL, "UPDATE version SET version = 1, "
+			       "compatible = 1");
+		(void)test_sql(NULL, "UPDATE tidy SET begun = 0, "
+			       "announced_since = "
+			       "extract(epoch FROM now())");
 	}
 	(void)alarm(60);
 }

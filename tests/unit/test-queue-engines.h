@@ -21,6 +21,8 @@ struct test_host {
 	ARRAY(struct queue_part *) parts;
 	/* release parts when asked to */
 	bool releases;
+	/* see queue_settings */
+	unsigned int announced_max;
 };
 
 /* "sqlite" or "pgsql" */
@@ -55,6 +57,15 @@ void test_turn(unsigned int msecs);
 void test_commit(struct test_host *host);
 /* Returns the error, NULL = none. */
 const char *test_try_commit(struct test_host *host);
+
+/* What a queue says was announced of a mailbox, after queue_announced_begin():
+   as in IMAP, and for how long it has remembered all. */
+struct test_announced {
+	char uids[512];
+	unsigned int secs;
+};
+struct test_announced
+test_ask_announced(struct test_host *host, int64_t mailbox);
 
 /* Run the ioloop until the condition holds; a test that waits for ever ends by
    an alarm. */

@@ -1228,6 +1228,27 @@ static void test_sync_full_stores_as_well(void **state ATTR_UNUSED)
 	assert_string_equal(queued(), "alice:1");
 }
 
+/* On a full disk, or while another process has locked it: after a boot, too. */
+static void test_opened_while_nothing_can_be_written(void **state ATTR_UNUSED)
+{
+	sqlite3 *other;
+	unsigned int i;
+
+	assert_true(add("alice", 1));
+	commit();
+	for (i = 0; i < 2; i++) {
+		queue_deinit(&queue);
+		if (i > 0)
+			other_exec_once("UPDATE clock SET boot = 'former'");
+		other = other_open();
+		other_exec(other, "BEGIN IMMEDIATE");
+		open_queue();
+		other_exec(other, "ROLLBACK");
+		other_close(other);
+		assert_string_equal(queued(), "alice:1");
+	}
+}
+
 static void test_newer_schema_is_refused(void **state ATTR_UNUSED)
 {
 	const char *error;
@@ -2164,6 +2185,7 @@ int main(int argc, char *argv[])
 			test_endpoint_that_was_not_forgotten_may_come_back),
 		queue_test(test_deinit_commits),
 		queue_test(test_sync_full_stores_as_well),
+		queue_test(test_opened_while_nothing_can_be_written),
 		queue_test(test_newer_schema_is_refused),
 		queue_test(test_file_that_is_no_database_is_moved_aside),
 		queue_test(test_truncated_file_is_moved_aside),

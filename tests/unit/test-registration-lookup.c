@@ -224,6 +224,26 @@ static void test_what_was_found_holds_for_a_while(void **state ATTR_UNUSED)
 	assert_int_equal(asked_count, 2);
 }
 
+static void test_look_ups_take_no_more_memory(void **state ATTR_UNUSED)
+{
+	struct mailbox inbox = { .inbox_user = TRUE };
+	const char *registered;
+	size_t used = 0;
+	unsigned int i;
+
+	for (i = 0; i < 300; i++) {
+		ioloop_time += LIFETIME_SECS;
+		unreadable = i % 3 == 0;
+		value = i % 3 == 1 ? "user=" : i % 2 == 0 ? "user=3@1" :
+			"user=someone-else@another-context-with-a-long-name";
+		(void)look_up(&inbox, &registered);
+		if (i == 9)
+			used = pool_alloconly_get_total_used_size(user->pool);
+	}
+	assert_int_equal(asked_count, i);
+	assert_int_equal(pool_alloconly_get_total_used_size(user->pool), used);
+}
+
 static void test_errors_are_logged_once_in_a_while(void **state ATTR_UNUSED)
 {
 	struct mailbox other = {};
@@ -372,8 +392,10 @@ static void test_in_the_background(void **state ATTR_UNUSED)
 	assert_int_equal(begun_count, 1);
 	assert_int_equal(look_up(&inbox, &registered),
 			 HTTP_NOTIFY_REGISTRATION_PENDING);
+	assert_true(http_notify_registration_is_pending(user));
 	answered(answered_context);
 	assert_int_equal(known_count, 1);
+	assert_false(http_notify_registration_is_pending(user));
 	assert_int_equal(http_notify_registration_finish(user, 0, event,
 							 &registered, &lost),
 			 1);
@@ -477,6 +499,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_what_was_found_holds_for_a_while,
 			setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_look_ups_take_no_more_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_errors_are_logged_once_in_a_while,
 			setup, teardown),

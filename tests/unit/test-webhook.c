@@ -77,6 +77,9 @@ static void test_one_bad_key_and_nothing_is_signed(void **state ATTR_UNUSED)
 		    "the key in line 2 must begin with whsec_");
 	check_error("\n"KEY"\n\nwhsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLa!w",
 		    "the key in line 4 is not base64 after whsec_");
+	/* a word after it, which might be base64 as well */
+	check_error(KEY" abcd", "the key in line 1 is not base64 after whsec_");
+	check_error(KEY" "KEY, "the key in line 1 is not base64 after whsec_");
 	check_error("whsec_", "the key in line 1 must have 24 to 64 bytes");
 }
 

@@ -10,11 +10,15 @@
 #include "admin-protocol.h"
 #include "delivery.h"
 #include "mailbox-number.h"
+#include "move-back.h"
 #include "options.h"
 #include "queue-announced.h"
 
 /* By trusted processes, and by those of the mail user's. */
 #define OWNERS 2
+/* There may be another one, in which there is what waits to be moved to the
+   shared one, and what was announced before that was used. */
+#define QUEUES 2
 
 struct admin_announced {
 	struct admin_conn *conn;
@@ -23,7 +27,7 @@ struct admin_announced {
 		struct admin_announced *announced;
 		/* NULL = it has ended */
 		struct queue_announced_read *read;
-	} reads[OWNERS];
+	} reads[QUEUES * OWNERS];
 	unsigned int reads_count;
 	ARRAY_TYPE(seq_range) uids;
 	unsigned int secs;
@@ -60,9 +64,22 @@ admin_announced_read(const struct queue_announced_result *result, void *context)
 	if (result->error != NULL && announced->error == NULL)
 		announced->error = i_strdup(result->error);
 	seq_range_array_merge(&announced->uids, result->uids);
-	announced->secs = result->secs;
+	if (read < &announced->reads[OWNERS])
+		announced->secs = result->secs;
 	if (--announced->reads_count == 0)
 		admin_announced_end(announced);
+}
+
+static void
+admin_announced_ask(struct admin_announced *announced, struct queue *queue,
+		    int64_t mailbox)
+{
+	struct admin_announced_read *read =
+		&announced->reads[announced->reads_count++];
+
+	read->announced = announced;
+	read->read = queue_announced_read(queue, mailbox, admin_announced_read,
+					  read);
 }
 
 void admin_announced(struct admin_conn *conn,
@@ -72,6 +89,7 @@ void admin_announced(struct admin_conn *conn,
 	struct admin_announced *announced = conn->announced;
 	const char *owners[OWNERS] = { NULL, command->owner };
 	struct http_notify_options options;
+	int64_t mailboxes[OWNERS];
 	const char *error;
 	unsigned int i;
 
@@ -80,24 +98,33 @@ void admin_announced(struct admin_conn *conn,
 		admin_conn_fail(conn, error);
 		return;
 	}
+	if (admin->move_back != NULL && move_back_is_used(admin->move_back)) {
+		admin_conn_fail(conn, "not all that has been announced is "
+			"known while notifications are moved; run it again "
+			"after that");
+		return;
+	}
 	if (announced == NULL) {
 		conn->announced = announced = i_new(struct admin_announced, 1);
 		announced->conn = conn;
 		i_array_init(&announced->uids, 8);
 		queue_announced_begin(admin->queue,
 				      delivery_queued(admin->delivery));
+		if (admin->local != NULL)
+			queue_announced_begin(admin->local, 0);
 	}
 	array_clear(&announced->uids);
-	announced->reads_count = OWNERS;
+	announced->reads_count = 0;
 	for (i = 0; i < OWNERS; i++) {
 		options.owner = owners[i];
-		announced->reads[i].announced = announced;
-		announced->reads[i].read = queue_announced_read(admin->queue,
-			mailbox_number(mailbox_number_endpoint(&options),
-				       command->username, command->folder,
-				       command->uidvalidity),
-			admin_announced_read, &announced->reads[i]);
+		mailboxes[i] = mailbox_number(mailbox_number_endpoint(&options),
+					      command->username,
+					      command->folder,
+					      command->uidvalidity);
+		admin_announced_ask(announced, admin->queue, mailboxes[i]);
 	}
+	for (i = 0; i < OWNERS && admin->local != NULL; i++)
+		admin_announced_ask(announced, admin->local, mailboxes[i]);
 }
 
 void admin_announced_abort(struct admin_conn *conn)
@@ -108,9 +135,11 @@ void admin_announced_abort(struct admin_conn *conn)
 	if (announced == NULL)
 		return;
 	conn->announced = NULL;
-	for (i = 0; i < OWNERS; i++)
+	for (i = 0; i < N_ELEMENTS(announced->reads); i++)
 		queue_announced_cancel(&announced->reads[i].read);
 	queue_announced_end(conn->admin->queue);
+	if (conn->admin->local != NULL)
+		queue_announced_end(conn->admin->local);
 	array_free(&announced->uids);
 	i_free(announced->error);
 	i_free(announced);
@@ -131,7 +160,7 @@ admin_announce_stored(const struct delivery_stored *stored, void *context)
 	if (stored->error != NULL)
 		admin_conn_fail(conn, stored->error);
 	else
-		admin_conn_ok(conn, stored->id == 0 ? 0 : 1);
+		admin_conn_ok(conn, stored->id != 0 || stored->spooled);
 }
 
 void admin_announce(struct admin_conn *conn,

@@ -2,6 +2,7 @@
 /* LOST, RESEND, DROP and BODY LOST, for all notifications that were given up
    and match */
 #include "lib.h"
+#include "hostpid.h"
 #include "ostream.h"
 #include "str-sanitize.h"
 #include "wildcard-match.h"
@@ -15,6 +16,7 @@
 #include "loss.h"
 #include "monotonic.h"
 #include "queue.h"
+#include "queue-hosts.h"
 #include "queue-lost.h"
 
 /* How many to read, and to put back by one commit, at a time. */
@@ -28,7 +30,7 @@ struct admin_lost {
 	struct admin_conn *conn;
 	struct delivery *delivery;
 	enum http_notify_admin_verb verb;
-	char *user_mask, *endpoint_mask, *folder_mask, *reason;
+	char *user_mask, *endpoint_mask, *folder_mask, *host_mask, *reason;
 	/* those given up since then, by queue_now() */
 	int64_t since;
 	/* BODY: only this one */
@@ -54,6 +56,13 @@ struct admin_lost {
 
 static void admin_lost_on(struct admin_lost *lost);
 
+/* Which one gave it up? */
+static const char *host_name(const struct queue_item *item)
+{
+	return item->loss.host.name == NULL ? my_hostname :
+		item->loss.host.name;
+}
+
 static void
 lost_row(struct admin_lost *lost, const char *name,
 	 const struct queue_item *item)
@@ -74,6 +83,7 @@ lost_row(struct admin_lost *lost, const char *name,
 	row[HTTP_NOTIFY_ADMIN_LOST_LAST] =
 		admin_num(I_MAX(now - item->loss.time, 0));
 	row[HTTP_NOTIFY_ADMIN_LOST_ATTEMPTS] = admin_num(item->attempts);
+	row[HTTP_NOTIFY_ADMIN_LOST_HOST] = host_name(item);
 	row[HTTP_NOTIFY_ADMIN_LOST_ID] = admin_num(item->lost_id);
 	row[HTTP_NOTIFY_ADMIN_LOST_ANSWER] = item->loss.answer;
 	admin_conn_row(lost->conn, row, N_ELEMENTS(row));
@@ -101,6 +111,7 @@ static void admin_lost_free(struct admin_lost *lost)
 	i_free(lost->user_mask);
 	i_free(lost->endpoint_mask);
 	i_free(lost->folder_mask);
+	i_free(lost->host_mask);
 	i_free(lost->reason);
 	i_free(lost->error);
 	i_free(lost);
@@ -127,10 +138,11 @@ static void admin_lost_log(struct admin_lost *lost)
 {
 	struct event *event = lost->conn->admin->event;
 	const char *filter = t_strdup_printf(
-		"user=%s endpoint=%s folder=%s reason=%s",
+		"user=%s endpoint=%s folder=%s host=%s reason=%s",
 		str_sanitize(lost->user_mask, 128),
 		str_sanitize(lost->endpoint_mask, 128),
 		str_sanitize(lost->folder_mask, 128),
+		str_sanitize(lost->host_mask, 128),
 		str_sanitize(lost->reason, 128));
 
 	if (lost->verb == HTTP_NOTIFY_ADMIN_RESEND) {
@@ -145,11 +157,13 @@ static void admin_lost_log(struct admin_lost *lost)
 static void admin_lost_end(struct admin_lost *lost)
 {
 	struct admin_conn *conn = lost->conn;
-	const char *error = lost->error == NULL ? NULL : t_strdup_printf(
-		"%"PRIu64" were put back into the queue, the others are still "
-		"kept: %s", lost->count, lost->error);
+	const char *error = t_strdup(lost->error);
 	uint64_t count = lost->count;
 
+	if (error != NULL && lost->verb == HTTP_NOTIFY_ADMIN_RESEND) {
+		error = t_strdup_printf("%"PRIu64" were put back into the "
+			"queue, the others are still kept: %s", count, error);
+	}
 	admin_lost_log(lost);
 	admin_lost_abort(conn);
 	if (error != NULL)
@@ -191,6 +205,17 @@ admin_lost_resend(struct admin_lost *lost, const struct queue_item *item)
 		lost->resending++;
 }
 
+/* Several may have the same name. */
+static bool
+admin_lost_matches_host(struct admin_lost *lost, const struct queue_item *item)
+{
+	if (strcmp(lost->host_mask, HTTP_NOTIFY_ADMIN_HERE) == 0) {
+		return item->loss.host.number ==
+			queue_host_number(lost->conn->admin->queue);
+	}
+	return wildcard_match_icase(host_name(item), lost->host_mask);
+}
+
 static bool
 admin_lost_matches(struct admin_lost *lost, const struct queue_item *item,
 		   const char **name_r)
@@ -204,14 +229,16 @@ admin_lost_matches(struct admin_lost *lost, const struct queue_item *item,
 	    (lost->reason[0] != '\0' &&
 	     strcmp(loss_reason_name(item->loss.reason), lost->reason) != 0) ||
 	    !wildcard_match(item->username, lost->user_mask) ||
-	    !wildcard_match(item->folder, lost->folder_mask))
+	    !wildcard_match(item->folder, lost->folder_mask) ||
+	    !admin_lost_matches_host(lost, item))
 		return FALSE;
 	ep = delivery_find_endpoint(item->endpoint, &number);
 	if (ep == NULL)
 		return FALSE;
 	endpoint_get_status(ep, &status);
-	*name_r = endpoint_names_get(lost->names, status.url, number);
-	return endpoint_name_matches(*name_r, status.url, lost->endpoint_mask);
+	*name_r = endpoint_names_get(lost->names, ep, status.url, number);
+	return endpoint_names_match(lost->names, ep, status.url, number,
+				    lost->endpoint_mask);
 }
 
 static void
@@ -293,18 +320,6 @@ static int admin_lost_flush(struct admin_conn *conn)
 	return ret;
 }
 
-static uint64_t kept_count(struct queue *queue)
-{
-	struct queue_lost_stats stats;
-	uint64_t count = 0;
-	unsigned int i;
-
-	queue_lost_get_stats(queue, NULL, &stats);
-	for (i = 0; i < N_ELEMENTS(stats.rows); i++)
-		count += stats.rows[i];
-	return count;
-}
-
 void admin_lost_start(struct admin_conn *conn,
 		      const struct http_notify_admin_command *command)
 {
@@ -322,10 +337,12 @@ void admin_lost_start(struct admin_conn *conn,
 	lost->user_mask = i_strdup(command->user_mask);
 	lost->endpoint_mask = i_strdup(command->endpoint_mask);
 	lost->folder_mask = i_strdup(command->folder_mask);
+	lost->host_mask = i_strdup(command->host_mask);
 	lost->reason = i_strdup(command->reason);
 	if (command->max_secs > 0)
 		lost->since = queue_now(admin->queue) - command->max_secs;
-	lost->names = endpoint_names_init(admin->delivery);
+	lost->names = endpoint_names_init(admin->delivery,
+					  queue_is_shared(admin->queue));
 	if (command->to != NULL) {
 		lost->to = endpoint_names_find(lost->names, admin->delivery,
 					       command->to);
@@ -335,7 +352,7 @@ void admin_lost_start(struct admin_conn *conn,
 		}
 	}
 	lost->more = TRUE;
-	lost->all = kept_count(admin->queue);
+	lost->all = queue_lost_total(admin->queue);
 	conn->lost = lost;
 	if (command->verb == HTTP_NOTIFY_ADMIN_RESEND)
 		delivery_resend_begin(admin->delivery);

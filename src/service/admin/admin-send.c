@@ -14,6 +14,7 @@
 #include "endpoint-watch.h"
 #include "monotonic.h"
 #include "options.h"
+#include "queue.h"
 #include "sender.h"
 
 /* How often SEND checks whether its endpoint is down. */
@@ -263,6 +264,19 @@ admin_watch_start(struct admin_conn *conn, const struct delivery_stored *stored,
 	admin_watch_knock(watch);
 }
 
+/* Why it is not in the queue yet, but beside it. */
+static const char *why_spooled(struct admin *admin)
+{
+	struct queue_state state;
+
+	queue_get_state(admin->queue, &state);
+	return state.error == NULL ?
+		"it is stored on this host, until what came before it has been "
+		"moved into the queue" :
+		t_strdup_printf("it is stored on this host until PostgreSQL "
+				"can be used: %s", state.error);
+}
+
 static void admin_added(const struct delivery_stored *stored, void *context)
 {
 	struct admin_adding *adding = context;
@@ -272,10 +286,9 @@ static void admin_added(const struct delivery_stored *stored, void *context)
 		conn->adding = NULL;
 		if (stored->error != NULL)
 			admin_conn_fail(conn, stored->error);
-		else if (stored->id == 0) {
-			admin_conn_fail(conn, "it is stored on this host "
-					"until PostgreSQL can be used");
-		} else if (stored->elsewhere) {
+		else if (stored->spooled)
+			admin_conn_fail(conn, why_spooled(conn->admin));
+		else if (stored->elsewhere) {
 			admin_conn_fail(conn, "it is queued, and another host "
 					"sends it");
 		} else

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* STATUS, QUEUE, PURGE, FLUSH and BODY QUEUE, for all endpoints that match and
-   for what is queued for them */
+/* STATUS, QUEUE, SPOOLED, PURGE, FLUSH and BODY QUEUE, for all endpoints that
+   match and for what is queued for them */
 #include "lib.h"
+#include "ioloop.h"
 #include "ostream.h"
 #include "str.h"
 #include "str-sanitize.h"
@@ -15,42 +16,61 @@
 #include "endpoint-names.h"
 #include "monotonic.h"
 #include "queue.h"
+#include "queue-hosts.h"
 #include "queue-lost.h"
+#include "spool.h"
+
+#include <sys/socket.h>
 
 /* How many rows of the queue to read at a time. */
 #define READ_BATCH 64
+/* How many endpoints to look at in one turn of the ioloop that have nothing to be
+   read. */
+#define ENDPOINTS_BATCH 256
 
 struct admin_walk {
 	struct admin_conn *conn;
 	enum http_notify_admin_verb verb;
 	char *user_mask, *endpoint_mask;
+	/* by queue_now() */
+	int64_t until;
 	struct endpoint_names *names;
 
-	/* the number of the present endpoint, the last id of its queue that has
-	   been read, and the read that is under way */
+	/* only what this host sends; names are for others, too; begin with what
+	   is in the spool, of each endpoint; that is being read */
+	bool here, numbered, spool_first, spooled;
+	/* the number of the present endpoint; and if here is set, of its part;
+	   the last id of its queue, or of that, that has been read; and the read
+	   that is under way */
 	unsigned int number;
+	int64_t part_number;
 	int64_t after_id;
 	struct queue_read *read;
+	struct io *io;
+	/* why something could not be read */
+	char *error;
 	/* which ones to read of each endpoint: those above first_id; and how
 	   many at a time, 1 = no more than that */
 	int64_t first_id, last_id;
 	unsigned int limit;
 
+	/* monotonic, in milliseconds: when it began, or said that it goes on */
+	int64_t said;
 	uint64_t count;
 	/* STATUS: for all endpoints together */
 	struct endpoint_status total;
-	int64_t total_oldest_secs;
+	int64_t oldest_secs, total_oldest_secs;
 };
 
 static void admin_walk_on(struct admin_walk *walk);
 
 /* Returns the first matching endpoint with this or a higher number, and sets
    *number to its number. Returns NULL if there is none. A NULL mask matches
-   all. */
+   all. numbered: its name has a number in any case */
 static struct endpoint *
 next_endpoint(struct admin *admin, const struct endpoint_names *names,
-	      const char *mask, unsigned int *number, const char **name_r,
-	      struct endpoint_status *status_r)
+	      const char *mask, bool numbered, unsigned int *number,
+	      const char **name_r, struct endpoint_status *status_r)
 {
 	struct endpoint *ep;
 
@@ -58,10 +78,15 @@ next_endpoint(struct admin *admin, const struct endpoint_names *names,
 	while ((ep = delivery_next_endpoint(admin->delivery,
 					    number)) != NULL) {
 		endpoint_get_status(ep, status_r);
-		*name_r = endpoint_names_get(names, status_r->url, *number);
-		if (mask == NULL ||
-		    endpoint_name_matches(*name_r, status_r->url, mask))
+		if (mask == NULL || endpoint_names_match(names, ep,
+				status_r->url, *number, mask))
 			break;
+	}
+	if (ep != NULL) {
+		*name_r = numbered ?
+			endpoint_names_numbered(names, ep, status_r->url,
+						*number) :
+			endpoint_names_get(names, ep, status_r->url, *number);
 	}
 	return ep;
 }
@@ -83,25 +108,82 @@ static const char *status_events(const struct endpoint_counters *counters)
 	return str_c(str);
 }
 
+/* Of the queue; in rows of endpoints "" and 0. */
+struct status_queue {
+	const char *state;
+	int64_t secs;
+};
+
+/* Also returns why it can't be written; NULL = it can. */
+static struct status_queue
+status_queue(struct admin *admin, const char **error_r)
+{
+	const struct spool *spool = delivery_get_spool(admin->delivery);
+	struct status_queue status = {
+		.state = HTTP_NOTIFY_ADMIN_QUEUE_UP
+	};
+	struct queue_state state;
+
+	queue_get_state(admin->queue, &state);
+	if (spool != NULL && spool_get_used(spool, &state.since))
+		status.state = HTTP_NOTIFY_ADMIN_QUEUE_MOVING;
+	/* the shared one may have committed something else */
+	if (state.error == NULL && admin->spool != NULL)
+		state.error = spool_get_error(admin->spool);
+	if (state.error != NULL) {
+		status.state = admin->spool != NULL ?
+			HTTP_NOTIFY_ADMIN_QUEUE_SPOOLING :
+			HTTP_NOTIFY_ADMIN_QUEUE_DOWN;
+	}
+	status.secs = (http_notify_monotonic_msecs() - state.since) / 1000;
+	*error_r = state.error;
+	return status;
+}
+
+/* ep: NULL = all */
+static struct spool_amount
+status_spooled(struct admin *admin, const struct queue_endpoint *ep)
+{
+	const struct spool *spool = delivery_get_spool(admin->delivery);
+	static const struct spool_amount none = { .number = 0 };
+
+	return spool == NULL ? none : spool_get_queued(spool, ep);
+}
+
+/* What is spooled has a limit of its own, as high. */
+static unsigned int
+status_percent(struct delivery *delivery, const struct endpoint_status *status,
+	       const struct spool_amount *spooled)
+{
+	return I_MAX(delivery_queue_percent(delivery, status->queued,
+					    status->queued_bytes),
+		     delivery_queue_percent(delivery, spooled->number,
+					    spooled->bytes));
+}
+
+/* ep: NULL = this is the row of totals */
 static void
 status_row(struct admin_walk *walk, const char *name, const char *state,
 	   int64_t oldest_secs, const struct endpoint_status *status,
-	   const struct queue_lost_stats *lost)
+	   const struct queue_endpoint *ep, const struct status_queue *queue)
 {
+	struct admin *admin = walk->conn->admin;
+	const struct spool_amount spooled = status_spooled(admin, ep);
 	const char *row[HTTP_NOTIFY_ADMIN_STATUS_COUNT];
+	struct queue_lost_stats lost;
 
+	queue_lost_get_stats(admin->queue, ep, &lost);
 	row[HTTP_NOTIFY_ADMIN_STATUS_ENDPOINT] = name;
 	row[HTTP_NOTIFY_ADMIN_STATUS_STATE] = state;
 	row[HTTP_NOTIFY_ADMIN_STATUS_SINCE] = admin_num(status->state_secs);
 	row[HTTP_NOTIFY_ADMIN_STATUS_STANDBY_STATE] = status->have_standby ?
 		health_state_name(status->standby_state) : "";
-	row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED] = admin_num(status->queued);
+	row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED] =
+		admin_num((int64_t)status->queued + spooled.number);
 	row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED_BYTES] =
-		admin_num(status->queued_bytes);
-	row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED_PERCENT] =
-		admin_num(delivery_queue_percent(walk->conn->admin->delivery,
-						 status->queued,
-						 status->queued_bytes));
+		admin_num(status->queued_bytes + spooled.bytes);
+	row[HTTP_NOTIFY_ADMIN_STATUS_QUEUED_PERCENT] = admin_num(
+		status_percent(admin->delivery, status, &spooled));
 	row[HTTP_NOTIFY_ADMIN_STATUS_OLDEST] = admin_num(oldest_secs);
 	row[HTTP_NOTIFY_ADMIN_STATUS_IN_FLIGHT] = admin_num(status->in_flight);
 	row[HTTP_NOTIFY_ADMIN_STATUS_DELIVERED] =
@@ -115,15 +197,18 @@ status_row(struct admin_walk *walk, const char *name, const char *state,
 	row[HTTP_NOTIFY_ADMIN_STATUS_EXPIRED] =
 		admin_num(status->counters.expired);
 	row[HTTP_NOTIFY_ADMIN_STATUS_KEPT_REFUSED] =
-		admin_num(lost->rows[QUEUE_LOSS_REFUSED]);
+		admin_num(lost.rows[QUEUE_LOSS_REFUSED]);
 	row[HTTP_NOTIFY_ADMIN_STATUS_KEPT_DROPPED] =
-		admin_num(lost->rows[QUEUE_LOSS_DROPPED]);
+		admin_num(lost.rows[QUEUE_LOSS_DROPPED]);
 	row[HTTP_NOTIFY_ADMIN_STATUS_KEPT_EXPIRED] =
-		admin_num(lost->rows[QUEUE_LOSS_EXPIRED]);
+		admin_num(lost.rows[QUEUE_LOSS_EXPIRED]);
 	row[HTTP_NOTIFY_ADMIN_STATUS_KEPT_OLDEST] = admin_num(
-		lost->oldest == 0 ? 0 : I_MAX(0,
-		queue_now(walk->conn->admin->queue) - lost->oldest));
-	row[HTTP_NOTIFY_ADMIN_STATUS_FORGOTTEN] = admin_num(lost->forgotten);
+		lost.oldest == 0 ? 0 :
+		I_MAX(0, queue_now(admin->queue) - lost.oldest));
+	row[HTTP_NOTIFY_ADMIN_STATUS_FORGOTTEN] = admin_num(lost.forgotten);
+	row[HTTP_NOTIFY_ADMIN_STATUS_SPOOLED] = admin_num(spooled.number);
+	row[HTTP_NOTIFY_ADMIN_STATUS_QUEUE] = queue->state;
+	row[HTTP_NOTIFY_ADMIN_STATUS_QUEUE_SINCE] = admin_num(queue->secs);
 	row[HTTP_NOTIFY_ADMIN_STATUS_EVENTS] = status_events(&status->counters);
 	row[HTTP_NOTIFY_ADMIN_STATUS_LAST_ERROR] =
 		status->last_error == NULL ? "" : status->last_error;
@@ -132,43 +217,52 @@ status_row(struct admin_walk *walk, const char *name, const char *state,
 
 static void
 status_endpoint(struct admin_walk *walk, struct endpoint *ep, const char *name,
-		const struct endpoint_status *status,
-		const struct queue_read_result *oldest)
+		const struct endpoint_status *status)
 {
-	struct queue *queue = walk->conn->admin->queue;
-	struct queue_lost_stats lost;
-	int64_t secs = oldest->count == 0 ? 0 :
-		queue_now(queue) - oldest->items[0]->created;
+	static const struct status_queue none = { .state = "" };
 
-	queue_lost_get_stats(queue, endpoint_get_queue(ep), &lost);
-	status_row(walk, name, health_state_name(status->state), secs, status,
-		   &lost);
+	status_row(walk, name, health_state_name(status->state),
+		   walk->oldest_secs, status, endpoint_get_queue(ep), &none);
 	walk->total.queued += status->queued;
 	walk->total.queued_bytes += status->queued_bytes;
 	walk->total.in_flight += status->in_flight;
-	walk->total_oldest_secs = I_MAX(walk->total_oldest_secs, secs);
+	walk->total_oldest_secs = I_MAX(walk->total_oldest_secs,
+					walk->oldest_secs);
 	walk->count++;
+}
+
+/* The first one of a part is its oldest one. */
+static void
+status_part(struct admin_walk *walk, const struct queue_read_result *oldest)
+{
+	if (oldest->count > 0) {
+		walk->oldest_secs = I_MAX(walk->oldest_secs,
+			queue_now(walk->conn->admin->queue) -
+			oldest->items[0]->created);
+	}
 }
 
 static void status_total(struct admin_walk *walk)
 {
 	struct admin *admin = walk->conn->admin;
-	struct queue_lost_stats lost;
+	const struct status_queue queue =
+		status_queue(admin, &walk->total.last_error);
 
 	walk->total.state_secs =
 		(http_notify_monotonic_msecs() - admin->started) / 1000;
 	walk->total.counters = *delivery_counters(admin->delivery);
-	queue_lost_get_stats(admin->queue, NULL, &lost);
 	status_row(walk, HTTP_NOTIFY_ADMIN_TOTAL, "", walk->total_oldest_secs,
-		   &walk->total, &lost);
+		   &walk->total, NULL, &queue);
 }
 
-/* QUEUE and PURGE */
+/* QUEUE, SPOOLED and PURGE */
 
+/* ahead: by how much the queue's clock is ahead of the one of its times */
 static void
 queue_row(struct admin_walk *walk, const char *name,
-	  const struct queue_item *item, int64_t now)
+	  const struct queue_item *item, int64_t ahead)
 {
+	int64_t now = queue_now(walk->conn->admin->queue) - ahead;
 	const char *row[HTTP_NOTIFY_ADMIN_QUEUE_COUNT];
 
 	row[HTTP_NOTIFY_ADMIN_QUEUE_USERNAME] = item->username;
@@ -190,17 +284,24 @@ static void
 walk_items(struct admin_walk *walk, struct endpoint *ep, const char *name,
 	   const struct queue_read_result *result)
 {
-	int64_t now = queue_now(walk->conn->admin->queue);
+	struct spool *spool = !walk->spooled ? NULL :
+		delivery_get_spool(walk->conn->admin->delivery);
+	int64_t ahead = spool == NULL ? 0 : spool_clock_ahead(spool);
+	/* two clocks do not tick at the same time */
+	int64_t slack = spool == NULL ? 0 : 1;
 	unsigned int i;
 
 	for (i = 0; i < result->count; i++) T_BEGIN {
 		const struct queue_item *item = result->items[i];
-		bool matches = wildcard_match(item->username, walk->user_mask);
+		bool matches = item->created + ahead - slack <= walk->until &&
+			wildcard_match(item->username, walk->user_mask);
 
 		if (walk->verb == HTTP_NOTIFY_ADMIN_BODY)
 			admin_body_row(walk->conn, name, item);
-		else if (matches && walk->verb == HTTP_NOTIFY_ADMIN_QUEUE)
-			queue_row(walk, name, item, now);
+		else if (matches && walk->verb != HTTP_NOTIFY_ADMIN_PURGE)
+			queue_row(walk, name, item, ahead);
+		else if (matches && walk->spooled)
+			matches = spool_remove(spool, item);
 		else if (matches)
 			matches = endpoint_purge(ep, item);
 		if (matches)
@@ -217,31 +318,52 @@ void admin_walk_abort(struct admin_conn *conn)
 	if (walk == NULL)
 		return;
 	conn->walk = NULL;
+	/* also if doveadm has left before the end */
+	if (walk->verb == HTTP_NOTIFY_ADMIN_PURGE) {
+		e_info(conn->admin->event, "Purged %"PRIu64" notifications "
+		       "(user=%s endpoint=%s)", walk->count,
+		       str_sanitize(walk->user_mask, 128),
+		       str_sanitize(walk->endpoint_mask, 128));
+	}
 	if (conn->conn.output != NULL)
 		o_stream_unset_flush_callback(conn->conn.output);
+	io_remove(&walk->io);
 	queue_read_cancel(&walk->read);
 	endpoint_names_deinit(&walk->names);
 	i_free(walk->user_mask);
 	i_free(walk->endpoint_mask);
+	i_free(walk->error);
 	i_free(walk);
 }
 
 static void admin_walk_end(struct admin_walk *walk)
 {
 	struct admin_conn *conn = walk->conn;
+	const char *error = t_strdup(walk->error);
 	uint64_t count = walk->count;
 
-	if (walk->verb == HTTP_NOTIFY_ADMIN_STATUS)
+	if (walk->verb == HTTP_NOTIFY_ADMIN_STATUS) {
 		status_total(walk);
-	else if (walk->verb == HTTP_NOTIFY_ADMIN_PURGE) {
-		e_info(conn->admin->event, "Purged %"PRIu64" notifications "
-		       "(user=%s endpoint=%s)", count,
-		       str_sanitize(walk->user_mask, 128),
-		       str_sanitize(walk->endpoint_mask, 128));
+		/* it says what it knows */
+		error = NULL;
+	} else if (walk->verb == HTTP_NOTIFY_ADMIN_PURGE && error != NULL &&
+		   count > 0) {
+		error = t_strdup_printf("%s; %"PRIu64" were purged", error,
+					count);
 	}
 	admin_walk_abort(conn);
-	/* even if doveadm has left: that shows when its input is read */
-	admin_conn_ok(conn, count);
+	if (error != NULL)
+		admin_conn_fail(conn, error);
+	else
+		admin_conn_ok(conn, count);
+}
+
+static void admin_walk_begin_endpoint(struct admin_walk *walk)
+{
+	walk->spooled = walk->spool_first;
+	walk->part_number = 0;
+	walk->after_id = walk->first_id;
+	walk->oldest_secs = 0;
 }
 
 static struct endpoint *
@@ -252,10 +374,42 @@ admin_walk_endpoint(struct admin_walk *walk, const char **name_r,
 	struct endpoint *ep;
 
 	ep = next_endpoint(walk->conn->admin, walk->names, walk->endpoint_mask,
-			   &walk->number, name_r, status_r);
+			   walk->numbered, &walk->number, name_r, status_r);
 	if (walk->number != old_number)
-		walk->after_id = walk->first_id;
+		admin_walk_begin_endpoint(walk);
 	return ep;
+}
+
+static void admin_walk_next_endpoint(struct admin_walk *walk)
+{
+	walk->number++;
+	admin_walk_begin_endpoint(walk);
+}
+
+/* Go on with what follows what is in the spool, with the next part, or with the
+   next endpoint. */
+static void admin_walk_next(struct admin_walk *walk)
+{
+	if (walk->spooled && walk->verb == HTTP_NOTIFY_ADMIN_PURGE)
+		walk->spooled = FALSE;
+	else if (walk->here && !walk->spooled)
+		walk->part_number++;
+	else {
+		admin_walk_next_endpoint(walk);
+		return;
+	}
+	walk->after_id = walk->first_id;
+}
+
+static void admin_walk_goes_on(struct admin_walk *walk)
+{
+	int64_t now = http_notify_monotonic_msecs();
+
+	if (now - walk->said < HTTP_NOTIFY_ADMIN_WAIT_SECS * 1000)
+		return;
+	walk->said = now;
+	o_stream_nsend_str(walk->conn->conn.output,
+			   HTTP_NOTIFY_ADMIN_WAIT"\n");
 }
 
 static void
@@ -268,23 +422,74 @@ admin_walk_read(const struct queue_read_result *result, void *context)
 	const char *name;
 
 	walk->read = NULL;
+	if (result->error != NULL && walk->error == NULL)
+		walk->error = i_strdup(result->error);
 	ep = admin_walk_endpoint(walk, &name, &status);
 	/* otherwise the endpoint has been forgotten in the meantime */
 	if (ep != NULL && walk->number == number) {
 		if (walk->verb == HTTP_NOTIFY_ADMIN_STATUS)
-			status_endpoint(walk, ep, name, &status, result);
+			status_part(walk, result);
 		else
 			walk_items(walk, ep, name, result);
 		walk->after_id = result->read_to;
-		if (walk->limit == 1 || !result->more) {
-			walk->number++;
-			walk->after_id = walk->first_id;
-		}
+		if (walk->limit == 1 || !result->more)
+			admin_walk_next(walk);
 	}
+	admin_walk_goes_on(walk);
 	admin_walk_on(walk);
 }
 
-static void admin_walk_on(struct admin_walk *walk)
+/* Returns FALSE if there is nothing. */
+static bool
+admin_walk_read_spool(struct admin_walk *walk,
+		      const struct queue_endpoint *queue_ep)
+{
+	struct spool *spool = delivery_get_spool(walk->conn->admin->delivery);
+
+	if (spool != NULL) {
+		walk->read = spool_read(spool, queue_ep, walk->after_id,
+					walk->last_id, walk->limit,
+					admin_walk_read, walk);
+	}
+	return walk->read != NULL;
+}
+
+/* Read on. Returns FALSE if the endpoint has nothing more to be read. */
+static bool
+admin_walk_read_on(struct admin_walk *walk, const struct endpoint *ep)
+{
+	struct queue_endpoint *queue_ep = endpoint_get_queue(ep);
+	struct queue *queue = walk->conn->admin->queue;
+	int64_t old_number = walk->part_number;
+	struct queue_part *part;
+
+	if (walk->spooled) {
+		if (admin_walk_read_spool(walk, queue_ep))
+			return TRUE;
+		if (walk->verb != HTTP_NOTIFY_ADMIN_PURGE)
+			return FALSE;
+		walk->spooled = FALSE;
+	}
+	if (!walk->here) {
+		walk->read = queue_read_endpoint(queue, queue_ep,
+			walk->after_id, walk->last_id, walk->limit,
+			admin_walk_read, walk);
+		return TRUE;
+	}
+	part = queue_endpoint_next_part(queue_ep, &walk->part_number);
+	if (part == NULL)
+		return FALSE;
+	if (walk->part_number != old_number)
+		walk->after_id = walk->first_id;
+	walk->read = queue_read(queue, part, QUEUE_READ_WHOLE, walk->after_id,
+				walk->last_id, walk->limit, admin_walk_read,
+				walk);
+	queue_read_set_awaited(walk->read);
+	return TRUE;
+}
+
+/* Returns TRUE if that is for later. */
+static bool admin_walk_endpoint_on(struct admin_walk *walk)
 {
 	struct ostream *output = walk->conn->conn.output;
 	struct endpoint_status status;
@@ -295,17 +500,33 @@ static void admin_walk_on(struct admin_walk *walk)
 	    o_stream_get_buffer_used_size(output) > ADMIN_OUTPUT_FULL) {
 		/* continue when doveadm has read it */
 		o_stream_set_flush_pending(output, TRUE);
-		return;
+		return TRUE;
 	}
 	ep = output->stream_errno != 0 ? NULL :
 		admin_walk_endpoint(walk, &name, &status);
 	if (ep == NULL) {
 		admin_walk_end(walk);
-		return;
+		return TRUE;
 	}
-	walk->read = queue_read_endpoint(walk->conn->admin->queue,
-		endpoint_get_queue(ep), walk->after_id, walk->last_id,
-		walk->limit, admin_walk_read, walk);
+	if (admin_walk_read_on(walk, ep))
+		return TRUE;
+	if (walk->verb == HTTP_NOTIFY_ADMIN_STATUS)
+		status_endpoint(walk, ep, name, &status);
+	admin_walk_next_endpoint(walk);
+	return FALSE;
+}
+
+static void admin_walk_on(struct admin_walk *walk)
+{
+	struct ostream *output = walk->conn->conn.output;
+	unsigned int left = ENDPOINTS_BATCH;
+	bool later;
+
+	do T_BEGIN {
+		later = admin_walk_endpoint_on(walk);
+	} T_END; while (!later && --left > 0);
+	if (!later)
+		o_stream_set_flush_pending(output, TRUE);
 }
 
 static int admin_walk_flush(struct admin_conn *conn)
@@ -319,6 +540,25 @@ static int admin_walk_flush(struct admin_conn *conn)
 	return ret;
 }
 
+/* Is it the next command, or has doveadm left? Then the rest is not done. */
+static void admin_walk_input(struct admin_walk *walk)
+{
+	struct admin_conn *conn = walk->conn;
+	ssize_t ret;
+	char byte;
+
+	ret = recv(conn->conn.fd_in, &byte, sizeof(byte), MSG_PEEK);
+	if (ret < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (ret > 0) {
+		io_remove(&walk->io);
+		return;
+	}
+	admin_walk_abort(conn);
+	/* ends the connection */
+	connection_input_resume(&conn->conn);
+}
+
 void admin_walk_start(struct admin_conn *conn,
 		      const struct http_notify_admin_command *command)
 {
@@ -329,7 +569,18 @@ void admin_walk_start(struct admin_conn *conn,
 	walk->verb = command->verb;
 	walk->user_mask = i_strdup(command->user_mask);
 	walk->endpoint_mask = i_strdup(command->endpoint_mask);
-	walk->names = endpoint_names_init(conn->admin->delivery);
+	walk->until = command->until == 0 ? INT64_MAX : command->until;
+	/* what others send, they have to remove */
+	walk->here = command->at ||
+		command->verb == HTTP_NOTIFY_ADMIN_STATUS ||
+		command->verb == HTTP_NOTIFY_ADMIN_PURGE;
+	walk->numbered = command->at &&
+		command->verb == HTTP_NOTIFY_ADMIN_STATUS;
+	walk->spool_first = command->verb == HTTP_NOTIFY_ADMIN_SPOOLED ||
+		command->verb == HTTP_NOTIFY_ADMIN_PURGE || command->spooled;
+	walk->names = endpoint_names_init(conn->admin->delivery,
+					  queue_is_shared(conn->admin->queue));
+	walk->said = http_notify_monotonic_msecs();
 	walk->number = 1;
 	walk->last_id = INT64_MAX;
 	walk->limit = READ_BATCH;
@@ -338,10 +589,12 @@ void admin_walk_start(struct admin_conn *conn,
 	else if (command->verb == HTTP_NOTIFY_ADMIN_BODY) {
 		walk->limit = 1;
 		walk->last_id = command->id;
-		walk->after_id = walk->first_id = command->id - 1;
+		walk->first_id = command->id - 1;
 	}
+	admin_walk_begin_endpoint(walk);
 	conn->walk = walk;
 	o_stream_set_flush_callback(conn->conn.output, admin_walk_flush, conn);
+	walk->io = io_add(conn->conn.fd_in, IO_READ, admin_walk_input, walk);
 	admin_walk_on(walk);
 }
 
@@ -349,7 +602,8 @@ void admin_flush(struct admin_conn *conn,
 		 const struct http_notify_admin_command *command)
 {
 	struct admin *admin = conn->admin;
-	struct endpoint_names *names = endpoint_names_init(admin->delivery);
+	struct endpoint_names *names = endpoint_names_init(admin->delivery,
+		queue_is_shared(admin->queue));
 	struct endpoint_status status;
 	unsigned int number = 1;
 	uint64_t count = 0;
@@ -357,7 +611,8 @@ void admin_flush(struct admin_conn *conn,
 	const char *name;
 
 	while ((ep = next_endpoint(admin, names, command->endpoint_mask,
-				   &number, &name, &status)) != NULL) T_BEGIN {
+				   FALSE, &number, &name,
+				   &status)) != NULL) T_BEGIN {
 		count += endpoint_flush(ep, command->user_mask);
 		number++;
 	} T_END;

@@ -9,6 +9,8 @@
 #include "admin.h"
 #include "admin-conn.h"
 #include "admin-protocol.h"
+#include "admin-relay.h"
+#include "queue-hosts.h"
 #include "queue-item.h"
 #include "monotonic.h"
 
@@ -70,14 +72,26 @@ static void
 admin_conn_run(struct admin_conn *conn,
 	       const struct http_notify_admin_command *command)
 {
+	if (command->at && command->host != 0 &&
+	    command->host != queue_host_number(conn->admin->queue)) {
+		admin_relay_start(conn, command);
+		return;
+	}
 	switch (command->verb) {
+	case HTTP_NOTIFY_ADMIN_HOSTS:
+		admin_hosts(conn);
+		break;
 	case HTTP_NOTIFY_ADMIN_STATUS:
 	case HTTP_NOTIFY_ADMIN_QUEUE:
+	case HTTP_NOTIFY_ADMIN_SPOOLED:
 	case HTTP_NOTIFY_ADMIN_PURGE:
 		admin_walk_start(conn, command);
 		break;
 	case HTTP_NOTIFY_ADMIN_HISTORY:
 		admin_history(conn);
+		break;
+	case HTTP_NOTIFY_ADMIN_CHECK:
+		admin_check(conn);
 		break;
 	case HTTP_NOTIFY_ADMIN_LOST:
 	case HTTP_NOTIFY_ADMIN_RESEND:
@@ -92,6 +106,9 @@ admin_conn_run(struct admin_conn *conn,
 			admin_lost_start(conn, command);
 		else
 			admin_walk_start(conn, command);
+		break;
+	case HTTP_NOTIFY_ADMIN_MOVE:
+		admin_move_start(conn);
 		break;
 	case HTTP_NOTIFY_ADMIN_FLUSH:
 		admin_flush(conn, command);
@@ -119,17 +136,27 @@ admin_conn_input_args(struct connection *connection, const char *const *args)
 	struct http_notify_admin_command command;
 	const char *error;
 
-	if (conn->live != NULL) {
-		e_error(connection->event, "Invalid command: after WATCH");
+	if (conn->live != NULL || conn->relay != NULL) {
+		e_error(connection->event, "Invalid command: before the end of "
+			"the former one");
 		return -1;
 	}
 	if (http_notify_admin_parse(args, &command, &error) < 0) {
 		e_error(connection->event, "Invalid command: %s", error);
 		return -1;
 	}
+	if (conn->is_relayed && (!command.at ||
+	    command.host != queue_host_number(conn->admin->queue))) {
+		e_error(connection->event,
+			"Invalid command: another host's, but not for this one");
+		return -1;
+	}
 	/* One command at a time: input is resumed at the end of the answer. */
 	connection_input_halt(connection);
-	admin_conn_run(conn, &command);
+	if (conn->admin->queue == NULL)
+		admin_conn_fail(conn, conn->admin->queue_error);
+	else
+		admin_conn_run(conn, &command);
 	return connection->io == NULL ? 0 : 1;
 }
 
@@ -141,11 +168,15 @@ static void admin_conn_destroy(struct connection *connection)
 	admin_walk_abort(conn);
 	admin_lost_abort(conn);
 	admin_live_abort(conn);
+	admin_move_abort(conn);
 	admin_announced_abort(conn);
 	admin_send_abort(conn);
+	admin_check_abort(conn);
+	admin_relay_abort(conn);
 	connection_deinit(connection);
+	if (!conn->is_relayed)
+		master_service_client_connection_destroyed(master_service);
 	i_free(conn);
-	master_service_client_connection_destroyed(master_service);
 }
 
 static const struct connection_settings admin_conn_settings = {
@@ -162,27 +193,53 @@ static const struct connection_vfuncs admin_conn_vfuncs = {
 	.input_args = admin_conn_input_args,
 };
 
-void admin_connected(struct admin *admin,
-		     struct master_service_connection *service_conn)
+static void
+admin_conn_init(struct admin *admin, const char *name, int fd, bool is_relayed)
 {
 	struct admin_conn *conn;
 
-	master_service_client_connection_accept(service_conn);
-	fd_close_on_exec(service_conn->fd, TRUE);
 	conn = i_new(struct admin_conn, 1);
 	conn->admin = admin;
-	connection_init_server(admin->conns, &conn->conn, service_conn->name,
-			       service_conn->fd, service_conn->fd);
+	conn->is_relayed = is_relayed;
+	connection_init_server(admin->conns, &conn->conn, name, fd, fd);
 }
 
-struct admin *admin_init(struct queue *queue, struct delivery *delivery,
-			 struct sender *sender)
+void admin_connected(struct admin *admin,
+		     struct master_service_connection *service_conn)
+{
+	master_service_client_connection_accept(service_conn);
+	fd_close_on_exec(service_conn->fd, TRUE);
+	admin_conn_init(admin, service_conn->name, service_conn->fd, FALSE);
+}
+
+void admin_conn_init_relayed(struct admin *admin, int fd)
+{
+	admin_conn_init(admin, "another host's doveadm", fd, TRUE);
+}
+
+void admin_set_queue_error(struct admin *admin, const char *error)
+{
+	i_free(admin->queue_error);
+	admin->queue_error = i_strdup_printf("the queue can't be opened, so "
+		"that notifications are refused: %s", error);
+}
+
+void admin_set_queue(struct admin *admin, struct queue *queue,
+		     struct queue *local, struct delivery *delivery)
+{
+	i_free(admin->queue_error);
+	admin->queue = queue;
+	admin->local = local;
+	admin->delivery = delivery;
+	queue_set_message_callback(queue, admin_relay_message, admin);
+}
+
+struct admin *admin_init(struct sender *sender)
 {
 	struct admin *admin;
 
 	admin = i_new(struct admin, 1);
-	admin->queue = queue;
-	admin->delivery = delivery;
+	admin->queue_error = i_strdup("the queue is not open yet");
 	admin->sender = sender;
 	admin->event = event_create(NULL);
 	guid_128_generate(admin->session);
@@ -192,14 +249,25 @@ struct admin *admin_init(struct queue *queue, struct delivery *delivery,
 	return admin;
 }
 
+void admin_set_moving(struct admin *admin, struct spool *spool,
+		      struct move_back *move_back)
+{
+	admin->spool = spool;
+	admin->move_back = move_back;
+}
+
 void admin_stop(struct admin *admin)
 {
 	struct connection *conn;
 
+	admin_relayed_end_all(admin);
+	queue_set_message_callback(admin->queue, NULL, NULL);
 	for (conn = admin->conns->connections; conn != NULL;
 	     conn = conn->next) {
 		admin_lost_abort(container_of(conn, struct admin_conn, conn));
 		admin_live_abort(container_of(conn, struct admin_conn, conn));
+		admin_move_abort(container_of(conn, struct admin_conn, conn));
+		admin_relay_abort(container_of(conn, struct admin_conn, conn));
 		admin_announced_abort(
 			container_of(conn, struct admin_conn, conn));
 	}
@@ -213,5 +281,6 @@ void admin_deinit(struct admin **_admin)
 	connection_list_deinit(&admin->conns);
 	admin_probes_free(admin);
 	event_unref(&admin->event);
+	i_free(admin->queue_error);
 	i_free(admin);
 }

@@ -6,15 +6,18 @@
 #include "delivery.h"
 #include "endpoint.h"
 #include "endpoint-names.h"
+#include "queue.h"
 
 struct endpoint_names {
 	pool_t pool;
+	bool shared;
 	/* the number of the only endpoint with this URL; 0 = there are
 	   several */
 	HASH_TABLE(char *, void *) number_by_url;
 };
 
-struct endpoint_names *endpoint_names_init(struct delivery *delivery)
+struct endpoint_names *
+endpoint_names_init(struct delivery *delivery, bool shared)
 {
 	struct endpoint_names *names;
 	struct endpoint_status status;
@@ -24,6 +27,7 @@ struct endpoint_names *endpoint_names_init(struct delivery *delivery)
 	void *first;
 
 	names = i_new(struct endpoint_names, 1);
+	names->shared = shared;
 	names->pool = pool_alloconly_create("endpoint names", 1024);
 	hash_table_create(&names->number_by_url, default_pool, 0,
 			  str_hash, strcmp);
@@ -51,13 +55,31 @@ void endpoint_names_deinit(struct endpoint_names **_names)
 	i_free(names);
 }
 
-const char *endpoint_names_get(const struct endpoint_names *names,
-			       const char *url, unsigned int number)
+const char *
+endpoint_names_numbered(const struct endpoint_names *names,
+			const struct endpoint *ep, const char *url,
+			unsigned int number)
+{
+	int64_t shared_number = !names->shared ? 0 :
+		queue_endpoint_number(endpoint_get_queue(ep));
+
+	if (names->shared && shared_number == 0) {
+		/* nothing has been stored for it yet: others don't know it */
+		return t_strdup_printf("%s #0.%u", url, number);
+	}
+	return t_strdup_printf("%s #%"PRId64, url,
+			       names->shared ? shared_number : number);
+}
+
+const char *
+endpoint_names_get(const struct endpoint_names *names,
+		   const struct endpoint *ep, const char *url,
+		   unsigned int number)
 {
 	if (hash_table_lookup(names->number_by_url, url) ==
 	    POINTER_CAST(number))
 		return t_strdup(url);
-	return t_strdup_printf("%s #%u", url, number);
+	return endpoint_names_numbered(names, ep, url, number);
 }
 
 unsigned int endpoint_names_find(const struct endpoint_names *names,
@@ -71,13 +93,21 @@ unsigned int endpoint_names_find(const struct endpoint_names *names,
 	while (!found &&
 	       (ep = delivery_next_endpoint(delivery, &number)) != NULL) T_BEGIN {
 		endpoint_get_status(ep, &status);
-		found = strcmp(endpoint_names_get(names, status.url, number),
-			       name) == 0;
+		found = strcmp(endpoint_names_get(names, ep, status.url,
+						  number), name) == 0;
 	} T_END;
 	return found ? number : 0;
 }
 
-bool endpoint_name_matches(const char *name, const char *url, const char *mask)
+bool endpoint_names_match(const struct endpoint_names *names,
+			  const struct endpoint *ep, const char *url,
+			  unsigned int number, const char *mask)
 {
-	return wildcard_match(name, mask) || wildcard_match(url, mask);
+	if (wildcard_match(url, mask) ||
+	    wildcard_match(endpoint_names_get(names, ep, url, number), mask))
+		return TRUE;
+	/* another host may show it */
+	return names->shared && strchr(mask, '#') != NULL &&
+		wildcard_match(endpoint_names_numbered(names, ep, url, number),
+			       mask);
 }

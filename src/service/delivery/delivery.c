@@ -364,20 +364,48 @@ static const char *delivery_limit_name(struct delivery *delivery)
 			       delivery->limit.number, delivery->limit.bytes);
 }
 
+/* The limit under which notifications are accepted again. */
+static struct amount delivery_low_mark(const struct delivery *delivery)
+{
+	const struct amount *limit = &delivery->limit;
+
+	return (struct amount){
+		limit->number - limit->number / 10,
+		limit->bytes - limit->bytes / 10
+	};
+}
+
+/* Returns why it is full; NULL = it is not. */
+static const char *
+delivery_full_error(struct delivery *delivery, const struct amount *limit)
+{
+	const char *what = delivery_full_in(delivery, limit);
+
+	return what == NULL ? NULL :
+		t_strdup_printf("the queue is full in %s (%s)", what,
+				delivery_limit_name(delivery));
+}
+
+bool delivery_has_room(struct delivery *delivery, const char **error_r)
+{
+	const struct amount low_mark = delivery_low_mark(delivery);
+
+	*error_r = delivery_full_error(delivery, &low_mark);
+	return *error_r == NULL;
+}
+
 static bool
 delivery_is_full(struct delivery *delivery, const char **error_r)
 {
-	const char *what = delivery_full_in(delivery, &delivery->limit);
-
-	if (what == NULL)
+	*error_r = delivery_full_error(delivery, &delivery->limit);
+	if (*error_r == NULL)
 		return FALSE;
 	if (delivery->refused++ == 0) {
 		e_error(delivery->common.event, "Queue is full in %s, "
-			"notifications are refused (%s)", what,
+			"notifications are refused (%s)",
+			delivery_full_in(delivery, &delivery->limit),
 			delivery_limit_name(delivery));
 	}
-	*error_r = t_strdup_printf("the queue is full in %s (%s)", what,
-				   delivery_limit_name(delivery));
 	return TRUE;
 }
 
@@ -423,6 +451,7 @@ delivery_item_stored(struct queue_item *item, const char *error, void *context)
 	struct part *part;
 	const struct delivery_stored stored = {
 		.error = error, .id = item == NULL ? 0 : item->id,
+		.spooled = error == NULL && item != NULL && item->id == 0,
 		.elsewhere = item != NULL && item->part == NULL,
 		.endpoint = dep->ep
 	};
@@ -436,7 +465,8 @@ delivery_item_stored(struct queue_item *item, const char *error, void *context)
 		part = delivery_part_of(item);
 		if (part != NULL)
 			part_stored(part, item);
-		delivery_list_stored(dep);
+		if (!stored.spooled)
+			delivery_list_stored(dep);
 	}
 	i_free(adding);
 }
@@ -590,12 +620,6 @@ int delivery_resend(struct delivery *delivery, const struct queue_item *item,
 		*error_r = "the endpoint has been forgotten";
 		return -1;
 	}
-	if (dep != own && delivery->spool != NULL) {
-		/* each would store it, as another notification */
-		*error_r = "another endpoint can't get it while hosts share "
-			"the queue: two of them may resend it";
-		return -1;
-	}
 	if (delivery_is_full(delivery, error_r) ||
 	    delivery_endpoint_is_full(dep, error_r))
 		return -1;
@@ -613,9 +637,21 @@ int delivery_resend(struct delivery *delivery, const struct queue_item *item,
 	return 0;
 }
 
+/* What waited for queue_may_send(). */
+static void delivery_run_held(struct delivery *delivery)
+{
+	struct delivery_endpoint *dep;
+
+	if (!delivery->common.held || !queue_may_send(delivery->common.queue))
+		return;
+	delivery->common.held = FALSE;
+	array_foreach_elem(&delivery->endpoints, dep)
+		endpoint_run(dep->ep);
+}
+
 /* By now all callers have been told whether their notifications are stored. */
 static void
-delivery_committed(const char *error ATTR_UNUSED, void *context)
+delivery_committed(const char *error, void *context)
 {
 	struct delivery *delivery = context;
 	struct delivery_endpoint *dep;
@@ -625,6 +661,8 @@ delivery_committed(const char *error ATTR_UNUSED, void *context)
 		endpoint_run(dep->ep);
 	}
 	array_clear(&delivery->stored);
+	if (error == NULL)
+		delivery_run_held(delivery);
 }
 
 /* What others ask for */
@@ -671,6 +709,11 @@ unsigned int delivery_queued(const struct delivery *delivery)
 	return delivery->common.queued;
 }
 
+struct spool *delivery_get_spool(const struct delivery *delivery)
+{
+	return delivery->spool;
+}
+
 const struct endpoint_counters *delivery_counters(struct delivery *delivery)
 {
 	return &delivery->common.counters;
@@ -678,8 +721,11 @@ const struct endpoint_counters *delivery_counters(struct delivery *delivery)
 
 const struct history *delivery_history(struct delivery *delivery)
 {
+	unsigned int spooled = delivery->spool == NULL ? 0 :
+		spool_get_queued(delivery->spool, NULL).number;
+
 	history_sample(&delivery->common.history, http_notify_monotonic_msecs(),
-		       delivery->common.queued, delivery->down);
+		       delivery->common.queued + spooled, delivery->down);
 	return &delivery->common.history;
 }
 
@@ -705,17 +751,6 @@ void delivery_live_remove(struct delivery *delivery, struct live_watch *watch)
 
 /* Sweeping */
 
-/* The limit under which notifications are accepted again. */
-static struct amount delivery_low_mark(const struct delivery *delivery)
-{
-	const struct amount *limit = &delivery->limit;
-
-	return (struct amount){
-		limit->number - limit->number / 10,
-		limit->bytes - limit->bytes / 10
-	};
-}
-
 static void
 delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 {
@@ -723,6 +758,8 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 		array_idx_elem(&delivery->endpoints, idx);
 	const struct amount low_mark = delivery_low_mark(delivery);
 	int64_t idle_since = http_notify_monotonic_msecs() - IDLE_MSECS;
+	bool spooled = delivery->spool != NULL &&
+		spool_get_queued(delivery->spool, dep->queue_ep).number > 0;
 	bool unused = dep->key == NULL ||
 		(array_count(&delivery->endpoints) > ENDPOINTS_MIN &&
 		 dep->last_used <= idle_since);
@@ -737,7 +774,7 @@ delivery_sweep_endpoint(struct delivery *delivery, unsigned int idx)
 		       endpoint_get_label(dep->ep), dep->refused);
 		dep->refused = 0;
 	}
-	if (unused && dep->adding == 0 && !dep->stored &&
+	if (unused && dep->adding == 0 && !dep->stored && !spooled &&
 	    endpoint_is_idle(dep->ep) && !queue_lost_has(dep->queue_ep)) {
 		struct queue_endpoint *queue_ep = dep->queue_ep;
 
@@ -753,6 +790,7 @@ static void delivery_sweep_done(struct delivery *delivery)
 	delivery->down = delivery->sweep_down;
 	delivery->sweep_down = 0;
 	(void)delivery_history(delivery);
+	delivery_run_held(delivery);
 	if (delivery->refused > 0 &&
 	    delivery_full_in(delivery, &low_mark) == NULL) {
 		e_info(delivery->common.event, "Queue accepts notifications "

@@ -29,7 +29,8 @@ struct delivery *
 delivery_init(struct queue *queue, struct sender *sender,
 	      unsigned int max_queued, uint64_t max_queued_bytes,
 	      unsigned int max_requests);
-/* Add what comes to the spool, whose shared queue is that of delivery_init(). */
+/* Add what comes to the spool, whose shared queue is that of delivery_init().
+   NULL = to the queue itself. */
 void delivery_set_spool(struct delivery *delivery, struct spool *spool);
 /* Requests under way stay in the queue; the sender must not call back any more.
    Callers that wait are told. */
@@ -67,6 +68,7 @@ struct delivery_stored {
 	/* its id in the queue; 0 if error, or if it had been added before, or
 	   is in the spool */
 	int64_t id;
+	bool spooled;
 	/* another process sends it, or this one does when it has found it */
 	bool elsewhere;
 	struct endpoint *endpoint;
@@ -105,6 +107,10 @@ int delivery_resend(struct delivery *delivery, const struct queue_item *item,
 		    delivery_resent_callback_t *callback, void *context,
 		    const char **error_r);
 
+/* Is there room in the queue for what is not new, so that some is left for what
+   is? Returns FALSE and error_r if there is none, without logging that. */
+bool delivery_has_room(struct delivery *delivery, const char **error_r);
+
 /* Returns the endpoint of a part of the queue, and its number; NULL = there is
    none. */
 struct endpoint *
@@ -119,8 +125,11 @@ delivery_next_endpoint(struct delivery *delivery, unsigned int *number);
    percent: of that in number or in bytes, whichever is more. */
 unsigned int delivery_queue_percent(const struct delivery *delivery,
 				    unsigned int queued, uint64_t bytes);
-/* How many notifications are queued, as far as they have been found. */
+/* How many notifications are queued, as far as they have been found, without
+   those in the spool. */
 unsigned int delivery_queued(const struct delivery *delivery);
+/* See delivery_set_spool(); NULL = there is none. */
+struct spool *delivery_get_spool(const struct delivery *delivery);
 /* Totals of all endpoints, including those that have been forgotten. */
 const struct endpoint_counters *delivery_counters(struct delivery *delivery);
 /* What has happened in the last hours. */

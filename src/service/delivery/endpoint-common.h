@@ -28,6 +28,8 @@ struct endpoint_common {
 	unsigned int in_flight;
 	/* no request is started any more */
 	bool stopped;
+	/* some were not started, because of queue_may_send() */
+	bool held;
 	struct lane_budget lane_budget;
 	struct endpoint_counters counters;
 	struct history history;

@@ -102,6 +102,10 @@ void endpoint_pump(struct endpoint *ep)
 	lane_reads_run(ep->lane_reads, ep->attempts == NULL &&
 		       ep->lanes.ready_count == 0);
 	for (i = 0; i < SEND_BATCH; i++) {
+		if (!queue_may_send(ep->common->queue)) {
+			ep->common->held = TRUE;
+			return;
+		}
 		target = targets_choose(&ep->targets, now);
 		untried = target == NULL;
 		if (untried)
@@ -167,7 +171,9 @@ void endpoint_sweep(struct endpoint *ep)
 	for (; part != NULL; part = next) {
 		next = part->next;
 		part_expire(part);
-		if (part_is_idle(part) && ep->parts->next != NULL) {
+		if (part_is_idle(part) && ep->parts->next != NULL &&
+		    !queue_part_has_removals(ep->common->queue,
+					     part->queue_part)) {
 			queue_part = part->queue_part;
 			part_close(&part);
 			queue_part_forget(ep->common->queue, &queue_part);

@@ -7,6 +7,7 @@
 #include "pgsql-commit.h"
 #include "pgsql-lost.h"
 #include "pgsql-parts.h"
+#include "pgsql-tidy.h"
 
 /* Half of what mail processes wait by default (http_notify_handoff_timeout):
    what is not stored by then is stored on this host, in the other half. */
@@ -16,6 +17,15 @@
 
 /* Integrity: an endpoint or a part is not there any more, or an id is taken. */
 #define SQLSTATE_CLASS_INTEGRITY "23"
+#define SQLSTATE_NULL "23502"
+#define SQLSTATE_FOREIGN_KEY "23503"
+#define SQLSTATE_DISK_FULL "53100"
+
+/* The so many-th one that is added to the part. */
+struct pgsql_place {
+	struct pgsql_part *part;
+	unsigned int number;
+};
 
 struct pgsql_commit {
 	struct pgsql_queue *queue;
@@ -24,12 +34,20 @@ struct pgsql_commit {
 	/* monotonic */
 	int64_t deadline;
 	bool awaited;
-	/* endpoints that got a number, and the parts of what is added, in the
-	   order of the items, and each one once */
+	/* endpoints or parts that had been deleted have been stored again */
+	bool renewed_endpoints, renewed_parts;
+	/* endpoints that got a number */
 	ARRAY(struct queue_endpoint *) numbered;
-	ARRAY(struct pgsql_part *) item_parts, parts;
+	/* what gets a new id: what is put back for another endpoint, and then
+	   what is added; where each of these goes, and each of their parts */
+	ARRAY(struct queue_item *) items;
+	ARRAY(struct pgsql_place) places;
+	ARRAY(struct pgsql_part *) parts;
+	/* the results of these come first */
+	unsigned int parts_statements;
 };
 
+static void pgsql_commit_send_endpoints(struct pgsql_commit *commit);
 static void pgsql_commit_send_parts(struct pgsql_commit *commit);
 static void pgsql_commit_send(struct pgsql_commit *commit);
 
@@ -72,7 +90,8 @@ static void pgsql_commit_finish(struct pgsql_commit *commit, const char *error)
 			item->id = 0;
 	}
 	array_clear(&commit->numbered);
-	array_clear(&commit->item_parts);
+	array_clear(&commit->items);
+	array_clear(&commit->places);
 	array_clear(&commit->parts);
 	queue_engine_committed(commit->queue->engine.queue, error);
 }
@@ -91,10 +110,12 @@ pgsql_commit_failed(struct pgsql_commit *commit,
 	}
 	if (str_begins_with(answer->sqlstate, SQLSTATE_CLASS_INTEGRITY))
 		pgsql_queue_other_tables();
-	if (str_begins_with(answer->sqlstate, "53"))
+	if (strcmp(answer->sqlstate, SQLSTATE_DISK_FULL) == 0)
 		queue_engine_full(commit->queue->engine.queue);
-	else if (!str_begins_with(answer->sqlstate, "40"))
+	else if (!str_begins_with(answer->sqlstate, "40")) {
+		pgsql_queue_stored(commit->queue, FALSE);
 		pgsql_conn_fail(commit->queue->conn, answer->error);
+	}
 	pgsql_commit_finish(commit, t_strdup_printf("PostgreSQL: %s",
 						    answer->error));
 }
@@ -106,6 +127,7 @@ pgsql_commit_endpoints_set(const struct pgsql_answer *answer, void *context)
 {
 	struct pgsql_commit *commit = context;
 	struct queue_endpoint *ep;
+	int64_t number;
 	unsigned int i = 0;
 
 	if (answer->error != NULL) {
@@ -113,19 +135,32 @@ pgsql_commit_endpoints_set(const struct pgsql_answer *answer, void *context)
 		return;
 	}
 	array_foreach_elem(&commit->changes->endpoints, ep) {
-		if (ep->number == 0) {
-			ep->number = pgsql_get_int(answer->results[i], 0, 0);
-			array_push_back(&commit->numbered, &ep);
+		number = pgsql_get_int(answer->results[i++], 0, 0);
+		if (ep->number == number)
+			continue;
+		if (ep->number != 0) {
+			queue_engine_endpoint_gone(
+				commit->queue->engine.queue, ep);
 		}
-		i++;
+		ep->number = number;
+		array_push_back(&commit->numbered, &ep);
 	}
 	pgsql_commit_send_parts(commit);
 }
 
+static int
+endpoint_cmp(struct queue_endpoint *const *ep1,
+	     struct queue_endpoint *const *ep2)
+{
+	return strcmp((*ep1)->key, (*ep2)->key);
+}
+
+/* All hosts lock the rows in the same order. */
 static void pgsql_commit_send_endpoints(struct pgsql_commit *commit)
 {
 	struct queue_endpoint *ep;
 
+	array_sort(&commit->changes->endpoints, endpoint_cmp);
 	array_foreach_elem(&commit->changes->endpoints, ep) {
 		struct pgsql_params params = { .count = 0 };
 
@@ -134,6 +169,26 @@ static void pgsql_commit_send_endpoints(struct pgsql_commit *commit)
 		add(commit, PGSQL_ENDPOINT_SET, &params);
 	}
 	pgsql_commit_end_batch(commit, pgsql_commit_endpoints_set);
+}
+
+/* Some of those that are needed have been deleted, since they were not used for
+   long (pgsql-tidy.c): store them again. */
+static void pgsql_commit_renew_endpoints(struct pgsql_commit *commit)
+{
+	struct queue_changes *changes = commit->changes;
+	struct queue_endpoint *ep;
+	struct queue_item *item;
+	bool listed;
+
+	commit->renewed_endpoints = TRUE;
+	array_foreach_elem(&commit->items, item) {
+		listed = FALSE;
+		array_foreach_elem(&changes->endpoints, ep)
+			listed = listed || ep == item->endpoint;
+		if (!listed)
+			array_push_back(&changes->endpoints, &item->endpoint);
+	}
+	pgsql_commit_send_endpoints(commit);
 }
 
 /* Then another one for parts */
@@ -145,6 +200,11 @@ pgsql_commit_parts_made(const struct pgsql_answer *answer, void *context)
 	const PGresult *rows;
 	int i;
 
+	if (strcmp(answer->sqlstate, SQLSTATE_FOREIGN_KEY) == 0 &&
+	    !commit->renewed_endpoints) {
+		pgsql_commit_renew_endpoints(commit);
+		return;
+	}
 	if (answer->error != NULL) {
 		pgsql_commit_failed(commit, answer);
 		return;
@@ -156,12 +216,12 @@ pgsql_commit_parts_made(const struct pgsql_answer *answer, void *context)
 				       pgsql_get_int(rows, i, 1),
 				       pgsql_get_int(rows, i, 2));
 	}
-	pgsql_commit_send(commit);
+	/* one may have been deleted just when it was found to be there */
+	pgsql_commit_send_parts(commit);
 }
 
 static void pgsql_commit_send_parts(struct pgsql_commit *commit)
 {
-	struct queue_changes *changes = commit->changes;
 	struct pgsql_params params = { .count = 0 };
 	ARRAY_TYPE(int64) endpoints, slots;
 	struct queue_item *item;
@@ -169,7 +229,7 @@ static void pgsql_commit_send_parts(struct pgsql_commit *commit)
 
 	t_array_init(&endpoints, 8);
 	t_array_init(&slots, 8);
-	array_foreach_elem(&changes->added, item) {
+	array_foreach_elem(&commit->items, item) {
 		slot = pgsql_parts_slot(item);
 		if (pgsql_parts_find(commit->queue->parts,
 				     item->endpoint->number, slot) != NULL)
@@ -190,15 +250,58 @@ static void pgsql_commit_send_parts(struct pgsql_commit *commit)
 
 /* The changes */
 
-/* Lock the parts, or count what was added. */
+/* Nothing is added to it by putting something back into it, but it is used. */
 static void
-pgsql_commit_parts(struct pgsql_commit *commit, enum pgsql_statement statement)
+pgsql_commit_use_part(struct pgsql_commit *commit, struct pgsql_part *part)
+{
+	struct pgsql_part *other;
+
+	array_foreach_elem(&commit->parts, other) {
+		if (other == part)
+			return;
+	}
+	part->adding = 0;
+	array_push_back(&commit->parts, &part);
+}
+
+static void pgsql_commit_find_parts(struct pgsql_commit *commit)
+{
+	struct pgsql_place *place;
+	struct pgsql_part *part;
+	struct queue_item *item;
+
+	array_foreach_elem(&commit->items, item) {
+		part = pgsql_parts_find(commit->queue->parts,
+					item->endpoint->number,
+					pgsql_parts_slot(item));
+		i_assert(part != NULL);
+		part->adding = 0;
+		place = array_append_space(&commit->places);
+		place->part = part;
+	}
+	array_foreach_modifiable(&commit->places, place) {
+		place->number = ++place->part->adding;
+		if (place->number == 1)
+			array_push_back(&commit->parts, &place->part);
+	}
+	array_foreach_elem(&commit->changes->resent, item) {
+		part = item->id == 0 ? NULL :
+			pgsql_parts_find_number(commit->queue->parts,
+				PGSQL_PART_NUMBER(item->id));
+		if (part != NULL)
+			pgsql_commit_use_part(commit, part);
+	}
+}
+
+/* Count what is added to the parts, which also locks them. */
+static void pgsql_commit_count(struct pgsql_commit *commit)
 {
 	struct pgsql_params params = { .count = 0 };
 	ARRAY_TYPE(int64) numbers, added;
 	struct pgsql_part *part;
 	int64_t count;
 
+	commit->parts_statements = 0;
 	if (array_is_empty(&commit->parts))
 		return;
 	t_array_init(&numbers, 16);
@@ -209,28 +312,30 @@ pgsql_commit_parts(struct pgsql_commit *commit, enum pgsql_statement statement)
 		array_push_back(&added, &count);
 	}
 	params_add_array(&params, &numbers);
-	if (statement == PGSQL_PARTS_COUNT)
-		params_add_array(&params, &added);
-	add(commit, statement, &params);
+	if (array_count(&numbers) > 1) {
+		/* all hosts in the same order */
+		add(commit, PGSQL_PARTS_LOCK, &params);
+		commit->parts_statements++;
+	}
+	params_add_array(&params, &added);
+	add(commit, PGSQL_PARTS_COUNT, &params);
+	commit->parts_statements++;
 }
 
-static void pgsql_commit_find_parts(struct pgsql_commit *commit)
+/* How many are added after it, as a number that is not positive. */
+static int64_t pgsql_place_from_end(const struct pgsql_place *place)
 {
-	struct pgsql_part *part;
-	struct queue_item *item;
+	return (int64_t)place->number - place->part->adding;
+}
 
-	array_foreach_elem(&commit->changes->added, item) {
-		part = pgsql_parts_find(commit->queue->parts,
-					item->endpoint->number,
-					pgsql_parts_slot(item));
-		i_assert(part != NULL);
-		part->adding = 0;
-		array_push_back(&commit->item_parts, &part);
-	}
-	array_foreach_elem(&commit->item_parts, part) {
-		if (part->adding++ == 0)
-			array_push_back(&commit->parts, &part);
-	}
+/* The places of what is added are after those of what is put back. */
+static const struct pgsql_place *
+pgsql_commit_added_places(struct pgsql_commit *commit)
+{
+	unsigned int count;
+	const struct pgsql_place *places = array_get(&commit->places, &count);
+
+	return places + count - array_count(&commit->changes->added);
 }
 
 static void pgsql_commit_attempts(struct pgsql_commit *commit)
@@ -294,7 +399,7 @@ static void pgsql_commit_forget_sessions(struct pgsql_commit *commit)
 /* What is added, a column each. */
 enum column {
 	COLUMN_PART,
-	COLUMN_AFTER,
+	COLUMN_FROM_END,
 	COLUMN_SESSION,
 	COLUMN_SEQ,
 	COLUMN_CREATED,
@@ -302,17 +407,20 @@ enum column {
 	COLUMN_USERNAME,
 	COLUMN_FOLDER,
 	COLUMN_UID,
+	COLUMN_MAILBOX,
 	COLUMN_BODY,
+	COLUMN_ATTEMPTS,
 
 	COLUMN_COUNT
 };
 
 static void
 columns_add(struct pgsql_array *columns, const struct queue_item *item,
-	    struct pgsql_part *part)
+	    const struct pgsql_place *place)
 {
-	pgsql_array_add_int(&columns[COLUMN_PART], part->number);
-	pgsql_array_add_int(&columns[COLUMN_AFTER], ++part->adding);
+	pgsql_array_add_int(&columns[COLUMN_PART], place->part->number);
+	pgsql_array_add_int(&columns[COLUMN_FROM_END],
+			    pgsql_place_from_end(place));
 	pgsql_array_add_bytes(&columns[COLUMN_SESSION], item->session,
 			      sizeof(item->session));
 	pgsql_array_add_int(&columns[COLUMN_SEQ], item->seq);
@@ -321,14 +429,48 @@ columns_add(struct pgsql_array *columns, const struct queue_item *item,
 	pgsql_array_add_str(&columns[COLUMN_USERNAME], item->username);
 	pgsql_array_add_str(&columns[COLUMN_FOLDER], item->folder);
 	pgsql_array_add_int(&columns[COLUMN_UID], item->uid);
+	pgsql_array_add_int(&columns[COLUMN_MAILBOX], item->mailbox);
 	pgsql_array_add_str(&columns[COLUMN_BODY], item->body);
+	pgsql_array_add_int(&columns[COLUMN_ATTEMPTS], item->attempts);
+}
+
+/* These are the first ones of those that get a new id. */
+static void pgsql_commit_resent(struct pgsql_commit *commit)
+{
+	const struct pgsql_place *place;
+	struct queue_item *item;
+	unsigned int i = 0;
+
+	array_foreach_elem(&commit->changes->resent, item) {
+		if (item->id != 0) {
+			pgsql_lost_resend(commit->queue, item);
+			continue;
+		}
+		place = array_idx(&commit->places, i++);
+		pgsql_lost_resend_to(commit->queue, item, place->part->number,
+				     pgsql_place_from_end(place));
+	}
+}
+
+static void pgsql_commit_lost(struct pgsql_commit *commit)
+{
+	const struct pgsql_place *place = pgsql_commit_added_places(commit);
+	struct queue_item *item;
+
+	array_foreach_elem(&commit->changes->added, item) {
+		if (queue_item_is_lost(item)) {
+			pgsql_lost_add(commit->queue, item, place->part->number,
+				       pgsql_place_from_end(place));
+		}
+		place++;
+	}
 }
 
 static void pgsql_commit_items(struct pgsql_commit *commit)
 {
 	struct pgsql_params params = { .count = 0 };
 	struct pgsql_array columns[COLUMN_COUNT];
-	struct pgsql_part *part;
+	const struct pgsql_place *place;
 	struct queue_item *item;
 	unsigned int i;
 
@@ -341,12 +483,11 @@ static void pgsql_commit_items(struct pgsql_commit *commit)
 		else
 			pgsql_array_init_ints(&columns[i]);
 	}
-	array_foreach_elem(&commit->parts, part)
-		part->adding = 0;
-	i = 0;
+	place = pgsql_commit_added_places(commit);
 	array_foreach_elem(&commit->changes->added, item) {
-		part = array_idx_elem(&commit->item_parts, i++);
-		columns_add(columns, item, part);
+		if (!queue_item_is_lost(item))
+			columns_add(columns, item, place);
+		place++;
 	}
 	for (i = 0; i < COLUMN_COUNT; i++)
 		pgsql_params_add_array(&params, &columns[i]);
@@ -392,30 +533,60 @@ pgsql_commit_took_parts(struct pgsql_commit *commit, const PGresult *rows)
 		part = pgsql_parts_find_number(commit->queue->parts,
 					       pgsql_get_int(rows, i, 0));
 		part->before_id = pgsql_get_int(rows, i, 1);
-		part->adding = 0;
+	}
+}
+
+/* Those that are put back are told first, by the results from *idx on: another
+   host may have taken them, which leaves a gap in the ids of another endpoint's
+   part. */
+static void
+pgsql_commit_took_resent(struct pgsql_commit *commit,
+			 const struct pgsql_answer *answer, unsigned int *idx)
+{
+	const struct pgsql_place *place;
+	struct pgsql_part *part;
+	struct queue_item *item;
+	int64_t before_id = 0;
+	unsigned int i = 0;
+
+	array_foreach_elem(&commit->changes->resent, item) {
+		if (item->id != 0) {
+			part = pgsql_parts_find_number(commit->queue->parts,
+				PGSQL_PART_NUMBER(item->id));
+		} else {
+			place = array_idx(&commit->places, i++);
+			part = place->part;
+			item->id = part->before_id + place->number;
+			before_id = item->id - 1;
+		}
+		if (!pgsql_lost_resent(commit->changes, answer, idx))
+			item->id = 0;
+		else if (part != NULL) {
+			pgsql_parts_stored(commit->queue->parts, part, item,
+					   before_id);
+		}
+		before_id = 0;
 	}
 }
 
 static void pgsql_commit_took_items(struct pgsql_commit *commit)
 {
-	struct pgsql_part *part;
+	const struct pgsql_place *place = pgsql_commit_added_places(commit);
+	unsigned int announced = 0;
 	struct queue_item *item;
-	unsigned int i = 0;
 
 	array_foreach_elem(&commit->changes->added, item) {
-		part = array_idx_elem(&commit->item_parts, i++);
-		item->id = part->before_id + ++part->adding;
+		struct pgsql_part *part = place->part;
+
+		item->id = part->before_id + place++->number;
+		if (queue_item_is_lost(item))
+			continue;
+		if (item->mailbox != 0)
+			announced++;
 		pgsql_parts_stored(commit->queue->parts, part, item,
 				   item->id - 1);
 	}
-	array_foreach_elem(&commit->changes->resent, item) {
-		part = pgsql_parts_find_number(commit->queue->parts,
-			QUEUE_PART_NUMBER(item->id));
-		if (part != NULL) {
-			pgsql_parts_stored(commit->queue->parts, part, item,
-					   0);
-		}
-	}
+	pgsql_tidy_announced(commit->queue->tidy, announced);
 }
 
 static void
@@ -434,6 +605,37 @@ pgsql_commit_took_forgotten(struct pgsql_commit *commit, const PGresult *rows)
 	}
 }
 
+/* Likewise of parts, which the first statement has not found. Returns FALSE if
+   there are none. */
+static bool pgsql_commit_renew_parts(struct pgsql_commit *commit,
+				     const struct pgsql_answer *answer)
+{
+	const PGresult *rows;
+	struct pgsql_part *part;
+	bool found, gone = FALSE;
+	int i;
+
+	if (strcmp(answer->sqlstate, SQLSTATE_NULL) != 0 ||
+	    commit->renewed_parts || array_is_empty(&commit->parts))
+		return FALSE;
+	rows = answer->results[0];
+	array_foreach_elem(&commit->parts, part) {
+		found = FALSE;
+		for (i = 0; i < PQntuples(rows) && !found; i++)
+			found = pgsql_get_int(rows, i, 0) == part->number;
+		if (!found)
+			pgsql_parts_gone(commit->queue->parts, part);
+		gone = gone || !found;
+	}
+	if (!gone)
+		return FALSE;
+	commit->renewed_parts = TRUE;
+	array_clear(&commit->places);
+	array_clear(&commit->parts);
+	pgsql_commit_send_parts(commit);
+	return TRUE;
+}
+
 static void
 pgsql_commit_answered(const struct pgsql_answer *answer, void *context)
 {
@@ -442,21 +644,27 @@ pgsql_commit_answered(const struct pgsql_answer *answer, void *context)
 	struct queue_item *item;
 	unsigned int idx = 0;
 
+	if (pgsql_commit_renew_parts(commit, answer))
+		return;
 	if (answer->error != NULL) {
 		pgsql_commit_failed(commit, answer);
 		return;
 	}
-	if (!array_is_empty(&commit->parts))
-		pgsql_commit_took_parts(commit, answer->results[idx++]);
+	if (commit->parts_statements > 0) {
+		idx = commit->parts_statements;
+		pgsql_commit_took_parts(commit, answer->results[idx - 1]);
+	}
 	pgsql_lost_changed(changes, answer, &idx);
 	if (!array_is_empty(&changes->removed))
 		idx++;
-	array_foreach_elem(&changes->resent, item)
-		pgsql_lost_resent(changes, item, answer, &idx);
+	pgsql_commit_took_resent(commit, answer, &idx);
+	array_foreach_elem(&changes->added, item)
+		idx += queue_item_is_lost(item) ? 1 : 0;
 	pgsql_lost_ended(commit->queue, changes, answer, &idx);
 	if (!array_is_empty(&changes->forgotten))
 		pgsql_commit_took_forgotten(commit, answer->results[idx++]);
 	pgsql_commit_took_items(commit);
+	pgsql_queue_stored(commit->queue, TRUE);
 	pgsql_commit_finish(commit, NULL);
 }
 
@@ -464,31 +672,37 @@ pgsql_commit_answered(const struct pgsql_answer *answer, void *context)
 static void pgsql_commit_send(struct pgsql_commit *commit)
 {
 	struct queue_changes *changes = commit->changes;
-	struct queue_item *item;
 
 	pgsql_commit_find_parts(commit);
-	pgsql_commit_parts(commit, PGSQL_PARTS_LOCK);
+	pgsql_commit_count(commit);
 	pgsql_lost_change(commit->queue, changes);
 	pgsql_commit_removed(commit);
-	array_foreach_elem(&changes->resent, item)
-		pgsql_lost_resend(commit->queue, item);
+	pgsql_commit_resent(commit);
+	pgsql_commit_lost(commit);
 	pgsql_lost_end(commit->queue, changes);
 	pgsql_commit_forgotten(commit);
 	pgsql_commit_attempts(commit);
 	pgsql_commit_sessions(commit);
 	pgsql_commit_forget_sessions(commit);
 	pgsql_commit_items(commit);
-	pgsql_commit_parts(commit, PGSQL_PARTS_COUNT);
 	pgsql_commit_end_batch(commit, pgsql_commit_answered);
 }
 
 void pgsql_commit_begin(struct pgsql_commit *commit,
 			struct queue_changes *changes)
 {
+	struct queue_item *item;
+
 	i_assert(commit->changes == NULL);
 
 	commit->changes = changes;
+	array_foreach_elem(&changes->resent, item) {
+		if (item->id == 0)
+			array_push_back(&commit->items, &item);
+	}
+	array_append_array(&commit->items, &changes->added);
 	commit->awaited = changes->awaited;
+	commit->renewed_endpoints = commit->renewed_parts = FALSE;
 	commit->deadline = http_notify_monotonic_msecs() +
 		(changes->awaited ? AWAITED_MSECS : COMMIT_MSECS);
 	if (!array_is_empty(&changes->endpoints))
@@ -520,7 +734,8 @@ struct pgsql_commit *pgsql_commit_init(struct pgsql_queue *queue)
 	commit = i_new(struct pgsql_commit, 1);
 	commit->queue = queue;
 	i_array_init(&commit->numbered, 4);
-	i_array_init(&commit->item_parts, 64);
+	i_array_init(&commit->items, 64);
+	i_array_init(&commit->places, 64);
 	i_array_init(&commit->parts, 16);
 	return commit;
 }
@@ -531,7 +746,8 @@ void pgsql_commit_deinit(struct pgsql_commit **_commit)
 
 	*_commit = NULL;
 	array_free(&commit->numbered);
-	array_free(&commit->item_parts);
+	array_free(&commit->items);
+	array_free(&commit->places);
 	array_free(&commit->parts);
 	i_free(commit);
 }

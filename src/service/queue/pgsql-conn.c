@@ -225,6 +225,29 @@ pgsql_batch_finish(struct pgsql_conn *conn, struct pgsql_batch *batch,
 	i_free(batch);
 }
 
+/* What to do about an error, or "". */
+static const char *error_advice(const char *sqlstate)
+{
+	static const struct {
+		const char *sqlstate, *advice;
+	} known[] = {
+		/* no right; no such schema, table or column; read-only */
+		{ "42501", " (GRANT http_notify TO the role)" },
+		{ "3F000", " (is it the database of pgsql/schema-*.sql?)" },
+		{ "42P01", " (is it the database of pgsql/schema-*.sql?)" },
+		{ "42703", " (is it the database of pgsql/schema-*.sql?)" },
+		{ "25006", " (is it a standby, or has the role "
+			"default_transaction_read_only?)" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(known); i++) {
+		if (strcmp(sqlstate, known[i].sqlstate) == 0)
+			return known[i].advice;
+	}
+	return "";
+}
+
 static void
 pgsql_batch_result(struct pgsql_batch *batch, PGresult *result)
 {
@@ -238,10 +261,13 @@ pgsql_batch_result(struct pgsql_batch *batch, PGresult *result)
 	default:
 		if (batch->error != NULL)
 			break;
-		/* the first line: others have the statement's values */
-		batch->error = i_strdup(t_strcut(
-			PQresultErrorMessage(result), '\n'));
 		sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+		if (sqlstate == NULL)
+			sqlstate = "";
+		/* the first line: others have the statement's values */
+		batch->error = i_strconcat(t_strcut(
+			PQresultErrorMessage(result), '\n'),
+			error_advice(sqlstate), NULL);
 		batch->sqlstate = i_strdup(sqlstate);
 		break;
 	}
@@ -315,20 +341,7 @@ void pgsql_conn_fail(struct pgsql_conn *conn, const char *error)
 }
 
 static void pgsql_conn_set_deadline(struct pgsql_conn *conn);
-
-static void pgsql_conn_deadline(struct pgsql_conn *conn)
-{
-	const struct pgsql_batch *batch;
-	int64_t now = http_notify_monotonic_msecs();
-
-	for (batch = conn->head; batch != NULL; batch = batch->next) {
-		if (batch->deadline <= now) {
-			pgsql_conn_lost(conn, "no answer in time");
-			return;
-		}
-	}
-	pgsql_conn_set_deadline(conn);
-}
+static void pgsql_conn_input(struct pgsql_conn *conn);
 
 /* In msecs, of the earliest of all; there are few. */
 static int pgsql_conn_time_left(const struct pgsql_conn *conn)
@@ -341,6 +354,14 @@ static int pgsql_conn_time_left(const struct pgsql_conn *conn)
 	return I_MAX(first - http_notify_monotonic_msecs(), 0);
 }
 
+static void pgsql_conn_deadline(struct pgsql_conn *conn)
+{
+	/* the answer may have come while the ioloop was busy */
+	pgsql_conn_input(conn);
+	if (conn->head != NULL && pgsql_conn_time_left(conn) == 0)
+		pgsql_conn_lost(conn, "no answer in time");
+}
+
 static void pgsql_conn_set_deadline(struct pgsql_conn *conn)
 {
 	timeout_remove(&conn->to_deadline);
@@ -349,8 +370,6 @@ static void pgsql_conn_set_deadline(struct pgsql_conn *conn)
 			pgsql_conn_time_left(conn), pgsql_conn_deadline, conn);
 	}
 }
-
-static void pgsql_conn_input(struct pgsql_conn *conn);
 
 static void pgsql_conn_flush(struct pgsql_conn *conn)
 {
@@ -501,6 +520,12 @@ pgsql_conn_prepared(const struct pgsql_answer *answer, void *context)
 	conn->v.connected(conn->context);
 }
 
+static void pgsql_conn_send_simple(struct pgsql_conn *conn, const char *sql)
+{
+	if (PQsendQueryParams(conn->pg, sql, 0, NULL, NULL, NULL, NULL, 1) == 0)
+		pgsql_conn_fail(conn, pgsql_conn_error(conn));
+}
+
 static void
 pgsql_conn_opened(PGconn *pg, const char *error, void *context)
 {
@@ -524,6 +549,12 @@ pgsql_conn_opened(PGconn *pg, const char *error, void *context)
 	}
 	(void)PQsetNoticeProcessor(pg, pgsql_conn_notice, conn);
 	conn->io_read = io_add(conn->fd, IO_READ, pgsql_conn_input, conn);
+	/* first, so that the statements mean what they say; and a session may
+	   only see what others of its own role do, and end these */
+	pgsql_conn_send_simple(conn, "SELECT pg_catalog.set_config("
+		"'search_path', 'pg_catalog, pg_temp', false), "
+		"pg_catalog.set_config('role', 'none', false)");
+	pgsql_conn_send_simple(conn, conn->set.session);
 	for (i = 0; i < conn->set.statements_count; i++) {
 		if (PQsendPrepare(pg, dec2str(i), conn->set.statements[i], 0,
 				  NULL) == 0)
@@ -565,6 +596,7 @@ pgsql_conn_init(const struct pgsql_conn_settings *set,
 	conn->set.conninfo = p_strdup(pool, set->conninfo);
 	conn->set.password_file = p_strdup(pool, set->password_file);
 	conn->set.application_name = p_strdup(pool, set->application_name);
+	conn->set.session = p_strdup(pool, set->session);
 	conn->v = *v;
 	conn->context = context;
 	conn->fd = -1;

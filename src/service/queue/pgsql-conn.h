@@ -18,6 +18,8 @@ struct pgsql_conn_settings {
 	const char *conninfo, *password_file;
 	/* for pg_stat_activity */
 	const char *application_name;
+	/* settings of a session, by PGSQL_SET_SESSION */
+	const char *session;
 	/* statements, whose index is what pgsql_conn_add() is told; the
 	   types of their parameters are what they are cast to */
 	const char *const *statements;
@@ -27,10 +29,18 @@ struct pgsql_conn_settings {
 };
 
 /* Settings of a session, so that the server finds out within 7 to 10 seconds
-   that this host is gone, and ends the session. Not all of its systems and
-   versions have all of them. others: such as ", ('name', 'value')" */
+   that this host is gone, and ends the session; and those that an admin may have
+   changed for the role or the database, but which matter here. Not all of its
+   systems and versions have all of them. others: such as
+   ", ('name', 'value')" */
 #define PGSQL_SET_SESSION(others) \
 	"SELECT set_config(name, value, false) FROM (VALUES " \
+	"('default_transaction_isolation', 'read committed'), " \
+	"('statement_timeout', '0'), " \
+	"('lock_timeout', '0'), " \
+	"('transaction_timeout', '0'), " \
+	"('idle_in_transaction_session_timeout', '0'), " \
+	"('jit', 'off'), " \
 	"('tcp_keepalives_idle', '3'), " \
 	"('tcp_keepalives_interval', '2'), " \
 	"('tcp_keepalives_count', '2'), " \
@@ -50,7 +60,7 @@ struct pgsql_conn_vfuncs {
 };
 
 /* Parameters of a statement, which live on the data stack. */
-#define PGSQL_PARAMS_MAX 14
+#define PGSQL_PARAMS_MAX 15
 struct pgsql_params {
 	int count;
 	const char *values[PGSQL_PARAMS_MAX];

@@ -95,6 +95,39 @@ static void *pgsql_connect_run(void *context)
 	return NULL;
 }
 
+/* libpq's hints, and the errors of other hosts, are in lines of their own, which
+   may begin with a TAB. */
+static const char *one_line(const char *error)
+{
+	return t_strarray_join(t_strsplit_spaces(error, "\n\t"), "; ");
+}
+
+/* What to do about an error that libpq itself has, or "". */
+static const char *connect_advice(const char *error)
+{
+	static const struct {
+		const char *error, *advice;
+	} known[] = {
+		/* it does not say why */
+		{ "certificate verify failed", " (is the server's certificate "
+			"from a CA in sslrootcert, and has it not expired?)" },
+		/* likewise if it can't be read */
+		{ "root certificate file", " (the service's user must be able "
+			"to read it)" },
+		{ "session is read-only", " (is the primary one of the hosts "
+			"in http_notify_pgsql?)" },
+		{ "no password supplied",
+			" (set http_notify_pgsql_password_file)" },
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(known); i++) {
+		if (strstr(error, known[i].error) != NULL)
+			return known[i].advice;
+	}
+	return "";
+}
+
 static void pgsql_connect_ended(struct pgsql_connect *connect)
 {
 	PGconn *conn;
@@ -110,8 +143,8 @@ static void pgsql_connect_ended(struct pgsql_connect *connect)
 	if (conn == NULL)
 		error = "out of memory";
 	else if (PQstatus(conn) != CONNECTION_OK) {
-		error = t_str_replace(t_str_trim(PQerrorMessage(conn), "\n"),
-				      '\n', ' ');
+		error = one_line(PQerrorMessage(conn));
+		error = t_strconcat(error, connect_advice(error), NULL);
 		PQfinish(conn);
 		conn = NULL;
 	}
@@ -199,9 +232,14 @@ int pgsql_connect_check(const char *conninfo, const char **error_r)
 	}
 	options = PQconninfoParse(conninfo, &error);
 	if (options == NULL) {
-		/* not what libpq says: that may repeat a password */
 		*error_r = "is not in libpq's words, such as "
 			"host=db.example.com dbname=http_notify";
+		/* what libpq says may repeat a password */
+		if (error != NULL && strstr(conninfo, "password") == NULL &&
+		    strstr(conninfo, "://") == NULL) {
+			*error_r = t_strdup_printf("%s: %s", *error_r,
+						   t_strcut(error, '\n'));
+		}
 		PQfreemem(error);
 		return -1;
 	}

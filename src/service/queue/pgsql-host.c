@@ -43,10 +43,12 @@ static int host_write(const char *path, const guid_128_t guid)
 }
 
 int pgsql_host_guid(const char *directory, guid_128_t guid_r,
-		    const char **error_r)
+		    const char **path_r, const char **error_r)
 {
 	const char *path = t_strconcat(directory, "/"FILE_NAME, NULL);
 	int ret = host_read(path, guid_r);
+
+	*path_r = path;
 
 	if (ret == 0) {
 		guid_128_generate(guid_r);

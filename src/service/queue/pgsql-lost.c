@@ -55,6 +55,7 @@ keep(struct pgsql_queue *queue, const struct queue_given_up *up)
 	pgsql_params_add_str(&params, up->loss.answer);
 	pgsql_params_add_int(&params, up->attempts);
 	pgsql_params_add_int(&params, up->size);
+	pgsql_params_add_int(&params, queue->host);
 	add(queue, PGSQL_LOST_KEEP, &params);
 }
 
@@ -91,6 +92,8 @@ have_gone(struct queue_changes *changes, const PGresult *rows)
 			.size = pgsql_get_int(rows, i, 2)
 		};
 
+		if (gone.reason < 0 || gone.reason >= QUEUE_LOSS_REASON_COUNT)
+			continue;
 		array_push_back(&changes->lost_gone, &gone);
 	}
 }
@@ -126,18 +129,59 @@ void pgsql_lost_resend(struct pgsql_queue *queue,
 	add(queue, PGSQL_LOST_RESEND, &params);
 }
 
-void pgsql_lost_resent(struct queue_changes *changes, struct queue_item *item,
+void pgsql_lost_resend_to(struct pgsql_queue *queue,
+			  const struct queue_item *item, int64_t part_number,
+			  int64_t from_end)
+{
+	struct pgsql_params params = { .count = 0 };
+
+	pgsql_params_add_int(&params, item->lost_id);
+	pgsql_params_add_int(&params, item->expires);
+	pgsql_params_add_int(&params, part_number);
+	pgsql_params_add_int(&params, from_end);
+	add(queue, PGSQL_LOST_RESEND_TO, &params);
+}
+
+bool pgsql_lost_resent(struct queue_changes *changes,
 		       const struct pgsql_answer *answer, unsigned int *idx)
 {
 	const PGresult *rows = answer->results[(*idx)++];
 
 	have_gone(changes, rows);
-	if (PQntuples(rows) == 0)
-		item->id = 0;
+	return PQntuples(rows) > 0;
+}
+
+void pgsql_lost_add(struct pgsql_queue *queue, const struct queue_item *item,
+		    int64_t part_number, int64_t from_end)
+{
+	struct pgsql_params params = { .count = 0 };
+
+	pgsql_params_add_int(&params, part_number);
+	pgsql_params_add_int(&params, from_end);
+	pgsql_params_add_bytes(&params, item->session, sizeof(item->session));
+	pgsql_params_add_int(&params, item->seq);
+	pgsql_params_add_int(&params, item->created);
+	pgsql_params_add_int(&params, item->loss.time);
+	pgsql_params_add_int(&params, item->loss.reason);
+	pgsql_params_add_str(&params, item->loss.answer);
+	pgsql_params_add_int(&params, item->attempts);
+	pgsql_params_add_int(&params, item->body_size);
+	pgsql_params_add_str(&params, item->username);
+	pgsql_params_add_str(&params, item->folder);
+	pgsql_params_add_int(&params, item->uid);
+	pgsql_params_add_str(&params, item->body);
+	pgsql_params_add_int(&params, queue->host);
+	add(queue, PGSQL_LOST_ADD, &params);
 }
 
 static bool lost_changes(const struct queue_changes *changes)
 {
+	struct queue_item *item;
+
+	array_foreach_elem(&changes->added, item) {
+		if (queue_item_is_lost(item))
+			return TRUE;
+	}
 	return changes->forget_lost_max > 0 ||
 		!array_is_empty(&changes->dropped) ||
 		!array_is_empty(&changes->given_up) ||
@@ -184,6 +228,8 @@ void pgsql_lost_fill(struct pgsql_queue *queue, const PGresult *rows, int row,
 	item->folder = pgsql_get_str(rows, row, 10);
 	item->uid = pgsql_get_int(rows, row, 11);
 	item->body = pgsql_get_str(rows, row, 12);
+	item->loss.host.number = pgsql_get_int(rows, row, 17);
+	item->loss.host.name = pgsql_get_str(rows, row, 18);
 	item->endpoint = queue_engine_get_endpoint(q, endpoint);
 	if (item->endpoint == NULL) {
 		item->endpoint = queue_engine_have_endpoint(q, endpoint,
@@ -193,5 +239,5 @@ void pgsql_lost_fill(struct pgsql_queue *queue, const PGresult *rows, int row,
 	/* whoever sends it is to be told if it is put back */
 	(void)pgsql_parts_have(queue->parts, endpoint,
 			       pgsql_get_int(rows, row, 16),
-			       QUEUE_PART_NUMBER(item->id));
+			       PGSQL_PART_NUMBER(item->id));
 }

@@ -19,8 +19,17 @@ void pgsql_lost_changed(struct queue_changes *changes,
 			const struct pgsql_answer *answer, unsigned int *idx);
 void pgsql_lost_resend(struct pgsql_queue *queue,
 		       const struct queue_item *item);
-void pgsql_lost_resent(struct queue_changes *changes, struct queue_item *item,
+/* For another endpoint. Its id is the last one of the part plus from_end, which
+   is not positive. */
+void pgsql_lost_resend_to(struct pgsql_queue *queue,
+			  const struct queue_item *item, int64_t part_number,
+			  int64_t from_end);
+/* Of either, returns FALSE if it was not kept any more. */
+bool pgsql_lost_resent(struct queue_changes *changes,
 		       const struct pgsql_answer *answer, unsigned int *idx);
+/* Keep one that was given up. Its id is reckoned likewise. */
+void pgsql_lost_add(struct pgsql_queue *queue, const struct queue_item *item,
+		    int64_t part_number, int64_t from_end);
 /* The last part of it. */
 void pgsql_lost_end(struct pgsql_queue *queue,
 		    const struct queue_changes *changes);

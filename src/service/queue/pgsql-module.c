@@ -3,6 +3,7 @@
 #include "lib.h"
 
 #include "export.h"
+#include "queue-module.h"
 #include "queue-pgsql.h"
 
 struct module;
@@ -14,7 +15,7 @@ void pgsql_init(struct module *module);
 void pgsql_deinit(void);
 
 HTTP_NOTIFY_EXPORT
-const char *pgsql_version = DOVECOT_ABI_VERSION;
+const char *pgsql_version = QUEUE_MODULE_VERSION;
 
 HTTP_NOTIFY_EXPORT
 const struct queue_engine_vfuncs *const pgsql_engine = &queue_engine_pgsql;

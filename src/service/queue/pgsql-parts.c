@@ -6,33 +6,64 @@
 #include "ioloop.h"
 #include "str.h"
 
+#include "monotonic.h"
+#include "pgsql-commit.h"
+#include "pgsql-messages.h"
 #include "pgsql-parts.h"
 
 /* What others are told is gathered for this long. */
 #define TELL_MSECS 10
-/* If it is not known whom to tell of what was put back, try again after this. */
-#define TELL_AGAIN_MSECS 200
 /* PostgreSQL's limit for what is said by NOTIFY is 8000 bytes. */
 #define PAYLOAD_MAX 7800
 #define LOOK_MSECS (20*1000)
+/* The database deletes parts only if nothing was stored in them for far longer. */
+#define UNUSED_MSECS (24*60*60*1000)
+/* Forget parts that this host had nothing to do with for this long: in a slot at
+   a time, in each as often. */
+#define FORGET_MSECS (60*60*1000)
+/* How many parts to look at in one go: commits wait for it. */
+#define LOOK_BATCH 256
+
+/* A look at parts with a higher number than this, in these slots. */
+struct pgsql_look {
+	/* INT64_MAX = at none */
+	int64_t after;
+	bool slots[PGSQL_SLOTS];
+};
 
 struct pgsql_parts {
 	struct pgsql_queue *queue;
 	struct pgsql_slots *slots;
-	/* what slots knows this host by */
-	int64_t host;
+	/* what slots knows this host by; and the server that they are of, 0 =
+	   not known yet */
+	int64_t host, server;
 	bool claimed;
+	/* logged that there are no slots */
+	bool failing;
 
 	HASH_TABLE(struct pgsql_part *, struct pgsql_part *) by_key;
 	HASH_TABLE(void *, struct pgsql_part *) by_number;
 	struct pgsql_part *by_slot[PGSQL_SLOTS];
-	/* this host sends it, and has looked what is in it */
+	/* This host sends it, and has looked what is in it. What it stores until
+	   then may have been sent by the former host. */
 	bool looked[PGSQL_SLOTS];
+	/* the one that is under way, by batches, and what to look at then */
+	struct pgsql_look look, next_look;
 
 	/* those that others are to be told of */
 	ARRAY(struct pgsql_part *) telling;
 	struct timeout *to_tell;
+
+	struct timeout *to_forget;
+	/* the slot whose turn it is */
+	unsigned int forget_slot;
 };
+
+static void pgsql_look_init(struct pgsql_look *look)
+{
+	i_zero(look);
+	look->after = INT64_MAX;
+}
 
 /* Which parts there are */
 
@@ -62,15 +93,37 @@ pgsql_parts_find_number(struct pgsql_parts *parts, int64_t number)
 	return hash_table_lookup(parts->by_number, POINTER_CAST(number));
 }
 
+/* Nothing was in it for long, so that it was deleted, and then made again. A
+   commit under way may have it. */
+static void
+pgsql_parts_renumber(struct pgsql_parts *parts, struct pgsql_part *part,
+		     int64_t number)
+{
+	struct queue *queue = parts->queue->engine.queue;
+	struct queue_part *qp = queue_engine_find_part(queue, part->number);
+
+	if (qp != NULL)
+		queue_engine_part_revoked(queue, qp);
+	hash_table_remove(parts->by_number, POINTER_CAST(part->number));
+	part->number = number;
+	part->last_id = part->former_last_id = part->stored = 0;
+	hash_table_insert(parts->by_number, POINTER_CAST(number), part);
+}
+
 struct pgsql_part *
 pgsql_parts_have(struct pgsql_parts *parts, int64_t endpoint, int64_t slot,
 		 int64_t number)
 {
 	struct pgsql_part *part = pgsql_parts_find(parts, endpoint, slot);
 
-	if (part != NULL)
+	if (part != NULL) {
+		if (part->number != number)
+			pgsql_parts_renumber(parts, part, number);
+		part->used = http_notify_monotonic_msecs();
 		return part;
+	}
 	part = i_new(struct pgsql_part, 1);
+	part->used = http_notify_monotonic_msecs();
 	part->endpoint = endpoint;
 	part->slot = slot;
 	part->number = number;
@@ -110,7 +163,17 @@ pgsql_parts_send(struct pgsql_parts *parts, int64_t host, string_t *payload)
 	str_truncate(payload, 0);
 }
 
-/* Tell the host of the parts that it sends, and take them out. */
+/* Whom to tell of the part. All of them, if its owner is not known: while this
+   host has no connection for slots, or the owner is changing. */
+static int64_t
+pgsql_parts_whom(const struct pgsql_parts *parts, const struct pgsql_part *part)
+{
+	return part->again ? PGSQL_ALL_HOSTS :
+		I_MAX(pgsql_slots_owner(parts->slots, part->slot),
+		      PGSQL_ALL_HOSTS);
+}
+
+/* Tell the host of its parts, or all hosts, and take them out. */
 static void pgsql_parts_tell_host(struct pgsql_parts *parts, int64_t host)
 {
 	string_t *payload = t_str_new(512);
@@ -119,12 +182,16 @@ static void pgsql_parts_tell_host(struct pgsql_parts *parts, int64_t host)
 
 	for (i = array_count(&parts->telling); i > 0; i--) {
 		part = array_idx_elem(&parts->telling, i - 1);
-		if (pgsql_slots_owner(parts->slots, part->slot) != host)
+		if (pgsql_parts_whom(parts, part) != host)
 			continue;
-		str_printfa(payload, "%s%s%"PRId64":%"PRId64":%"PRId64,
-			    str_len(payload) == 0 ? "" : " ",
-			    part->again ? "again:" : "",
-			    part->number, part->slot, part->last_id);
+		if (host != parts->queue->host) {
+			str_printfa(payload, "%s%s%"PRId64":%"PRId64":%"PRId64,
+				    str_len(payload) == 0 ? "" : " ",
+				    part->again ? "again:" : "",
+				    part->number, part->slot,
+				    I_MAX(part->last_id, part->former_last_id));
+		}
+		/* else this host has got it lately, and has looked */
 		part->tell = part->again = FALSE;
 		array_delete(&parts->telling, i - 1, 1);
 		if (str_len(payload) > PAYLOAD_MAX - 100)
@@ -135,30 +202,15 @@ static void pgsql_parts_tell_host(struct pgsql_parts *parts, int64_t host)
 
 static void pgsql_parts_tell_all(struct pgsql_parts *parts)
 {
-	struct pgsql_part *part;
-	unsigned int i = 0;
-	int64_t host;
-
 	timeout_remove(&parts->to_tell);
-	while (i < array_count(&parts->telling)) T_BEGIN {
-		part = array_idx_elem(&parts->telling, i);
-		host = pgsql_slots_owner(parts->slots, part->slot);
-		if (host > 0 && host != parts->queue->host &&
-		    pgsql_queue_is_ready(parts->queue))
-			pgsql_parts_tell_host(parts, host);
-		else if (part->again && host != parts->queue->host) {
-			/* whoever has got it may have looked already */
-			i++;
-		} else {
-			/* whoever gets it looks */
-			part->tell = part->again = FALSE;
-			array_delete(&parts->telling, i, 1);
-		}
-	} T_END;
-	if (i > 0) {
-		parts->to_tell = timeout_add_short(TELL_AGAIN_MSECS,
-			pgsql_parts_tell_all, parts);
+	if (parts->slots == NULL || !pgsql_queue_is_ready(parts->queue)) {
+		/* see pgsql_parts_ready() */
+		return;
 	}
+	while (!array_is_empty(&parts->telling)) T_BEGIN {
+		pgsql_parts_tell_host(parts, pgsql_parts_whom(parts,
+			array_idx_elem(&parts->telling, 0)));
+	} T_END;
 }
 
 static void
@@ -175,108 +227,144 @@ pgsql_parts_tell(struct pgsql_parts *parts, struct pgsql_part *part)
 
 /* What this host sends */
 
-static bool
-pgsql_parts_is_own(const struct pgsql_parts *parts, int64_t slot)
+bool pgsql_parts_sends_first(const struct pgsql_parts *parts)
 {
-	return parts->looked[slot] &&
-		pgsql_slots_is_own(parts->slots, slot);
+	return parts->slots != NULL && pgsql_slots_is_own(parts->slots, 0);
 }
 
-/* Something is queued in the part, up to this id. */
+/* Something is queued in the part, up to this id; or was put back into it. */
 static void
 pgsql_parts_grown(struct pgsql_parts *parts, struct pgsql_part *part,
-		  int64_t last_id)
+		  struct queue_endpoint *ep, int64_t last_id, bool again)
 {
 	struct queue *queue = parts->queue->engine.queue;
 	struct queue_part *qp = queue_engine_find_part(queue, part->number);
-	struct queue_endpoint *ep =
-		queue_engine_get_endpoint(queue, part->endpoint);
 
+	part->used = http_notify_monotonic_msecs();
 	part->last_id = I_MAX(part->last_id, last_id);
-	if (qp != NULL)
+	if (qp != NULL) {
 		queue_engine_part_grown(queue, qp, part->last_id);
-	else if (ep != NULL) {
+		if (again)
+			queue_engine_part_look_again(queue, qp);
+	} else {
 		(void)queue_engine_have_part(queue, ep, part->number,
 					     part->last_id);
 	}
 }
 
-/* Rows of PGSQL_LOOK. */
 static void
-pgsql_parts_looked(const struct pgsql_answer *answer, void *context)
+pgsql_parts_looked(struct pgsql_parts *parts, const PGresult *rows)
 {
-	struct pgsql_parts *parts = context;
 	struct queue *queue = parts->queue->engine.queue;
-	const PGresult *rows;
+	struct queue_endpoint *ep;
 	struct pgsql_part *part;
 	int64_t endpoint, slot;
 	int i;
 
-	if (answer->error != NULL) {
-		if (!answer->unknown)
-			pgsql_conn_fail(parts->queue->conn, answer->error);
-		return;
-	}
-	rows = answer->results[0];
 	for (i = 0; i < PQntuples(rows); i++) {
+		if (PQgetisnull(rows, i, 1) != 0)
+			continue;
 		endpoint = pgsql_get_int(rows, i, 1);
 		slot = pgsql_get_int(rows, i, 2);
 		if (!pgsql_slots_is_own(parts->slots, slot))
 			continue;
-		if (queue_engine_get_endpoint(queue, endpoint) == NULL) {
-			(void)queue_engine_have_endpoint(queue, endpoint,
+		ep = queue_engine_get_endpoint(queue, endpoint);
+		if (ep == NULL) {
+			ep = queue_engine_have_endpoint(queue, endpoint,
 				pgsql_get_str(rows, i, 4),
 				pgsql_get_str(rows, i, 5));
 		}
 		part = pgsql_parts_have(parts, endpoint, slot,
 					pgsql_get_int(rows, i, 0));
-		pgsql_parts_grown(parts, part, pgsql_get_int(rows, i, 3));
+		pgsql_parts_grown(parts, part, ep, pgsql_get_int(rows, i, 3),
+				  FALSE);
 	}
 }
 
-/* The slots that were looked at, for those with nothing in them. */
-struct pgsql_look {
-	struct pgsql_parts *parts;
-	unsigned int count;
-	int64_t slots[];
-};
+static void pgsql_parts_look_on(struct pgsql_parts *parts);
 
-static void
-pgsql_parts_look_done(const struct pgsql_answer *answer, void *context)
+/* There is one at a time, whatever asks for it: commits wait for looks. */
+static void pgsql_parts_look_begin(struct pgsql_parts *parts)
 {
-	struct pgsql_look *look = context;
+	if (parts->look.after != INT64_MAX ||
+	    parts->next_look.after == INT64_MAX ||
+	    !pgsql_queue_is_ready(parts->queue))
+		return;
+	parts->look = parts->next_look;
+	pgsql_look_init(&parts->next_look);
+	pgsql_parts_look_on(parts);
+}
+
+static void pgsql_parts_look_end(struct pgsql_parts *parts)
+{
 	unsigned int i;
 
-	if (answer->error == NULL) {
-		for (i = 0; i < look->count; i++) {
-			look->parts->looked[look->slots[i]] =
-				pgsql_slots_is_own(look->parts->slots,
-						   look->slots[i]);
-		}
+	for (i = 0; i < PGSQL_SLOTS; i++) {
+		if (parts->look.slots[i])
+			parts->looked[i] = TRUE;
 	}
-	pgsql_parts_looked(answer, look->parts);
-	i_free(look);
+	pgsql_look_init(&parts->look);
+	pgsql_parts_look_begin(parts);
+}
+
+static void
+pgsql_parts_look_answered(const struct pgsql_answer *answer, void *context)
+{
+	struct pgsql_parts *parts = context;
+	const PGresult *rows;
+
+	if (answer->error != NULL) {
+		/* see pgsql_parts_ready() */
+		pgsql_look_init(&parts->look);
+		if (!answer->unknown)
+			pgsql_conn_fail(parts->queue->conn, answer->error);
+		return;
+	}
+	rows = answer->results[0];
+	pgsql_parts_looked(parts, rows);
+	if (PQntuples(rows) < LOOK_BATCH)
+		pgsql_parts_look_end(parts);
+	else {
+		parts->look.after = pgsql_get_int(rows, LOOK_BATCH - 1, 0);
+		pgsql_parts_look_on(parts);
+	}
+}
+
+static void pgsql_parts_look_on(struct pgsql_parts *parts)
+{
+	struct pgsql_conn *conn = parts->queue->conn;
+	struct pgsql_params params = { .count = 0 };
+	int64_t slots[PGSQL_SLOTS];
+	unsigned int i, count = 0;
+
+	for (i = 0; i < PGSQL_SLOTS; i++) {
+		if (parts->look.slots[i])
+			slots[count++] = i;
+	}
+	pgsql_params_add_ints(&params, slots, count);
+	pgsql_params_add_int(&params, parts->look.after);
+	pgsql_params_add_int(&params, LOOK_BATCH);
+	pgsql_conn_add(conn, PGSQL_LOOK, &params);
+	pgsql_conn_send(conn, LOOK_MSECS, pgsql_parts_look_answered, parts);
+}
+
+/* At parts of the slot with a higher number, when it is begun. */
+static void
+pgsql_parts_look_after(struct pgsql_parts *parts, int64_t slot, int64_t number)
+{
+	parts->next_look.slots[slot] = TRUE;
+	parts->next_look.after = I_MIN(parts->next_look.after, number);
 }
 
 static void
 pgsql_parts_look(const int64_t *slots, unsigned int count, void *context)
 {
 	struct pgsql_parts *parts = context;
-	struct pgsql_params params = { .count = 0 };
-	struct pgsql_look *look;
+	unsigned int i;
 
-	if (!pgsql_queue_is_ready(parts->queue)) {
-		/* see pgsql_parts_ready() */
-		return;
-	}
-	look = i_malloc(sizeof(*look) + count * sizeof(*slots));
-	look->parts = parts;
-	look->count = count;
-	memcpy(look->slots, slots, count * sizeof(*slots));
-	pgsql_params_add_ints(&params, slots, count);
-	pgsql_conn_add(parts->queue->conn, PGSQL_LOOK, &params);
-	pgsql_conn_send(parts->queue->conn, LOOK_MSECS, pgsql_parts_look_done,
-			look);
+	for (i = 0; i < count; i++)
+		pgsql_parts_look_after(parts, slots[i], 0);
+	pgsql_parts_look_begin(parts);
 }
 
 /* After a notification was stored by this host. */
@@ -308,12 +396,16 @@ void pgsql_parts_stored(struct pgsql_parts *parts, struct pgsql_part *part,
 	struct queue_part *qp;
 
 	item->part = NULL;
+	part->used = part->stored = http_notify_monotonic_msecs();
 	if (parts->slots == NULL)
 		return;
-	if (!pgsql_parts_is_own(parts, part->slot)) {
+	if (!pgsql_slots_is_own(parts->slots, part->slot)) {
 		part->again = part->again || before_id == 0;
-		part->last_id = I_MAX(part->last_id, item->id);
+		part->former_last_id = I_MAX(part->former_last_id, item->id);
 		pgsql_parts_tell(parts, part);
+	} else if (!parts->looked[part->slot]) {
+		pgsql_parts_grown(parts, part, item->endpoint, item->id,
+				  before_id == 0);
 	} else if (before_id != 0)
 		pgsql_parts_stored_here(parts, part, item, before_id);
 	else {
@@ -332,10 +424,14 @@ static void pgsql_parts_notified(const char *payload, void *context)
 	struct queue *queue = parts->queue->engine.queue;
 	const char *const *words, *const *args;
 	int64_t number, slot, last_id;
+	struct queue_endpoint *ep;
 	struct pgsql_part *part;
-	struct queue_part *qp;
 	bool again;
 
+	if (strcmp(payload, PGSQL_MESSAGE_PAYLOAD) == 0) {
+		pgsql_messages_take(parts->queue);
+		return;
+	}
 	for (words = t_strsplit_spaces(payload, " "); *words != NULL; words++) {
 		args = t_strsplit(*words, ":");
 		again = strcmp(args[0], "again") == 0;
@@ -349,18 +445,24 @@ static void pgsql_parts_notified(const char *payload, void *context)
 		    !pgsql_slots_is_own(parts->slots, slot))
 			continue;
 		part = pgsql_parts_find_number(parts, number);
-		qp = queue_engine_find_part(queue, number);
-		if (part == NULL || (again && qp == NULL) ||
-		    queue_engine_get_endpoint(queue, part->endpoint) == NULL)
-			pgsql_parts_look(&slot, 1, parts);
-		else if (again)
-			queue_engine_part_look_again(queue, qp);
-		else if (parts->looked[slot])
-			pgsql_parts_grown(parts, part, last_id);
+		ep = part == NULL ? NULL :
+			queue_engine_get_endpoint(queue, part->endpoint);
+		if (ep == NULL)
+			pgsql_parts_look_after(parts, slot, number - 1);
+		else
+			pgsql_parts_grown(parts, part, ep, last_id, again);
 	}
+	pgsql_parts_look_begin(parts);
 }
 
 /* Losing slots */
+
+static void pgsql_parts_unlook(struct pgsql_parts *parts, unsigned int slot)
+{
+	/* also if it is got again before a look has ended */
+	parts->looked[slot] = parts->look.slots[slot] =
+		parts->next_look.slots[slot] = FALSE;
+}
 
 static void part_forget_last(struct pgsql_part *part)
 {
@@ -407,10 +509,10 @@ static void pgsql_parts_release(int64_t slot, void *context)
 	for (part = parts->by_slot[slot]; part != NULL;
 	     part = part->next_in_slot) {
 		qp = queue_engine_find_part(queue, part->number);
-		if (parts->looked[slot] && qp != NULL)
+		if (qp != NULL)
 			queue_engine_part_release(queue, qp);
 	}
-	parts->looked[slot] = FALSE;
+	pgsql_parts_unlook(parts, slot);
 	pgsql_parts_slot_released(parts, slot, NULL);
 }
 
@@ -423,7 +525,7 @@ static void pgsql_parts_revoked(void *context)
 	unsigned int slot;
 
 	for (slot = 0; slot < PGSQL_SLOTS; slot++) {
-		parts->looked[slot] = FALSE;
+		pgsql_parts_unlook(parts, slot);
 		for (part = parts->by_slot[slot]; part != NULL;
 		     part = part->next_in_slot) {
 			part_forget_last(part);
@@ -434,6 +536,29 @@ static void pgsql_parts_revoked(void *context)
 	}
 }
 
+/* If PostgreSQL can't be used at all, that is logged by others. */
+static void pgsql_parts_failing(const char *error, void *context)
+{
+	struct pgsql_parts *parts = context;
+
+	if (!pgsql_queue_is_ready(parts->queue))
+		return;
+	i_error("This host stores in PostgreSQL, but can't send what is there: "
+		"%s", error);
+	parts->failing = TRUE;
+}
+
+static void
+pgsql_parts_claimed(const int64_t *slots, unsigned int count, void *context)
+{
+	struct pgsql_parts *parts = context;
+
+	if (parts->failing)
+		i_info("This host sends what is in PostgreSQL again");
+	parts->failing = FALSE;
+	pgsql_parts_look(slots, count, context);
+}
+
 static void pgsql_parts_clock(int64_t msecs, void *context)
 {
 	struct pgsql_parts *parts = context;
@@ -441,24 +566,49 @@ static void pgsql_parts_clock(int64_t msecs, void *context)
 	parts->queue->clock_offset = msecs;
 }
 
+/* After a failover, one connection may still be to the former server, which is
+   not aware of that or can't be heard. */
+static void pgsql_parts_server(const PGresult *rows, void *context)
+{
+	struct pgsql_parts *parts = context;
+	struct pgsql_queue *queue = parts->queue;
+
+	if (!pgsql_queue_check_version(queue, rows))
+		return;
+	parts->server = pgsql_get_int(rows, 0, 3);
+	if (pgsql_queue_is_ready(queue) && parts->server != queue->server) {
+		pgsql_conn_fail(queue->conn,
+				"new connections are to another server");
+	}
+}
+
 void pgsql_parts_claim(struct pgsql_parts *parts)
 {
 	static const struct pgsql_slots_vfuncs vfuncs = {
-		.claimed = pgsql_parts_look,
+		.claimed = pgsql_parts_claimed,
+		.failing = pgsql_parts_failing,
 		.look = pgsql_parts_look,
 		.release = pgsql_parts_release,
 		.revoked = pgsql_parts_revoked,
 		.notified = pgsql_parts_notified,
-		.clock = pgsql_parts_clock
+		.clock = pgsql_parts_clock,
+		.server = pgsql_parts_server
 	};
 
 	parts->claimed = TRUE;
 	if (parts->slots == NULL && parts->queue->host != 0) {
 		parts->host = parts->queue->host;
+		parts->server = 0;
 		parts->slots = pgsql_slots_init(&parts->queue->conn_set,
 						parts->queue->host,
+						parts->queue->instance,
 						&vfuncs, parts);
 	}
+}
+
+bool pgsql_parts_may_send(struct pgsql_parts *parts)
+{
+	return parts->slots != NULL && pgsql_slots_hold(parts->slots);
 }
 
 void pgsql_parts_check(struct pgsql_parts *parts)
@@ -489,17 +639,96 @@ void pgsql_parts_check(struct pgsql_parts *parts)
 	pgsql_conn_add(parts->queue->conn, PGSQL_PARTS_CHECK, &params);
 }
 
+void pgsql_parts_gone(struct pgsql_parts *parts, struct pgsql_part *part)
+{
+	struct queue *queue = parts->queue->engine.queue;
+	struct queue_part *qp = queue_engine_find_part(queue, part->number);
+	struct pgsql_part **pos = &parts->by_slot[part->slot];
+	unsigned int i;
+
+	if (qp != NULL)
+		queue_engine_part_revoked(queue, qp);
+	hash_table_remove(parts->by_key, part);
+	hash_table_remove(parts->by_number, POINTER_CAST(part->number));
+	while (*pos != part)
+		pos = &(*pos)->next_in_slot;
+	*pos = part->next_in_slot;
+	for (i = array_count(&parts->telling); i > 0; i--) {
+		if (array_idx_elem(&parts->telling, i - 1) == part)
+			array_delete(&parts->telling, i - 1, 1);
+	}
+	i_free(part);
+}
+
+/* With an endpoint for each user there would be ever more of them, in memory and
+   to be checked. */
+static void pgsql_parts_forget(struct pgsql_parts *parts)
+{
+	struct queue *queue = parts->queue->engine.queue;
+	int64_t unused = http_notify_monotonic_msecs() - FORGET_MSECS;
+	struct pgsql_part *part, *next;
+
+	if (pgsql_commit_is_busy(parts->queue->commit) ||
+	    !pgsql_queue_is_ready(parts->queue)) {
+		/* they may be in the commit, or be being checked */
+		return;
+	}
+	for (part = parts->by_slot[parts->forget_slot]; part != NULL;
+	     part = next) {
+		next = part->next_in_slot;
+		if (part->used < unused && !part->tell &&
+		    queue_engine_find_part(queue, part->number) == NULL)
+			pgsql_parts_gone(parts, part);
+	}
+	parts->forget_slot = (parts->forget_slot + 1) % PGSQL_SLOTS;
+}
+
+void pgsql_parts_checked(struct pgsql_parts *parts, const PGresult *rows)
+{
+	int64_t now = http_notify_monotonic_msecs();
+	struct pgsql_part *part;
+	int i;
+
+	for (i = 0; i < PQntuples(rows); i++) {
+		part = pgsql_parts_find_number(parts,
+					       pgsql_get_int(rows, i, 0));
+		if (pgsql_get_int(rows, i, 1) != 0 ||
+		    (part->stored != 0 && part->stored > now - UNUSED_MSECS))
+			pgsql_queue_other_tables();
+		pgsql_parts_gone(parts, part);
+	}
+}
+
+void pgsql_parts_stop(struct pgsql_parts *parts)
+{
+	struct pgsql_part *part;
+
+	if (parts->slots == NULL)
+		return;
+	timeout_remove(&parts->to_tell);
+	array_foreach_elem(&parts->telling, part)
+		part->tell = part->again = FALSE;
+	array_clear(&parts->telling);
+	pgsql_parts_revoked(parts);
+	pgsql_slots_deinit(&parts->slots);
+}
+
 void pgsql_parts_ready(struct pgsql_parts *parts)
 {
 	int64_t slots[PGSQL_SLOTS];
 	unsigned int i, count = 0;
 
-	if (parts->slots != NULL && parts->host != parts->queue->host) {
-		pgsql_parts_revoked(parts);
-		pgsql_slots_deinit(&parts->slots);
+	if (parts->host != parts->queue->host ||
+	    (parts->server != 0 && parts->server != parts->queue->server)) {
+		/* what it sends is another database's */
+		pgsql_parts_stop(parts);
 	}
 	if (parts->claimed && parts->slots == NULL)
 		pgsql_parts_claim(parts);
+	if (!array_is_empty(&parts->telling) && parts->to_tell == NULL) {
+		parts->to_tell = timeout_add_short(TELL_MSECS,
+			pgsql_parts_tell_all, parts);
+	}
 	for (i = 0; parts->slots != NULL && i < PGSQL_SLOTS; i++) {
 		if (pgsql_slots_is_own(parts->slots, i))
 			slots[count++] = i;
@@ -516,6 +745,10 @@ struct pgsql_parts *pgsql_parts_init(struct pgsql_queue *queue)
 	hash_table_create(&parts->by_key, default_pool, 0, part_hash, part_cmp);
 	hash_table_create_direct(&parts->by_number, default_pool, 0);
 	i_array_init(&parts->telling, 16);
+	pgsql_look_init(&parts->look);
+	pgsql_look_init(&parts->next_look);
+	parts->to_forget = timeout_add(FORGET_MSECS / PGSQL_SLOTS,
+				       pgsql_parts_forget, parts);
 	return parts;
 }
 
@@ -528,6 +761,7 @@ void pgsql_parts_deinit(struct pgsql_parts **_parts)
 	*_parts = NULL;
 	pgsql_slots_deinit(&parts->slots);
 	timeout_remove(&parts->to_tell);
+	timeout_remove(&parts->to_forget);
 	for (slot = 0; slot < PGSQL_SLOTS; slot++) {
 		for (part = parts->by_slot[slot]; part != NULL; part = next) {
 			next = part->next_in_slot;

@@ -11,9 +11,17 @@ void pgsql_parts_deinit(struct pgsql_parts **parts);
 
 /* Begin to get slots, when the host is known. */
 void pgsql_parts_claim(struct pgsql_parts *parts);
+/* Give all slots back: this host can't store. Until pgsql_parts_ready(). */
+void pgsql_parts_stop(struct pgsql_parts *parts);
+/* See queue_engine_vfuncs. */
+bool pgsql_parts_may_send(struct pgsql_parts *parts);
 /* Add to a batch what checks that the database has all parts that are known, as
-   PGSQL_PARTS_CHECK. */
+   PGSQL_PARTS_CHECK, and look at its answer. */
 void pgsql_parts_check(struct pgsql_parts *parts);
+void pgsql_parts_checked(struct pgsql_parts *parts, const PGresult *rows);
+/* Forget it: the database has deleted it, since nothing was in it for long, or it
+   is of no use here. */
+void pgsql_parts_gone(struct pgsql_parts *parts, struct pgsql_part *part);
 /* The connection for storing can be used again: look for what may have been
    stored by the former one. */
 void pgsql_parts_ready(struct pgsql_parts *parts);
@@ -29,6 +37,8 @@ pgsql_parts_have(struct pgsql_parts *parts, int64_t endpoint, int64_t slot,
 		 int64_t number);
 struct pgsql_part *
 pgsql_parts_find_number(struct pgsql_parts *parts, int64_t number);
+/* Is this host the one, of all, that sends those of the first slot? */
+bool pgsql_parts_sends_first(const struct pgsql_parts *parts);
 /* The slot of an item. */
 int64_t pgsql_parts_slot(const struct queue_item *item);
 

@@ -6,34 +6,33 @@
 #include "monotonic.h"
 #include "pgsql-conn.h"
 #include "pgsql-slots.h"
+#include "pgsql-statements.h"
+
+#include <time.h>
 
 /* How often to send a heartbeat and to look who has what. */
 #define BEAT_MSECS 2000
 /* When the last heartbeat that was answered was sent this long ago, all slots
    are lost. The server gives up a session after 7 seconds at the earliest
-   (STATEMENT_SESSION). */
+   (PGSQL_SET_SESSION). */
 #define LEASE_MSECS 6000
 /* Others find out within a heartbeat who has a slot now, and a little more if
    they are slow. Until then it is looked after at each of this host's. */
 #define LOOK_BEATS 3
+/* After so many failures to connect, which take three seconds or more, it is not
+   for a moment only. */
+#define FAILURES_MAX 5
 /* Without NOTIFY, what others have stored is found this often. */
 #define LOOK_ALL_BEATS 10
 
-#define LOCK_SLOT "1752460034"
-#define LOCK_HOST "1752460035"
-
-#define LOCKS_HERE \
-	"locktype = 'advisory' AND objsubid = 2 AND database = " \
-	"(SELECT oid FROM pg_database WHERE datname = current_database())"
-
 enum statement {
-	STATEMENT_SESSION,
+	STATEMENT_INSTANCE,
 	STATEMENT_LISTEN,
+	STATEMENT_LISTEN_ALL,
 	STATEMENT_PRESENT,
 	STATEMENT_REPLACE,
 	STATEMENT_CLOCK,
-	STATEMENT_HOSTS,
-	STATEMENT_OWNERS,
+	STATEMENT_LOCKS,
 	STATEMENT_LOCK,
 	STATEMENT_UNLOCK,
 
@@ -41,34 +40,32 @@ enum statement {
 };
 
 static const char *const statements[STATEMENT_COUNT] = {
-	[STATEMENT_SESSION] =
-		PGSQL_SET_SESSION(", ('synchronous_commit', 'off')"),
+	[STATEMENT_INSTANCE] = PGSQL_INSTANCE_LOCK("$1"),
 	[STATEMENT_PRESENT] =
-		"SELECT pg_advisory_lock_shared("LOCK_HOST", $1::bigint::int)",
-	/* this host's former session, which the server may not have given up
-	   yet */
+		"SELECT pg_advisory_lock_shared("PGSQL_LOCK_HOST", "
+		"$1::bigint::int)",
+	/* this process's former session, which the server may not have given
+	   up yet */
 	[STATEMENT_REPLACE] =
 		"SELECT pg_terminate_backend(pid) FROM pg_locks "
-		"WHERE "LOCKS_HERE" AND classid = "LOCK_HOST" AND "
-		"objid = $1::bigint AND pid <> pg_backend_pid()",
-	[STATEMENT_CLOCK] =
-		"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-	[STATEMENT_HOSTS] =
-		"SELECT DISTINCT objid::bigint FROM pg_locks "
-		"WHERE "LOCKS_HERE" AND classid = "LOCK_HOST" AND granted "
-		"ORDER BY 1",
-	[STATEMENT_OWNERS] =
-		"SELECT s.objid::bigint, coalesce(min(h.objid::bigint), -1) "
-		"FROM (SELECT objid, pid FROM pg_locks WHERE "LOCKS_HERE" "
-		"AND classid = "LOCK_SLOT" AND granted) AS s "
-		"LEFT JOIN (SELECT objid, pid FROM pg_locks WHERE "LOCKS_HERE" "
-		"AND classid = "LOCK_HOST" AND granted) AS h USING (pid) "
-		"GROUP BY 1",
+		"WHERE "PGSQL_LOCKS_HERE" AND classid = "PGSQL_LOCK_HOST" AND "
+		"objid = $1::bigint AND pid <> pg_backend_pid() AND "
+		"pid IN ("PGSQL_INSTANCE_PIDS("$2")")",
+	[STATEMENT_CLOCK] = PGSQL_SERVER,
+	/* is it a host's presence, its number, and the host whose it is. In
+	   one pass: each host asks this at each heartbeat. */
+	[STATEMENT_LOCKS] =
+		"SELECT (classid = "PGSQL_LOCK_HOST")::int::bigint, "
+		"objid::bigint, coalesce(max(objid::bigint) FILTER ("
+		"WHERE classid = "PGSQL_LOCK_HOST") OVER (PARTITION BY pid), "
+		"-1) FROM pg_locks WHERE "PGSQL_LOCKS_HERE" AND "
+		"classid IN ("PGSQL_LOCK_HOST", "PGSQL_LOCK_SLOT") "
+		"AND granted ORDER BY 1, 2",
 	[STATEMENT_LOCK] =
 		"SELECT slot FROM unnest($1::bigint[]) AS slot "
-		"WHERE pg_try_advisory_lock("LOCK_SLOT", slot::int)",
+		"WHERE pg_try_advisory_lock("PGSQL_LOCK_SLOT", slot::int)",
 	[STATEMENT_UNLOCK] =
-		"SELECT pg_advisory_unlock("LOCK_SLOT", $1::bigint::int)",
+		"SELECT pg_advisory_unlock("PGSQL_LOCK_SLOT", $1::bigint::int)",
 };
 
 enum slot_state {
@@ -89,7 +86,7 @@ struct slot {
 
 struct pgsql_slots {
 	struct pgsql_conn *conn;
-	int64_t host;
+	int64_t host, instance;
 	struct pgsql_slots_vfuncs v;
 	void *context;
 
@@ -97,12 +94,17 @@ struct pgsql_slots {
 	unsigned int own_count, beats;
 	/* monotonic: when the latest heartbeat was sent */
 	int64_t sent;
+	/* by lease_msecs(): then, and when the lease ends */
+	int64_t lease_sent, lease_end;
 	struct timeout *to_beat, *to_lease;
-	/* a heartbeat, or what follows from it, has not been answered */
-	bool busy;
-	/* with this host's channel */
+	/* connections lost since a heartbeat was answered */
+	unsigned int failures;
+	/* a heartbeat has not been answered; the next one is due, too. What
+	   follows from one is answered before the next one. */
+	bool beating, due;
+	/* with the channels */
 	const char *statements[STATEMENT_COUNT];
-	char *listen;
+	char *listen, *listen_all;
 };
 
 static void
@@ -123,7 +125,7 @@ static void pgsql_slots_revoke(struct pgsql_slots *slots)
 
 	timeout_remove(&slots->to_lease);
 	timeout_remove(&slots->to_beat);
-	slots->busy = FALSE;
+	slots->beating = slots->due = FALSE;
 	for (i = 0; i < PGSQL_SLOTS; i++) {
 		had = had || slots->slots[i].state != SLOT_OTHER;
 		i_zero(&slots->slots[i]);
@@ -139,14 +141,39 @@ static void pgsql_slots_lease_ended(struct pgsql_slots *slots)
 	pgsql_conn_fail(slots->conn, "no heartbeat was answered in time");
 }
 
-static void pgsql_slots_extend_lease(struct pgsql_slots *slots)
+/* A clock that goes on while the host is suspended, as the server's does. */
+static int64_t lease_msecs(void)
 {
-	int64_t left = slots->sent + LEASE_MSECS -
-		http_notify_monotonic_msecs();
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &now) < 0)
+		i_fatal("clock_gettime() failed: %m");
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void pgsql_slots_set_lease_timeout(struct pgsql_slots *slots)
+{
+	int64_t left = slots->lease_end - lease_msecs();
 
 	timeout_remove(&slots->to_lease);
 	slots->to_lease = timeout_add_short(I_MAX(left, 0),
 					    pgsql_slots_lease_ended, slots);
+}
+
+static void pgsql_slots_extend_lease(struct pgsql_slots *slots)
+{
+	slots->lease_end = slots->lease_sent + LEASE_MSECS;
+	pgsql_slots_set_lease_timeout(slots);
+}
+
+bool pgsql_slots_hold(struct pgsql_slots *slots)
+{
+	if (slots->to_lease == NULL)
+		return FALSE;
+	if (lease_msecs() < slots->lease_end)
+		return TRUE;
+	pgsql_slots_set_lease_timeout(slots);
+	return FALSE;
 }
 
 /* Sharing */
@@ -160,7 +187,6 @@ pgsql_slots_locked(const struct pgsql_answer *answer, void *context)
 	int i, count;
 
 	no_answer(answer, context);
-	slots->busy = FALSE;
 	if (answer->error != NULL)
 		return;
 	count = PQntuples(answer->results[0]);
@@ -193,7 +219,6 @@ static void pgsql_slots_lock(struct pgsql_slots *slots, unsigned int count)
 	if (found == 0)
 		return;
 	pgsql_params_add_ints(&params, unowned, found);
-	slots->busy = TRUE;
 	pgsql_conn_add(slots->conn, STATEMENT_LOCK, &params);
 	pgsql_conn_send(slots->conn, LEASE_MSECS, pgsql_slots_locked, slots);
 }
@@ -214,20 +239,33 @@ static void pgsql_slots_release(struct pgsql_slots *slots, unsigned int count)
 	}
 }
 
+/* Rows of STATEMENT_LOCKS. */
+static bool lock_is_host(const PGresult *locks, int row)
+{
+	return pgsql_get_int(locks, row, 0) == 1;
+}
+
 /* All hosts reckon in the same way how many each one is to have: the first ones
    have one more if they can't all have the same. */
 static unsigned int
-pgsql_slots_share(const struct pgsql_slots *slots, const PGresult *hosts)
+pgsql_slots_share(const struct pgsql_slots *slots, const PGresult *locks)
 {
-	int i, count = PQntuples(hosts);
+	unsigned int count = 0, own = UINT_MAX;
+	int64_t host, former = -1;
+	int i;
 
-	for (i = 0; i < count; i++) {
-		if (pgsql_get_int(hosts, i, 0) == slots->host) {
-			return PGSQL_SLOTS / count +
-				(i < PGSQL_SLOTS % count ? 1 : 0);
-		}
+	for (i = 0; i < PQntuples(locks); i++) {
+		host = pgsql_get_int(locks, i, 1);
+		if (!lock_is_host(locks, i) || host == former)
+			continue;
+		if (host == slots->host)
+			own = count;
+		former = host;
+		count++;
 	}
-	return 0;
+	if (own == UINT_MAX)
+		return 0;
+	return PGSQL_SLOTS / count + (own < PGSQL_SLOTS % count ? 1 : 0);
 }
 
 static void
@@ -253,21 +291,23 @@ pgsql_slots_look(struct pgsql_slots *slots)
 }
 
 static void
-pgsql_slots_set_owners(struct pgsql_slots *slots, const PGresult *owners)
+pgsql_slots_set_owners(struct pgsql_slots *slots, const PGresult *locks)
 {
 	int64_t slot;
 	int i;
 
 	for (i = 0; i < PGSQL_SLOTS; i++)
 		slots->slots[i].owner = 0;
-	for (i = 0; i < PQntuples(owners); i++) {
-		slot = pgsql_get_int(owners, i, 0);
-		if (slot < PGSQL_SLOTS) {
+	for (i = 0; i < PQntuples(locks); i++) {
+		slot = pgsql_get_int(locks, i, 1);
+		if (!lock_is_host(locks, i) && slot < PGSQL_SLOTS) {
 			slots->slots[slot].owner =
-				pgsql_get_int(owners, i, 1);
+				pgsql_get_int(locks, i, 2);
 		}
 	}
 }
+
+static void pgsql_slots_beat(struct pgsql_slots *slots);
 
 static void
 pgsql_slots_beaten(const struct pgsql_answer *answer, void *context)
@@ -277,33 +317,40 @@ pgsql_slots_beaten(const struct pgsql_answer *answer, void *context)
 	int64_t now = http_notify_monotonic_msecs();
 
 	no_answer(answer, context);
-	slots->busy = FALSE;
+	slots->beating = FALSE;
 	if (answer->error != NULL)
 		return;
+	slots->failures = 0;
 	pgsql_slots_extend_lease(slots);
-	slots->v.clock(pgsql_get_int(answer->results[0], 0, 0) -
-		       (slots->sent + now) / 2, slots->context);
-	pgsql_slots_set_owners(slots, answer->results[2]);
+	if (PQntuples(answer->results[0]) > 0) {
+		slots->v.clock(pgsql_get_int(answer->results[0], 0, 2) -
+			       (slots->sent + now) / 2, slots->context);
+	}
+	slots->v.server(answer->results[0], slots->context);
+	pgsql_slots_set_owners(slots, answer->results[1]);
 	share = pgsql_slots_share(slots, answer->results[1]);
 	if (slots->own_count > share)
 		pgsql_slots_release(slots, slots->own_count - share);
 	else if (slots->own_count < share)
 		pgsql_slots_lock(slots, share - slots->own_count);
 	pgsql_slots_look(slots);
+	if (slots->due)
+		pgsql_slots_beat(slots);
 }
 
 static void pgsql_slots_beat(struct pgsql_slots *slots)
 {
 	const struct pgsql_params params = { .count = 0 };
 
-	if (slots->busy || !pgsql_conn_is_connected(slots->conn))
+	slots->due = slots->beating;
+	if (slots->beating || !pgsql_conn_is_connected(slots->conn))
 		return;
-	slots->busy = TRUE;
+	slots->beating = TRUE;
 	slots->beats++;
 	slots->sent = http_notify_monotonic_msecs();
+	slots->lease_sent = lease_msecs();
 	pgsql_conn_add(slots->conn, STATEMENT_CLOCK, &params);
-	pgsql_conn_add(slots->conn, STATEMENT_HOSTS, &params);
-	pgsql_conn_add(slots->conn, STATEMENT_OWNERS, &params);
+	pgsql_conn_add(slots->conn, STATEMENT_LOCKS, &params);
 	pgsql_conn_send(slots->conn, LEASE_MSECS, pgsql_slots_beaten, slots);
 }
 
@@ -312,24 +359,31 @@ static void pgsql_slots_beat(struct pgsql_slots *slots)
 static void pgsql_slots_connected(void *context)
 {
 	struct pgsql_slots *slots = context;
-	struct pgsql_params params = { .count = 0 };
+	const struct pgsql_params none = { .count = 0 };
+	struct pgsql_params instance = none, host = none, both = none;
 
-	pgsql_conn_add(slots->conn, STATEMENT_SESSION, &params);
-	pgsql_conn_add(slots->conn, STATEMENT_LISTEN, &params);
-	pgsql_params_add_int(&params, slots->host);
-	pgsql_conn_add(slots->conn, STATEMENT_REPLACE, &params);
-	pgsql_conn_add(slots->conn, STATEMENT_PRESENT, &params);
+	pgsql_params_add_int(&instance, slots->instance);
+	pgsql_params_add_int(&host, slots->host);
+	pgsql_params_add_int(&both, slots->host);
+	pgsql_params_add_int(&both, slots->instance);
+	pgsql_conn_add(slots->conn, STATEMENT_INSTANCE, &instance);
+	pgsql_conn_add(slots->conn, STATEMENT_LISTEN, &none);
+	pgsql_conn_add(slots->conn, STATEMENT_LISTEN_ALL, &none);
+	pgsql_conn_add(slots->conn, STATEMENT_REPLACE, &both);
+	pgsql_conn_add(slots->conn, STATEMENT_PRESENT, &host);
 	pgsql_conn_send(slots->conn, LEASE_MSECS, no_answer, slots);
 	slots->to_beat = timeout_add(BEAT_MSECS, pgsql_slots_beat, slots);
 	pgsql_slots_beat(slots);
 }
 
 static void
-pgsql_slots_disconnected(const char *error ATTR_UNUSED, void *context)
+pgsql_slots_disconnected(const char *error, void *context)
 {
 	struct pgsql_slots *slots = context;
 
 	pgsql_slots_revoke(slots);
+	if (++slots->failures == FAILURES_MAX)
+		slots->v.failing(error, slots->context);
 }
 
 static void pgsql_slots_notified(const char *payload, void *context)
@@ -380,7 +434,8 @@ const char *pgsql_slots_channel(int64_t host)
 
 struct pgsql_slots *
 pgsql_slots_init(const struct pgsql_conn_settings *set, int64_t host,
-		 const struct pgsql_slots_vfuncs *v, void *context)
+		 int64_t instance, const struct pgsql_slots_vfuncs *v,
+		 void *context)
 {
 	static const struct pgsql_conn_vfuncs conn_vfuncs = {
 		.connected = pgsql_slots_connected,
@@ -392,11 +447,17 @@ pgsql_slots_init(const struct pgsql_conn_settings *set, int64_t host,
 
 	slots = i_new(struct pgsql_slots, 1);
 	slots->host = host;
+	slots->instance = instance;
 	slots->v = *v;
 	slots->context = context;
 	memcpy(slots->statements, statements, sizeof(statements));
 	slots->statements[STATEMENT_LISTEN] = slots->listen =
 		i_strconcat("LISTEN ", pgsql_slots_channel(host), NULL);
+	slots->statements[STATEMENT_LISTEN_ALL] = slots->listen_all =
+		i_strconcat("LISTEN ", pgsql_slots_channel(PGSQL_ALL_HOSTS),
+			    NULL);
+	conn_set.session =
+		PGSQL_SET_SESSION(", ('synchronous_commit', 'off')");
 	conn_set.statements = slots->statements;
 	conn_set.statements_count = N_ELEMENTS(statements);
 	slots->conn = pgsql_conn_init(&conn_set, &conn_vfuncs, slots);
@@ -415,5 +476,6 @@ void pgsql_slots_deinit(struct pgsql_slots **_slots)
 	timeout_remove(&slots->to_lease);
 	pgsql_conn_deinit(&slots->conn);
 	i_free(slots->listen);
+	i_free(slots->listen_all);
 	i_free(slots);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Of what is queued, the messages are known as long as somebody asks: those
    that were queued at the beginning and those that have been added since. What
-   leaves the queue meanwhile is remembered by the engine as well. */
+   leaves the queue meanwhile is remembered by the engine as well; or all of this
+   is, if the engine remembers what is added. */
 #include "lib.h"
 #include "array.h"
 #include "hash.h"
@@ -150,8 +151,10 @@ void queue_announced_begin(struct queue *queue, unsigned int queued)
 			  I_MIN(queued, TABLE_MAX), mailbox_hash, mailbox_cmp);
 	queue_announced_add_pending(queue, &queue->pending);
 	queue_announced_add_pending(queue, &queue->committing_pending);
-	announced->ep = queue->endpoints_head;
-	queue_announced_read_queued(queue);
+	if (!queue->engine->v->announced_when_added) {
+		announced->ep = queue->endpoints_head;
+		queue_announced_read_queued(queue);
+	}
 }
 
 void queue_announced_end(struct queue *queue)

@@ -7,13 +7,15 @@
 struct queue;
 
 /* Which messages have been announced: those whose notifications are queued, or
-   were and have left the queue, delivered or not. The engine remembers the
-   latter, for each mailbox (queue_item.mailbox), so that it can be found out
+   were and have left the queue, delivered or not. The engine remembers at least
+   the latter, for each mailbox (queue_item.mailbox), so that it can be found out
    which messages were never handed off. */
 
-/* A mailbox for which nothing has left the queue for so long may be
-   forgotten. */
+/* A mailbox of which nothing was remembered for so long may be forgotten. */
 #define QUEUE_ANNOUNCED_KEEP_SECS (7*24*60*60)
+/* If there are more mailboxes than about this many, those of which nothing was
+   remembered for longest are forgotten earlier. */
+#define QUEUE_ANNOUNCED_MAX (16*1024*1024)
 
 /* From begin to end, callers may ask. What is queued is looked through once for
    all of them, which takes a while; queued: about how many that are. */
@@ -25,7 +27,7 @@ struct queue_announced_result {
 	const char *error;
 	/* live until the callback returns */
 	const ARRAY_TYPE(seq_range) *uids;
-	/* for so long everything is remembered */
+	/* for so long everything has been remembered */
 	unsigned int secs;
 };
 

@@ -4,13 +4,7 @@
 
 #include "queue.h"
 #include "queue-announced.h"
-
-/* The upper bits of an id are the number of its part; so the ids of a part are
-   together, and a part has a number that no other one of the queue has. */
-#define QUEUE_PART_SHIFT 40
-#define QUEUE_PART_NUMBER(id) ((id) >> QUEUE_PART_SHIFT)
-/* The id before all of the part's. */
-#define QUEUE_PART_FIRST_ID(number) ((int64_t)(number) << QUEUE_PART_SHIFT)
+#include "queue-hosts.h"
 
 /* How much to read at a time, in bytes, if it is more than one notification. */
 #define QUEUE_READ_SIZE_MAX (1024*1024)
@@ -57,8 +51,9 @@ struct queue_part {
 	/* in the endpoint's list */
 	struct queue_part *prev, *next;
 	struct queue_endpoint *endpoint;
-	/* the engine's number for it, as in the ids */
+	/* the engine's number for it, as in the ids, which are between these */
 	int64_t number;
+	int64_t before_id, end_id;
 	/* see queue_part_last_id() */
 	int64_t last_id;
 
@@ -99,7 +94,7 @@ struct queue_changes {
 	   no space for, or that are not queued any more, are left out. */
 	ARRAY(struct queue_given_up *) given_up;
 	/* These are deleted. Of those whose mailbox is not 0, the UID is
-	   remembered as announced there. */
+	   remembered as announced there, unless announced_when_added. */
 	ARRAY(int64_t) removed;
 	/* of what is kept: lost_ids to be forgotten; and so many of the oldest
 	   ones that were given up before this time */
@@ -122,7 +117,9 @@ struct queue_changes {
 	   number to 0 for those deleted */
 	ARRAY(struct queue_endpoint *) forgotten;
 	ARRAY_TYPE(queue_session) sessions;
-	/* To be added, in this order. The engine sets id; and part, if this
+	/* To be added, in this order; those that were given up
+	   (queue_item_is_lost()) to what is kept, without a part, but with an
+	   id in its place. The engine sets id; and part, if this
 	   process sends it and all that is in the part before it is known, that
 	   is, up to part->last_id or added with it. Otherwise the part has
 	   grown (queue_engine_part_grown()), or is another process's. No part
@@ -134,11 +131,37 @@ struct queue_changes {
 	bool awaited;
 };
 
+/* See queue-hosts.h. */
+struct queue_hosts_vfuncs {
+	int64_t (*number)(struct queue_engine *engine);
+	/* Find out what others have stored and given up, and report it as
+	   init() does; then call queue_engine_hosts(), from inside this function
+	   or later, but before deinit() returns. */
+	void (*read)(struct queue_engine *engine,
+		     struct queue_hosts_read *read);
+	void (*send)(struct queue_engine *engine,
+		     const struct queue_message *message);
+	void (*retract)(struct queue_engine *engine, int64_t host,
+			int64_t talk);
+};
+
 struct queue_engine_vfuncs {
 	const char *name;
+	/* The upper bits of an id are the number of its part; so the ids of a
+	   part are together, and a part has a number that no other one of the
+	   queue has. How many lower bits there are. */
+	unsigned int part_shift;
 	/* What it does not store is stored on this host (spool.h), which is
 	   logged there. */
 	bool spooled;
+	/* It remembers what is announced from when it is added. */
+	bool announced_when_added;
+	/* It remembers exactly which of a session's hand-offs were added, so
+	   that it can be told those of another queue in any order. */
+	bool exact_sessions;
+	/* For how long, in msecs, removals wait for something else to be
+	   committed with, since a commit waits for the disk. */
+	unsigned int gather_msecs;
 
 	/* Open or create the database, and report what is there by
 	   queue_engine_have_endpoint(), queue_engine_have_session(),
@@ -157,6 +180,10 @@ struct queue_engine_vfuncs {
 	   queue_engine_have_part(), from inside this function or later. NULL =
 	   all parts are this process's. */
 	void (*claim)(struct queue_engine *engine);
+	/* May what is in this process's parts be sent? It may not if another
+	   process could have them by now, which has not been noticed: they will
+	   be revoked. Asked before each request. NULL = always. */
+	bool (*may_send)(struct queue_engine *engine);
 	/* What was asked by queue_engine_part_release() has been done: another
 	   process may have the part, which is freed when this returns. NULL =
 	   the engine never asks. */
@@ -178,6 +205,9 @@ struct queue_engine_vfuncs {
 	   (queue_engine_recount_lost()), later. NULL = only this process
 	   changes it. */
 	void (*recount_lost)(struct queue_engine *engine);
+	/* Is it this process that forgets what is too much of what is kept? It
+	   is not more than one of those that share the queue. NULL = it is. */
+	bool (*forgets_lost)(struct queue_engine *engine);
 	/* A commit has succeeded. If space is scarce, or commits have taken
 	   much of it, see to it that the next ones can use the same again.
 	   Removals wait until queue_engine_reclaimed() is called, which is at
@@ -197,8 +227,19 @@ struct queue_engine_vfuncs {
 	   QUEUE_ANNOUNCED_KEEP_SECS. */
 	void (*read_announced)(struct queue_engine *engine,
 			       struct queue_announced_read *read);
+	/* Count what is stored, whoever sends it, and call
+	   queue_engine_counted(), from inside this function or later; only one
+	   such call is under way at a time. NULL = nobody asks for it. */
+	void (*count)(struct queue_engine *engine);
+	/* Look at the settings and at what they lead to: call
+	   queue_engine_checked() for each thing, from inside this function or
+	   later, and queue_engine_check_done() at the end, later, but before
+	   deinit() returns. NULL = there is nothing to look at. */
+	void (*check)(struct queue_engine *engine, struct queue_check *check);
 	/* See queue_now(). */
 	int64_t (*now)(struct queue_engine *engine);
+	/* NULL = the queue is not shared. */
+	const struct queue_hosts_vfuncs *hosts;
 };
 
 /* A read for the engine to do: which rows, as for queue_read() or
@@ -213,6 +254,9 @@ struct queue_read {
 	enum queue_read_what what;
 	int64_t after_id, last_id;
 	unsigned int limit;
+	/* It is to fail if the engine can't read for now. Others wait until it
+	   can. */
+	bool awaited;
 
 	/* for the engine to set: it has left out rows, but that is much for one
 	   read */
@@ -235,6 +279,13 @@ struct queue_read {
 	void *context;
 };
 
+/* See queue_check(). */
+struct queue_check {
+	/* for queue.c; NULL = nobody waits for it any more */
+	queue_check_callback_t *callback;
+	void *context;
+};
+
 /* Another one: what has been announced of a mailbox. */
 struct queue_announced_read {
 	struct queue_announced_read *prev, *next;
@@ -254,8 +305,31 @@ struct queue_announced_read {
 	void *context;
 };
 
+/* And one that asks for the other hosts. */
+struct queue_hosts_read {
+	struct queue *queue;
+
+	/* for queue-hosts.c */
+	struct timeout *to_begin;
+	queue_hosts_callback_t *callback;
+	void *context;
+};
+
 /* An engine may be a module, which finds these in the service. */
 #pragma GCC visibility push(default)
+
+/* The engine can be used, if error is NULL, or why it can't be. One that never
+   calls this can always be, until a commit fails. */
+void queue_engine_state(struct queue *queue, const char *error);
+/* To log that by, once per spell. */
+struct event *queue_engine_down_event(struct queue *queue, const char *error);
+struct event *queue_engine_up_event(struct queue *queue);
+
+/* For check(): see queue_check_row. */
+void queue_engine_checked(struct queue_check *check, const char *link,
+			  const char *error, const char *note);
+/* It is freed. */
+void queue_engine_check_done(struct queue_check *check);
 
 /* For init(): a session is stored. */
 void queue_engine_have_session(struct queue *queue,
@@ -265,6 +339,11 @@ void queue_engine_have_session(struct queue *queue,
 struct queue_endpoint *
 queue_engine_have_endpoint(struct queue *queue, int64_t number,
 			   const char *key, const char *options);
+
+/* It is not stored any more, since nothing was queued for it for long. It is to be
+   stored again, with another number, when it is needed; that may be in a commit,
+   among the endpoints of its changes. */
+void queue_engine_endpoint_gone(struct queue *queue, struct queue_endpoint *ep);
 
 /* The first one of all endpoints, in a list. */
 const struct queue_endpoint *queue_engine_endpoints(const struct queue *queue);
@@ -286,7 +365,7 @@ void queue_engine_part_grown(struct queue *queue, struct queue_part *part,
 /* Another process has put something back into the part. */
 void queue_engine_part_look_again(struct queue *queue, struct queue_part *part);
 /* Ask for the part: part_released() will be called, from inside this function
-   or later, unless the part is revoked before. */
+   or later, unless the part is revoked before. It may be asked again. */
 void queue_engine_part_release(struct queue *queue, struct queue_part *part);
 /* The part is not this process's any more, whether it was asked for or not. It
    is freed. */
@@ -307,6 +386,9 @@ void queue_engine_lost_oldest(struct queue *queue, int64_t oldest);
 void queue_engine_full(struct queue *queue);
 /* For commit(): error is NULL, or why none of the changes were made. */
 void queue_engine_committed(struct queue *queue, const char *error);
+/* For count(). error: NULL, or why it failed. */
+void queue_engine_counted(struct queue *queue, const struct queue_counts *counts,
+			  const char *error);
 /* For reclaim(). */
 void queue_engine_reclaimed(struct queue *queue);
 
@@ -323,6 +405,14 @@ void queue_engine_read_done(struct queue_read *read, const char *error);
 /* For read_announced(), which is freed. error: NULL, or why it failed. */
 void queue_engine_announced(struct queue_announced_read *read,
 			    const char *error);
+/* For read() of hosts, which is freed. hosts: all but this one; error: NULL, or
+   why they are not known. */
+void queue_engine_hosts(struct queue_hosts_read *read,
+			const struct queue_host *hosts, unsigned int count,
+			const char *error);
+/* A message has arrived; by the ioloop. */
+void queue_engine_message(struct queue *queue,
+			  const struct queue_message *message);
 
 #pragma GCC visibility pop
 

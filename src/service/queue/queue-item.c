@@ -34,7 +34,7 @@ struct queue_item *queue_item_dup(const struct queue_item *item)
 	struct queue_item_memory *mem;
 	size_t size = sizeof(*mem) + size_of(item->username) +
 		size_of(item->folder) + size_of(item->body) +
-		size_of(item->loss.answer);
+		size_of(item->loss.answer) + size_of(item->loss.host.name);
 	char *dest;
 
 	mem = i_malloc(size);
@@ -48,6 +48,7 @@ struct queue_item *queue_item_dup(const struct queue_item *item)
 	if (item->body != NULL)
 		mem->item.body_size = strlen(item->body);
 	mem->item.loss.answer = append(&dest, item->loss.answer);
+	mem->item.loss.host.name = append(&dest, item->loss.host.name);
 	return &mem->item;
 }
 

@@ -3,6 +3,7 @@
 #define HTTP_NOTIFY_QUEUE_ITEM_H
 
 #include "guid.h"
+#include "queue-hosts.h"
 
 struct queue_endpoint;
 struct queue_part;
@@ -23,6 +24,9 @@ struct queue_loss {
 	const char *answer;
 	/* when it was given up, by queue_now() */
 	int64_t time;
+	/* of one that was read from a shared queue: which one gave it up; else
+	   0 and NULL */
+	struct queue_host host;
 };
 
 /* One notification. */
@@ -48,8 +52,9 @@ struct queue_item {
 	   (queue-announced.h); else 0. */
 	int64_t mailbox;
 	const char *body;
-	/* in bytes: what it counts for in the queue. Known of all items that
-	   were stored or read, also if body is NULL. */
+	/* in bytes: what it counts for in the queue, or among those that were
+	   given up (queue_lost_add()). Known of all items that were stored or
+	   read, also if body is NULL. */
 	size_t body_size;
 
 	/* by queue_now() */
@@ -70,6 +75,12 @@ void queue_item_ref(struct queue_item *item);
 void queue_item_unref(struct queue_item **item);
 /* Returns what identifies it to its endpoint, on the data stack. */
 const char *queue_item_key(const struct queue_item *item);
+/* Was it given up? */
+static inline bool queue_item_is_lost(const struct queue_item *item)
+{
+	return item->loss.answer != NULL;
+}
+
 /* The memory that it uses, in bytes. */
 size_t queue_item_size(struct queue_item *item);
 

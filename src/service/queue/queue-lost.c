@@ -55,6 +55,12 @@ static int id_cmp(const int64_t *id1, const int64_t *id2)
 	return *id1 < *id2 ? -1 : *id1 > *id2;
 }
 
+static unsigned int lost_size(const struct queue_item *item, const char *answer)
+{
+	return ROW_SIZE + strlen(item->username) + strlen(item->folder) +
+		strlen(item->body) + strlen(answer) + 1;
+}
+
 /* Giving up */
 
 void queue_give_up(struct queue *queue, const struct queue_item *item,
@@ -75,13 +81,20 @@ void queue_give_up(struct queue *queue, const struct queue_item *item,
 	up->attempts = attempts;
 	up->loss = *loss;
 	up->loss.answer = answer;
-	up->size = ROW_SIZE + strlen(item->username) + strlen(item->folder) +
-		strlen(item->body) + answer_size;
+	up->size = lost_size(item, answer);
 	up->endpoint->losing++;
 	hash_table_insert(queue->lost->given_up, (const int64_t *)&up->id, up);
 }
 
 /* Forgetting */
+
+/* If each process forgot what is too much by its own count, that would be far
+   more than is. */
+bool queue_lost_is_own(struct queue *queue)
+{
+	return queue->engine->v->forgets_lost == NULL ||
+		queue->engine->v->forgets_lost(queue->engine);
+}
 
 /* Choose what the next commit is to forget. */
 static void queue_lost_plan(struct queue *queue)
@@ -96,10 +109,11 @@ static void queue_lost_plan(struct queue *queue)
 	lost->forget_before = INT64_MAX;
 	if (lost->full)
 		lost->forget_max = queue->removals_max;
-	else if (lost->total_rows > lost->max_rows) {
+	else if (lost->total_rows > lost->max_rows &&
+		 queue_lost_is_own(queue)) {
 		lost->forget_max = I_MIN(lost->total_rows - lost->max_rows,
 					 FORGET_MAX);
-	} else if (lost->bytes > lost->max_bytes)
+	} else if (lost->bytes > lost->max_bytes && queue_lost_is_own(queue))
 		lost->forget_max = FORGET_LARGE;
 	else if ((now = queue_now(queue)) - lost->oldest >= lost->keep_secs) {
 		lost->too_old = TRUE;
@@ -252,6 +266,7 @@ void queue_lost_succeeded(struct queue *queue)
 	struct queue_changes *changes = &queue->changes;
 	const struct queue_lost_gone *gone;
 	struct queue_given_up *up;
+	struct queue_item *item;
 	unsigned int early = lost->too_old ? 0 : changes->lost_forgotten;
 	bool no_space = lost->making_room, kept = FALSE;
 	bool differs = queue_lost_has_less(lost, changes);
@@ -273,6 +288,13 @@ void queue_lost_succeeded(struct queue *queue)
 		up->endpoint->losing--;
 		hash_table_remove(lost->given_up, (const int64_t *)&up->id);
 		i_free(up);
+	}
+	array_foreach_elem(&changes->added, item) {
+		if (queue_item_is_lost(item)) {
+			kept = TRUE;
+			queue_lost_count(lost, item->endpoint,
+					 item->loss.reason, 1, item->body_size);
+		}
 	}
 	array_clear(&lost->dropping.ids);
 	lost->dropping.sorted = 0;
@@ -331,8 +353,12 @@ struct queue_read *
 queue_lost_read(struct queue *queue, int64_t after_id, unsigned int limit,
 		queue_read_callback_t *callback, void *context)
 {
-	return queue_read_init(queue, QUEUE_READ_LOST, after_id, INT64_MAX,
-			       limit, callback, context);
+	struct queue_read *read = queue_read_init(queue, QUEUE_READ_LOST,
+						  after_id, INT64_MAX, limit,
+						  callback, context);
+
+	queue_read_set_awaited(read);
+	return read;
 }
 
 void queue_lost_resend(struct queue *queue, const struct queue_item *item,
@@ -344,6 +370,22 @@ void queue_lost_resend(struct queue *queue, const struct queue_item *item,
 
 	pending->item = queue_item_dup(item);
 	pending->item->attempts = 0;
+	item->endpoint->forgotten = FALSE;
+	pending->callback = callback;
+	pending->context = context;
+	queue_commit_soon(queue);
+}
+
+void queue_lost_add(struct queue *queue, const struct queue_item *item,
+		    queue_stored_callback_t *callback, void *context)
+{
+	struct queue_pending *pending = array_append_space(&queue->pending);
+
+	pending->item = queue_item_dup(item);
+	pending->item->id = pending->item->lost_id = 0;
+	pending->item->part = NULL;
+	pending->item->mailbox = 0;
+	pending->item->body_size = lost_size(item, item->loss.answer);
 	item->endpoint->forgotten = FALSE;
 	pending->callback = callback;
 	pending->context = context;
@@ -363,6 +405,11 @@ void queue_lost_get_stats(struct queue *queue, const struct queue_endpoint *ep,
 	memcpy(stats_r->rows, lost->rows, sizeof(stats_r->rows));
 	stats_r->oldest = lost->oldest;
 	stats_r->forgotten = lost->forgotten;
+}
+
+unsigned int queue_lost_total(struct queue *queue)
+{
+	return queue->lost->total_rows;
 }
 
 bool queue_lost_has(const struct queue_endpoint *ep)

@@ -30,6 +30,15 @@ void queue_lost_drop(struct queue *queue, int64_t lost_id);
 void queue_lost_resend(struct queue *queue, const struct queue_item *item,
 		       queue_stored_callback_t *callback, void *context);
 
+/* If several processes share what is kept: is this the one, of all of them, that
+   looks after it? Another one may be, a moment later. */
+bool queue_lost_is_own(struct queue *queue);
+/* Keep a copy of one that another queue has kept: its endpoint, of this queue,
+   reason, answer and times, which are by this queue's clock. In the callback,
+   item->part is NULL. */
+void queue_lost_add(struct queue *queue, const struct queue_item *item,
+		    queue_stored_callback_t *callback, void *context);
+
 struct queue_lost_stats {
 	/* how many are kept, by reason */
 	unsigned int rows[QUEUE_LOSS_REASON_COUNT];
@@ -45,6 +54,8 @@ struct queue_lost_stats {
 /* ep: NULL = all */
 void queue_lost_get_stats(struct queue *queue, const struct queue_endpoint *ep,
 			  struct queue_lost_stats *stats_r);
+/* How many are kept. */
+unsigned int queue_lost_total(struct queue *queue);
 /* Is something kept for the endpoint, or about to be, so that it must not be
    forgotten? */
 bool queue_lost_has(const struct queue_endpoint *ep);

@@ -70,6 +70,21 @@ void queue_unclaim(struct queue *queue)
 
 /* A part */
 
+struct queue_part *
+queue_endpoint_next_part(const struct queue_endpoint *ep, int64_t *number)
+{
+	struct queue_part *part, *next = NULL;
+
+	for (part = ep->parts; part != NULL; part = part->next) {
+		if (!part->released && part->number >= *number &&
+		    (next == NULL || part->number < next->number))
+			next = part;
+	}
+	if (next != NULL)
+		*number = next->number;
+	return next;
+}
+
 struct queue_endpoint *queue_part_get_endpoint(const struct queue_part *part)
 {
 	return part->endpoint;
@@ -82,7 +97,7 @@ int64_t queue_part_last_id(const struct queue_part *part)
 
 bool queue_part_may_have(const struct queue_part *part, int64_t id)
 {
-	return QUEUE_PART_NUMBER(id) == part->number;
+	return id > part->before_id && id < part->end_id;
 }
 
 void queue_part_set_context(struct queue_part *part, void *context)
@@ -114,11 +129,10 @@ void queue_part_stored(struct queue_item *item)
 
 /* Release */
 
-static bool
-queue_part_has_removals(struct queue *queue, const struct queue_part *part)
+bool queue_part_has_removals(struct queue *queue,
+			     const struct queue_part *part)
 {
-	return queue_has_removals(queue, QUEUE_PART_FIRST_ID(part->number),
-				  QUEUE_PART_FIRST_ID(part->number + 1));
+	return queue_has_removals(queue, part->before_id, part->end_id);
 }
 
 static void queue_part_give_back(struct queue *queue, struct queue_part *part)
@@ -196,6 +210,8 @@ queue_engine_have_part(struct queue *queue, struct queue_endpoint *ep,
 	part = i_new(struct queue_part, 1);
 	part->endpoint = ep;
 	part->number = number;
+	part->before_id = number << queue->part_shift;
+	part->end_id = (number + 1) << queue->part_shift;
 	part->last_id = last_id;
 	hash_table_insert(queue->parts, POINTER_CAST(number), part);
 	DLLIST_PREPEND(&ep->parts, part);
@@ -225,9 +241,7 @@ void queue_engine_part_look_again(struct queue *queue, struct queue_part *part)
 
 void queue_engine_part_release(struct queue *queue, struct queue_part *part)
 {
-	i_assert(!part->released);
-
-	if (queue->vfuncs != NULL)
+	if (!part->released && queue->vfuncs != NULL)
 		queue->vfuncs->release(part, queue->vfuncs_context);
 }
 

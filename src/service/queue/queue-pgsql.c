@@ -13,28 +13,45 @@
 #include "llist.h"
 
 #include "monotonic.h"
+#include "pgsql-check.h"
 #include "pgsql-commit.h"
 #include "pgsql-connect.h"
 #include "pgsql-host.h"
 #include "pgsql-lost.h"
+#include "pgsql-messages.h"
 #include "pgsql-parts.h"
+#include "pgsql-tidy.h"
 #include "queue-pgsql.h"
 
 /* How long statements may take that no mail process waits for. */
 #define OPEN_MSECS (10*1000)
-#define READ_MSECS (10*1000)
-/* How many reads may be under way: commits wait for these. */
+/* less than doveadm waits */
+#define READ_MSECS (8*1000)
+/* How many reads may be under way: commits wait for these. Of those that ask for
+   little there may be more, since they wait for a commit, which may be slow. */
 #define READS_MAX 2
+#define READS_SMALL_MAX 16
+#define READ_SMALL_ROWS 64
+/* After so many attempts that fail for the same reason, that is logged. */
+#define LASTING_COUNT 5
 /* How often to count what all hosts have given up. */
 #define COUNT_MSECS (5*60*1000)
-/* How often to try to get the lock while the server ends the former
-   connection. */
-#define LOCK_MSECS 20
+/* How often to try to get the lock while the server ends the former connection;
+   the interval is doubled each time. */
+#define LOCK_MIN_MSECS 20
+#define LOCK_MAX_MSECS 1000
+/* Another process that has the lock for longer than one that has died would have
+   it (LIVE_SECS in pgsql-statements.c) is not this host's. */
+#define OTHER_MSECS (15*1000)
+
+#define NOT_CONNECTED "not connected yet"
+#define STANDBY_AWAITED \
+	"commits wait for a synchronous standby (synchronous_standby_names)"
 
 static void pgsql_queue_lock(struct pgsql_queue *queue);
 static void pgsql_queue_send_reads(struct pgsql_queue *queue);
 
-static struct pgsql_queue *pgsql_queue_of(struct queue_engine *engine)
+struct pgsql_queue *pgsql_queue_of(struct queue_engine *engine)
 {
 	return container_of(engine, struct pgsql_queue, engine);
 }
@@ -49,13 +66,67 @@ void pgsql_queue_other_tables(void)
 	i_fatal("PostgreSQL's tables are others than before");
 }
 
-/* Once per spell. */
+/* Log it once per spell; and what it was lost for may not be why it stays so. */
 static void
 pgsql_queue_trouble(struct pgsql_queue *queue, const char *error)
 {
-	if (!queue->in_trouble)
+	struct queue *q = queue->engine.queue;
+	bool first = !queue->in_trouble;
+
+	queue_engine_state(q, error);
+	if (!first && strcmp(error, queue->reason) == 0)
+		queue->reason_count++;
+	else {
+		i_free(queue->reason);
+		queue->reason = i_strdup(error);
+		queue->reason_count = 1;
+	}
+	if (first) {
+		e_error(queue_engine_down_event(q, error),
+			"PostgreSQL can't be used: %s", error);
+	} else if ((queue->reason_count == LASTING_COUNT ||
+		    strcmp(error, STANDBY_AWAITED) == 0) &&
+		   strcmp(error, queue->logged_reason) != 0)
 		i_error("PostgreSQL can't be used: %s", error);
+	else
+		return;
+	i_free(queue->logged_reason);
+	queue->logged_reason = i_strdup(error);
 	queue->in_trouble = TRUE;
+}
+
+static void pgsql_queue_trouble_ended(struct pgsql_queue *queue)
+{
+	struct queue *q = queue->engine.queue;
+
+	if (queue->commit_failed)
+		return;
+	queue_engine_state(q, NULL);
+	if (queue->in_trouble)
+		e_info(queue_engine_up_event(q), "PostgreSQL can be used again");
+	queue->in_trouble = queue->other_logged = FALSE;
+}
+
+void pgsql_queue_stored(struct pgsql_queue *queue, bool success)
+{
+	queue->commit_failed = !success;
+	if (queue->in_trouble)
+		pgsql_queue_trouble_ended(queue);
+}
+
+/* Why it can't be used. */
+static const char *pgsql_queue_error(const struct pgsql_queue *queue)
+{
+	struct queue_state state;
+
+	queue_get_state(queue->engine.queue, &state);
+	return state.error != NULL ? state.error : NOT_CONNECTED;
+}
+
+const char *pgsql_queue_unusable(const struct pgsql_queue *queue)
+{
+	return t_strconcat("PostgreSQL can't be used: ",
+			   pgsql_queue_error(queue), NULL);
 }
 
 /* Reading */
@@ -72,6 +143,7 @@ fill_whole(const PGresult *rows, int row, struct queue_item *item)
 	item->folder = pgsql_get_str(rows, row, 7);
 	item->uid = pgsql_get_int(rows, row, 8);
 	item->body = pgsql_get_str(rows, row, 9);
+	item->mailbox = pgsql_get_int(rows, row, 10);
 }
 
 static bool
@@ -90,19 +162,32 @@ read_row(struct queue_read *read, const PGresult *rows, int row)
 	return queue_engine_read_row(read, &item);
 }
 
-/* The lost connection is logged by others, and the read made by the next
-   one. */
+/* An admin does not wait until it can be made by the next connection. */
+static void
+pgsql_queue_read_unmade(struct pgsql_queue *queue, struct queue_read *read)
+{
+	if (!read->awaited) {
+		DLLIST2_APPEND(&queue->reads_head, &queue->reads_tail, read);
+		return;
+	}
+	queue_engine_read_done(read, pgsql_queue_unusable(queue));
+}
+
+/* The lost connection is logged by others. */
 static void
 pgsql_queue_read_answered(const struct pgsql_answer *answer, void *context)
 {
 	struct queue_read *read = context;
 	struct pgsql_queue *queue = read->engine_context;
 	const PGresult *rows;
+	int64_t size = 0;
 	int i, count;
 
 	queue->reading--;
 	if (answer->unknown) {
-		DLLIST2_APPEND(&queue->reads_head, &queue->reads_tail, read);
+		/* which is not logged for each read */
+		queue_engine_state(queue->engine.queue, answer->error);
+		pgsql_queue_read_unmade(queue, read);
 		return;
 	}
 	pgsql_queue_send_reads(queue);
@@ -119,9 +204,9 @@ pgsql_queue_read_answered(const struct pgsql_answer *answer, void *context)
 	}
 	if (read->what != QUEUE_READ_USERS && count > 0) {
 		/* the last column has the size of all */
-		read->cut = pgsql_get_int(rows, count - 1,
-			PQnfields(rows) - 1) >= QUEUE_READ_SIZE_MAX;
+		size = pgsql_get_int(rows, count - 1, PQnfields(rows) - 1);
 	}
+	read->cut = size >= QUEUE_READ_SIZE_MAX;
 	queue_engine_read_done(read, NULL);
 }
 
@@ -139,9 +224,12 @@ pgsql_queue_read_send(struct pgsql_queue *queue, struct queue_read *read)
 		if (read->part_number != 0) {
 			params.count = 0;
 			pgsql_params_add_int(&params, I_MAX(read->after_id,
-				QUEUE_PART_FIRST_ID(read->part_number)));
+				PGSQL_PART_FIRST_ID(read->part_number)));
 		}
-		pgsql_params_add_int(&params, read->last_id);
+		/* never those of other parts */
+		pgsql_params_add_int(&params, read->part_number == 0 ?
+			read->last_id : I_MIN(read->last_id,
+				PGSQL_PART_FIRST_ID(read->part_number + 1)));
 		statement = read->part_number == 0 ? PGSQL_READ_ENDPOINT :
 			read->what == QUEUE_READ_WHOLE ? PGSQL_READ_WHOLE :
 			PGSQL_READ_USERS;
@@ -156,12 +244,18 @@ pgsql_queue_read_send(struct pgsql_queue *queue, struct queue_read *read)
 			read);
 }
 
+static unsigned int reads_max(const struct queue_read *read)
+{
+	return read->limit < READ_SMALL_ROWS ? READS_SMALL_MAX : READS_MAX;
+}
+
 static void pgsql_queue_send_reads(struct pgsql_queue *queue)
 {
 	struct queue_read *read;
 
-	while (pgsql_queue_is_ready(queue) && queue->reading < READS_MAX &&
-	       (read = queue->reads_head) != NULL) {
+	while (pgsql_queue_is_ready(queue) &&
+	       (read = queue->reads_head) != NULL &&
+	       queue->reading < reads_max(read)) {
 		DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
 		queue->reading++;
 		pgsql_queue_read_send(queue, read);
@@ -173,12 +267,51 @@ pgsql_queue_read(struct queue_engine *engine, struct queue_read *read)
 {
 	struct pgsql_queue *queue = pgsql_queue_of(engine);
 
-	if (read->part_number == 0 && !pgsql_queue_is_ready(queue)) {
-		queue_engine_read_done(read, "PostgreSQL can't be used");
+	if (!pgsql_queue_is_ready(queue)) {
+		pgsql_queue_read_unmade(queue, read);
 		return;
 	}
 	DLLIST2_APPEND(&queue->reads_head, &queue->reads_tail, read);
 	pgsql_queue_send_reads(queue);
+}
+
+static void
+pgsql_queue_announced(const struct pgsql_answer *answer, void *context)
+{
+	struct queue_announced_read *read = context;
+	const PGresult *rows;
+	int i;
+
+	if (answer->error != NULL) {
+		queue_engine_announced(read, t_strdup_printf("PostgreSQL: %s",
+							     answer->error));
+		return;
+	}
+	read->since = pgsql_get_int(answer->results[0], 0, 0);
+	rows = answer->results[1];
+	for (i = 0; i < PQntuples(rows); i++) {
+		seq_range_array_add_range(&read->uids,
+					  pgsql_get_int(rows, i, 0),
+					  pgsql_get_int(rows, i, 1));
+	}
+	queue_engine_announced(read, NULL);
+}
+
+static void
+pgsql_queue_read_announced(struct queue_engine *engine,
+			   struct queue_announced_read *read)
+{
+	struct pgsql_queue *queue = pgsql_queue_of(engine);
+	struct pgsql_params params = { .count = 0 };
+
+	if (!pgsql_queue_is_ready(queue)) {
+		queue_engine_announced(read, pgsql_queue_unusable(queue));
+		return;
+	}
+	pgsql_conn_add(queue->conn, PGSQL_ANNOUNCED_SINCE, &params);
+	pgsql_params_add_int(&params, read->mailbox);
+	pgsql_conn_add(queue->conn, PGSQL_ANNOUNCED_READ, &params);
+	pgsql_conn_send(queue->conn, READ_MSECS, pgsql_queue_announced, read);
 }
 
 /* Opening */
@@ -200,8 +333,8 @@ pgsql_queue_have_sessions(struct pgsql_queue *queue, const PGresult *rows)
 	}
 }
 
-static void
-pgsql_queue_have_endpoints(struct pgsql_queue *queue, const PGresult *rows)
+void pgsql_queue_have_endpoints(struct pgsql_queue *queue,
+				const PGresult *rows)
 {
 	int i;
 
@@ -209,6 +342,23 @@ pgsql_queue_have_endpoints(struct pgsql_queue *queue, const PGresult *rows)
 		(void)queue_engine_have_endpoint(queue->engine.queue,
 			pgsql_get_int(rows, i, 0), pgsql_get_str(rows, i, 1),
 			pgsql_get_str(rows, i, 2));
+	}
+}
+
+/* One that is not there was deleted because nothing was queued for it, unless
+   its parts say that there was. */
+static void
+pgsql_queue_checked_endpoints(struct pgsql_queue *queue, const PGresult *rows)
+{
+	struct queue *q = queue->engine.queue;
+	struct queue_endpoint *ep;
+	int i;
+
+	for (i = 0; i < PQntuples(rows); i++) {
+		if (pgsql_get_int(rows, i, 1) != 0)
+			pgsql_queue_other_tables();
+		ep = queue_engine_get_endpoint(q, pgsql_get_int(rows, i, 0));
+		queue_engine_endpoint_gone(q, ep);
 	}
 }
 
@@ -230,9 +380,14 @@ pgsql_queue_loaded(const struct pgsql_answer *answer, void *context)
 
 	if (pgsql_queue_failed(queue, answer))
 		return;
-	if (pgsql_get_int(answer->results[0], 0, 0) != 0 ||
-	    pgsql_get_int(answer->results[1], 0, 0) != 0)
-		pgsql_queue_other_tables();
+	if (PQntuples(answer->results[6]) == 0) {
+		/* deleted meanwhile (pgsql-tidy.c): make it anew */
+		pgsql_conn_fail(queue->conn,
+				"this host's row is not there any more");
+		return;
+	}
+	pgsql_queue_checked_endpoints(queue, answer->results[0]);
+	pgsql_parts_checked(queue->parts, answer->results[1]);
 	/* What is being added was compared with the sessions as they were: it
 	   fails, and comes again. */
 	queue_flush(q);
@@ -240,10 +395,10 @@ pgsql_queue_loaded(const struct pgsql_answer *answer, void *context)
 	pgsql_queue_have_endpoints(queue, answer->results[3]);
 	pgsql_lost_counted(queue, answer, &idx);
 	queue->ready = TRUE;
-	if (queue->in_trouble)
-		i_info("PostgreSQL can be used again");
-	queue->in_trouble = FALSE;
+	queue->unmade = 0;
+	pgsql_queue_trouble_ended(queue);
 	pgsql_parts_ready(queue->parts);
+	pgsql_tidy_ready(queue->tidy);
 	pgsql_queue_send_reads(queue);
 	queue_flush(q);
 }
@@ -266,6 +421,7 @@ static void pgsql_queue_count(struct pgsql_queue *queue)
 		pgsql_lost_count(queue);
 		pgsql_conn_send(queue->conn, OPEN_MSECS, pgsql_queue_counted,
 				queue);
+		pgsql_messages_tidy(queue);
 	}
 }
 
@@ -291,6 +447,9 @@ static void pgsql_queue_check(struct pgsql_queue *queue)
 	pgsql_parts_check(queue->parts);
 }
 
+/* What a former connection has committed may not be on a synchronous standby. So
+   something is written as well: it is answered when all of that is there, too,
+   and only if commits are. */
 static void pgsql_queue_load(struct pgsql_queue *queue)
 {
 	struct pgsql_params params = { .count = 0 };
@@ -301,34 +460,73 @@ static void pgsql_queue_load(struct pgsql_queue *queue)
 	pgsql_conn_add(queue->conn, PGSQL_SESSIONS, &params);
 	pgsql_conn_add(queue->conn, PGSQL_ENDPOINTS, &none);
 	pgsql_lost_count(queue);
+	pgsql_params_add_str(&params, my_hostname);
+	pgsql_conn_add(queue->conn, PGSQL_HOST_NAME, &params);
 	pgsql_conn_send(queue->conn, OPEN_MSECS, pgsql_queue_loaded, queue);
+}
+
+/* Two services that took the slots and sessions of each other would both do
+   nothing else: this one leaves them to the other. */
+static void
+pgsql_queue_other_lives(struct pgsql_queue *queue, const char *address)
+{
+	int64_t msecs = http_notify_monotonic_msecs() - queue->locking_since;
+
+	pgsql_parts_stop(queue->parts);
+	if (msecs < OTHER_MSECS || queue->other_logged)
+		return;
+	queue->other_logged = TRUE;
+	/* whatever was logged before */
+	queue->in_trouble = FALSE;
+	pgsql_queue_trouble(queue, t_strdup_printf("another service, connected "
+		"from %s, has the identity of this host: one has a copy of the "
+		"other's %s. Remove that file on the host with the copy, and "
+		"restart Dovecot there", address, queue->guid_path));
 }
 
 static void
 pgsql_queue_locked(const struct pgsql_answer *answer, void *context)
 {
 	struct pgsql_queue *queue = context;
+	const PGresult *other;
+	bool standby_awaited;
 
 	if (pgsql_queue_failed(queue, answer))
 		return;
-	if (pgsql_get_int(answer->results[1], 0, 0) == 1)
+	standby_awaited = PQntuples(answer->results[3]) > 0;
+	if (standby_awaited && !queue->other_logged)
+		pgsql_queue_trouble(queue, STANDBY_AWAITED);
+	if (pgsql_get_int(answer->results[1], 0, 0) == 1) {
 		pgsql_queue_load(queue);
-	else {
-		queue->to_lock = timeout_add_short(LOCK_MSECS,
-						   pgsql_queue_lock, queue);
+		return;
 	}
+	if (!standby_awaited && !queue->other_logged) {
+		queue_engine_state(queue->engine.queue, "a former connection "
+				   "of this host has not ended yet");
+	}
+	other = answer->results[2];
+	if (PQntuples(other) > 0)
+		pgsql_queue_other_lives(queue, pgsql_get_str(other, 0, 0));
+	queue->to_lock = timeout_add_short(queue->lock_msecs, pgsql_queue_lock,
+					   queue);
+	queue->lock_msecs = I_MIN(queue->lock_msecs * 2, LOCK_MAX_MSECS);
 }
 
-/* The server ends this host's former connection, if it is not aware that it has
-   been lost. */
+/* The server ends this host's former connections, if it is not aware that they
+   have been lost. */
 static void pgsql_queue_lock(struct pgsql_queue *queue)
 {
-	struct pgsql_params params = { .count = 0 };
+	struct pgsql_params host = { .count = 0 }, both = { .count = 0 };
+	const struct pgsql_params none = { .count = 0 };
 
 	timeout_remove(&queue->to_lock);
-	pgsql_params_add_int(&params, queue->host);
-	pgsql_conn_add(queue->conn, PGSQL_WRITER_KILL, &params);
-	pgsql_conn_add(queue->conn, PGSQL_WRITER_LOCK, &params);
+	pgsql_params_add_int(&host, queue->host);
+	pgsql_params_add_int(&both, queue->host);
+	pgsql_params_add_int(&both, queue->instance);
+	pgsql_conn_add(queue->conn, PGSQL_WRITER_KILL, &both);
+	pgsql_conn_add(queue->conn, PGSQL_WRITER_LOCK, &host);
+	pgsql_conn_add(queue->conn, PGSQL_WRITER_OTHER, &both);
+	pgsql_conn_add(queue->conn, PGSQL_STANDBY_AWAITED, &none);
 	pgsql_conn_send(queue->conn, OPEN_MSECS, pgsql_queue_locked, queue);
 }
 
@@ -336,47 +534,93 @@ static void
 pgsql_queue_have_host(const struct pgsql_answer *answer, void *context)
 {
 	struct pgsql_queue *queue = context;
-	const PGresult *version;
 
 	if (pgsql_queue_failed(queue, answer))
 		return;
-	version = answer->results[1];
-	if (PQntuples(version) != 1 ||
-	    pgsql_get_int(version, 0, 0) != PGSQL_SCHEMA_VERSION) {
-		pgsql_conn_fail(queue->conn, t_strdup_printf(
-			"its tables are of version %s, not %d (schema-*.sql)",
-			PQntuples(version) != 1 ? "?" :
-			dec2str(pgsql_get_int(version, 0, 0)),
-			PGSQL_SCHEMA_VERSION));
+	queue->host = pgsql_get_int(answer->results[0], 0, 0);
+	queue->lock_msecs = LOCK_MIN_MSECS;
+	queue->locking_since = http_notify_monotonic_msecs();
+	pgsql_queue_lock(queue);
+}
+
+bool pgsql_queue_check_version(struct pgsql_queue *queue, const PGresult *rows)
+{
+	int64_t version = 0, compatible = 0;
+
+	if (PQntuples(rows) > 0) {
+		version = pgsql_get_int(rows, 0, 0);
+		compatible = pgsql_get_int(rows, 0, 1);
+	}
+	if (pgsql_schema_is_usable(version, compatible))
+		return TRUE;
+	pgsql_conn_fail(queue->conn, t_strdup_printf(
+		"its tables are of version %"PRId64", not %d (%s)", version,
+		PGSQL_SCHEMA_VERSION, version < PGSQL_SCHEMA_VERSION ?
+		"upgrade them by pgsql/schema-*.sql" :
+		"upgrade dovecot-http-notify on this host"));
+	return FALSE;
+}
+
+static void
+pgsql_queue_may_use(const struct pgsql_answer *answer, void *context)
+{
+	struct pgsql_queue *queue = context;
+	struct pgsql_params params = { .count = 0 }, instance = { .count = 0 };
+	const char *missing;
+
+	if (pgsql_queue_failed(queue, answer))
+		return;
+	if (!pgsql_queue_check_version(queue, answer->results[0])) {
+		pgsql_parts_stop(queue->parts);
 		return;
 	}
-	queue->clock_offset = pgsql_get_int(version, 0, 1) -
+	missing = pgsql_get_str(answer->results[1], 0, 0);
+	if (*missing != '\0') {
+		pgsql_parts_stop(queue->parts);
+		pgsql_conn_fail(queue->conn, t_strdup_printf("its role lacks "
+			"%s (GRANT http_notify TO the role)", missing));
+		return;
+	}
+	queue->clock_offset = pgsql_get_int(answer->results[0], 0, 2) -
 		http_notify_monotonic_msecs();
-	queue->host = pgsql_get_int(answer->results[2], 0, 0);
-	pgsql_queue_lock(queue);
+	queue->server = pgsql_get_int(answer->results[0], 0, 3);
+	pgsql_params_add_bytes(&params, queue->guid, sizeof(queue->guid));
+	pgsql_params_add_str(&params, my_hostname);
+	pgsql_conn_add(queue->conn, PGSQL_HOST, &params);
+	pgsql_params_add_int(&instance, queue->instance);
+	pgsql_conn_add(queue->conn, PGSQL_INSTANCE, &instance);
+	pgsql_conn_send(queue->conn, OPEN_MSECS, pgsql_queue_have_host, queue);
 }
 
 static void pgsql_queue_connected(void *context)
 {
 	struct pgsql_queue *queue = context;
 	const struct pgsql_params none = { .count = 0 };
-	struct pgsql_params params = { .count = 0 };
 
-	pgsql_params_add_bytes(&params, queue->guid, sizeof(queue->guid));
-	pgsql_params_add_str(&params, my_hostname);
-	pgsql_conn_add(queue->conn, PGSQL_SESSION, &none);
 	pgsql_conn_add(queue->conn, PGSQL_VERSION, &none);
-	pgsql_conn_add(queue->conn, PGSQL_HOST, &params);
-	pgsql_conn_send(queue->conn, OPEN_MSECS, pgsql_queue_have_host, queue);
+	pgsql_conn_add(queue->conn, PGSQL_RIGHTS, &none);
+	pgsql_conn_send(queue->conn, OPEN_MSECS, pgsql_queue_may_use, queue);
 }
 
 static void pgsql_queue_disconnected(const char *error, void *context)
 {
 	struct pgsql_queue *queue = context;
+	struct queue_read *read, *next;
 
+	/* it can't even be made, and not because the server is slow for all:
+	   others should send */
+	if (!queue->ready && ++queue->unmade == LASTING_COUNT)
+		pgsql_parts_stop(queue->parts);
 	queue->ready = FALSE;
 	timeout_remove(&queue->to_lock);
 	pgsql_queue_trouble(queue, error);
+	for (read = queue->reads_head; read != NULL; read = next) {
+		next = read->next;
+		if (!read->awaited)
+			continue;
+		DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
+		pgsql_queue_read_unmade(queue, read);
+	}
 }
 
 /* The rest */
@@ -390,7 +634,7 @@ pgsql_queue_commit(struct queue_engine *engine, struct queue_changes *changes)
 		pgsql_commit_begin(queue->commit, changes);
 	else
 		queue_engine_committed(engine->queue,
-				       "PostgreSQL can't be used");
+				       t_strdup(pgsql_queue_error(queue)));
 }
 
 static void
@@ -413,6 +657,11 @@ static void pgsql_queue_recount_lost(struct queue_engine *engine)
 	pgsql_queue_count(pgsql_queue_of(engine));
 }
 
+static bool pgsql_queue_forgets_lost(struct queue_engine *engine)
+{
+	return pgsql_parts_sends_first(pgsql_queue_of(engine)->parts);
+}
+
 static void pgsql_queue_reclaim(struct queue_engine *engine,
 				bool scarce ATTR_UNUSED)
 {
@@ -421,11 +670,40 @@ static void pgsql_queue_reclaim(struct queue_engine *engine,
 }
 
 static void
-pgsql_queue_read_announced(struct queue_engine *engine ATTR_UNUSED,
-			   struct queue_announced_read *read)
+pgsql_queue_have_counts(const struct pgsql_answer *answer, void *context)
 {
-	queue_engine_announced(read, "a queue in PostgreSQL does not remember "
-			       "what was announced");
+	struct pgsql_queue *queue = context;
+	struct queue_counts counts = { .queued = 0 };
+
+	if (pgsql_queue_failed(queue, answer)) {
+		queue_engine_counted(queue->engine.queue, NULL, t_strdup_printf(
+			"PostgreSQL: %s", answer->error));
+		return;
+	}
+	counts.queued = pgsql_get_int(answer->results[0], 0, 0);
+	counts.lost = pgsql_get_int(answer->results[0], 0, 1);
+	queue_engine_counted(queue->engine.queue, &counts, NULL);
+}
+
+static void pgsql_queue_count_all(struct queue_engine *engine)
+{
+	struct pgsql_queue *queue = pgsql_queue_of(engine);
+	const struct pgsql_params none = { .count = 0 };
+
+	if (!pgsql_queue_is_ready(queue)) {
+		queue_engine_counted(engine->queue, NULL,
+				     pgsql_queue_unusable(queue));
+		return;
+	}
+	pgsql_conn_add(queue->conn, PGSQL_COUNT, &none);
+	pgsql_conn_send(queue->conn, READ_MSECS, pgsql_queue_have_counts,
+			queue);
+}
+
+static void pgsql_queue_check_settings(struct queue_engine *engine,
+				       struct queue_check *check)
+{
+	pgsql_check_start(pgsql_queue_of(engine), check);
 }
 
 static int64_t pgsql_queue_now(struct queue_engine *engine)
@@ -437,6 +715,11 @@ static int64_t pgsql_queue_now(struct queue_engine *engine)
 static void pgsql_queue_claim(struct queue_engine *engine)
 {
 	pgsql_parts_claim(pgsql_queue_of(engine)->parts);
+}
+
+static bool pgsql_queue_may_send(struct queue_engine *engine)
+{
+	return pgsql_parts_may_send(pgsql_queue_of(engine)->parts);
 }
 
 static void pgsql_queue_part_released(struct queue_engine *engine,
@@ -452,13 +735,18 @@ static void pgsql_queue_deinit(struct queue_engine *engine)
 
 	timeout_remove(&queue->to_lock);
 	timeout_remove(&queue->to_count);
+	pgsql_checks_stop(queue);
 	pgsql_conn_deinit(&queue->conn);
 	while ((read = queue->reads_head) != NULL) {
 		DLLIST2_REMOVE(&queue->reads_head, &queue->reads_tail, read);
 		queue_engine_read_done(read, NULL);
 	}
+	pgsql_tidy_deinit(&queue->tidy);
 	pgsql_parts_deinit(&queue->parts);
 	pgsql_commit_deinit(&queue->commit);
+	i_free(queue->reason);
+	i_free(queue->logged_reason);
+	i_free(queue->guid_path);
 	i_free(queue);
 }
 
@@ -472,18 +760,22 @@ pgsql_queue_init(struct queue *q, const struct queue_settings *set,
 	};
 	struct pgsql_conn_settings conn_set;
 	struct pgsql_queue *queue;
+	const char *path;
 	guid_128_t guid;
 
 	if (pgsql_connect_check(set->pgsql, error_r) < 0) {
 		*error_r = t_strconcat("http_notify_pgsql ", *error_r, NULL);
 		return -1;
 	}
-	if (pgsql_host_guid(set->directory, guid, error_r) < 0)
+	if (pgsql_host_guid(set->directory, guid, &path, error_r) < 0)
 		return -1;
 	queue = i_new(struct pgsql_queue, 1);
 	queue->engine.v = &queue_engine_pgsql;
 	queue->engine.queue = q;
+	queue_engine_state(q, NOT_CONNECTED);
 	guid_128_copy(queue->guid, guid);
+	queue->guid_path = i_strdup(path);
+	queue->instance = i_rand_minmax(1, INT32_MAX);
 	queue->clock_offset = (int64_t)ioloop_time * 1000 -
 		http_notify_monotonic_msecs();
 	queue->conn_set.conninfo = set->pgsql;
@@ -492,7 +784,16 @@ pgsql_queue_init(struct queue *q, const struct queue_settings *set,
 	queue->conn_set.prepare_msecs = OPEN_MSECS;
 	queue->commit = pgsql_commit_init(queue);
 	queue->parts = pgsql_parts_init(queue);
+	queue->tidy = pgsql_tidy_init(queue, set->announced_max > 0 ?
+				      set->announced_max : QUEUE_ANNOUNCED_MAX);
 	conn_set = queue->conn_set;
+	/* A queue's tables are not as they were when they were analysed last:
+	   empty, or a million rows. So an index is always used, and there is
+	   nothing to plan anew for each execution. */
+	conn_set.session = PGSQL_SET_SESSION(
+		", ('plan_cache_mode', 'force_generic_plan')"
+		", ('enable_seqscan', 'off'), ('enable_bitmapscan', 'off')"
+		", ('max_parallel_workers_per_gather', '0')");
 	conn_set.statements = pgsql_statements;
 	conn_set.statements_count = PGSQL_STATEMENT_COUNT;
 	queue->conn = pgsql_conn_init(&conn_set, &conn_vfuncs, queue);
@@ -503,17 +804,26 @@ pgsql_queue_init(struct queue *q, const struct queue_settings *set,
 
 const struct queue_engine_vfuncs queue_engine_pgsql = {
 	.name = "pgsql",
+	.part_shift = PGSQL_PART_SHIFT,
 	.spooled = TRUE,
+	.announced_when_added = TRUE,
+	.exact_sessions = TRUE,
+	.gather_msecs = 5,
 	.init = pgsql_queue_init,
 	.wait = pgsql_queue_wait,
 	.deinit = pgsql_queue_deinit,
 	.claim = pgsql_queue_claim,
+	.may_send = pgsql_queue_may_send,
 	.part_released = pgsql_queue_part_released,
 	.commit = pgsql_queue_commit,
 	.hurry = pgsql_queue_hurry,
 	.recount_lost = pgsql_queue_recount_lost,
+	.forgets_lost = pgsql_queue_forgets_lost,
 	.reclaim = pgsql_queue_reclaim,
 	.read = pgsql_queue_read,
 	.read_announced = pgsql_queue_read_announced,
+	.count = pgsql_queue_count_all,
+	.check = pgsql_queue_check_settings,
 	.now = pgsql_queue_now,
+	.hosts = &pgsql_messages_vfuncs,
 };

@@ -24,6 +24,11 @@ ARRAY_DEFINE_TYPE(queue_pending, struct queue_pending);
 
 struct queue {
 	struct queue_engine *engine;
+	/* the engine's, which is known before it is open */
+	unsigned int part_shift;
+	struct event *event;
+	/* see queue_settings */
+	bool beside;
 	queue_committed_callback_t *callback;
 	void *context;
 
@@ -41,6 +46,8 @@ struct queue {
 	struct queue_lost *lost;
 	/* NULL = nobody asks */
 	struct queue_announced *announced;
+	queue_message_callback_t *message_callback;
+	void *message_context;
 
 	/* Gathered for the next commit: additions, and whom to tell; endpoints
 	   that have changed; removals. The rest is in next, sessions and
@@ -51,6 +58,9 @@ struct queue {
 	struct queue_changes next;
 	/* how many removals there have been */
 	unsigned int removals;
+	/* monotonic, in milliseconds: since when some have not been committed;
+	   0 = all have been */
+	int64_t unremoved_since;
 
 	/* What is being committed, if committing is set, and whom to tell. */
 	struct queue_changes changes;
@@ -62,14 +72,26 @@ struct queue {
 
 	/* a commit has failed, and not all that waits has been done since */
 	bool in_trouble;
+	/* NULL = none: of the last commit; of the engine, whatever commits say;
+	   and since when there are some or none, monotonic, in msecs */
+	char *commit_error, *engine_error;
+	int64_t state_since;
+	/* when it was last logged that it is down */
+	int64_t down_since;
 	/* the last commit has failed; it left removals out */
 	bool failed, left_out;
 	/* the engine is at it */
 	bool reclaiming;
 	unsigned int retry_msecs;
+	/* to_commit is for removals only, which wait for something else */
+	bool gathering;
 	struct timeout *to_commit, *to_retry, *to_forget, *to_read;
+	queue_counts_callback_t *counts_callback;
+	void *counts_context;
 	/* those that have not begun yet */
 	struct queue_read *reads_head, *reads_tail;
+	/* monotonic, in milliseconds: when one failed last; 0 = none has */
+	int64_t unread;
 	/* what was read in this turn of the ioloop, in bytes */
 	size_t read_size;
 };

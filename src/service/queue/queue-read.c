@@ -6,11 +6,14 @@
 #include "ioloop.h"
 #include "llist.h"
 
+#include "monotonic.h"
 #include "queue.h"
 #include "queue-private.h"
 
 /* How many reads to make in one turn of the ioloop. */
 #define READS_PER_TURN 16
+/* A spell of failures has ended when there was none for this long. */
+#define SPELL_MSECS (60*1000)
 
 static void queue_read_free(struct queue_read *read)
 {
@@ -106,7 +109,13 @@ queue_read_endpoint(struct queue *queue, struct queue_endpoint *ep,
 						  callback, context);
 
 	read->endpoint = ep;
+	read->awaited = TRUE;
 	return read;
+}
+
+void queue_read_set_awaited(struct queue_read *read)
+{
+	read->awaited = TRUE;
 }
 
 void queue_reads_endpoint_gone(struct queue *queue,
@@ -155,13 +164,13 @@ void queue_read_cancel(struct queue_read **_read)
 static void
 queue_read_set_place(struct queue_read *read, struct queue_item *item)
 {
-	struct queue_part *part =
-		queue_engine_find_part(read->queue,
-				       QUEUE_PART_NUMBER(item->id));
+	struct queue *queue = read->queue;
+	struct queue_part *part = queue_engine_find_part(queue,
+		item->id >> queue->part_shift);
 
 	item->part = part == NULL || part->released ? NULL : part;
 	item->endpoint = part != NULL ? part->endpoint :
-		queue_find_endpoint(read->queue, read->endpoint_number);
+		queue_find_endpoint(queue, read->endpoint_number);
 }
 
 bool queue_engine_read_row(struct queue_read *read,
@@ -205,6 +214,16 @@ static void queue_read_drop_removed(struct queue_read *read)
 	}
 }
 
+/* Once per spell: many try again every second. */
+static void queue_log_unread(struct queue *queue, const char *error)
+{
+	int64_t now = http_notify_monotonic_msecs();
+
+	if (queue->unread == 0 || now - queue->unread >= SPELL_MSECS)
+		i_error("Queue can't be read: %s", error);
+	queue->unread = now;
+}
+
 void queue_engine_read_done(struct queue_read *read, const char *error)
 {
 	struct queue_read_result result;
@@ -217,9 +236,10 @@ void queue_engine_read_done(struct queue_read *read, const char *error)
 	result.error = error;
 	result.items = array_get(&read->items, &result.count);
 	result.read_to = read->read_to;
-	if (error != NULL)
-		i_error("%s", error);
-	else if (read->rows == read->limit || read->cut ||
+	if (error != NULL) {
+		if (read->queue->engine_error == NULL)
+			queue_log_unread(read->queue, error);
+	} else if (read->rows == read->limit || read->cut ||
 		 read->size >= QUEUE_READ_SIZE_MAX)
 		result.more = TRUE;
 	else

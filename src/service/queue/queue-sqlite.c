@@ -22,7 +22,8 @@
 #include "sqlite-tidy.h"
 
 #define SHIFT SQLITE_DB_ENDPOINT_SHIFT_STR
-#define ID_NUMBER(id) ((id) & ((INT64_C(1) << QUEUE_PART_SHIFT) - 1))
+#define FIRST_ID(endpoint) ((int64_t)(endpoint) << SQLITE_DB_ENDPOINT_SHIFT)
+#define ID_NUMBER(id) ((id) & (FIRST_ID(1) - 1))
 
 enum statement {
 	STATEMENT_BEGIN,
@@ -50,7 +51,7 @@ enum statement {
 
 #define ITEM_VALUES \
 	"notification ("ITEM_COLUMNS") VALUES " \
-	"(?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8, ?9, ?10)"
+	"(?1, ?2, ?3, ?4, ?5, ?11, ?6, ?7, ?8, ?9, ?10)"
 
 static const char *const statements[STATEMENT_COUNT] = {
 	[STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
@@ -206,14 +207,17 @@ insert(struct sqlite_queue *queue, enum statement idx,
 	sqlite3_bind_int64(stmt, 8, item->uid);
 	sqlite3_bind_text(stmt, 9, item->body, -1, SQLITE_STATIC);
 	sqlite3_bind_int64(stmt, 10, item->mailbox);
+	sqlite3_bind_int64(stmt, 11, item->attempts);
 	return run(queue, idx, error_r);
 }
 
 static bool
 add(struct sqlite_queue *queue, struct queue_item *item, const char **error_r)
 {
-	item->id = QUEUE_PART_FIRST_ID(item->endpoint->number) +
+	item->id = FIRST_ID(item->endpoint->number) +
 		++queue->last_number;
+	if (queue_item_is_lost(item) && item->lost_id == 0)
+		return sqlite_lost_add(queue->lost, item, error_r);
 	return insert(queue, STATEMENT_ADD, item, error_r);
 }
 
@@ -341,8 +345,10 @@ set_numbers(struct sqlite_queue *queue, struct queue_changes *changes,
 			if (item->id != 0)
 				set_part(queue->engine.queue, item);
 		}
-		array_foreach_elem(&changes->added, item)
-			set_part(queue->engine.queue, item);
+		array_foreach_elem(&changes->added, item) {
+			if (!queue_item_is_lost(item))
+				set_part(queue->engine.queue, item);
+		}
 	} else {
 		array_foreach_elem(&queue->numbered, ep)
 			ep->number = 0;
@@ -479,9 +485,9 @@ read_rows(struct sqlite_queue *queue, struct queue_read *read)
 	int ret;
 
 	sqlite3_bind_int64(stmt, 1, I_MAX(read->after_id,
-		QUEUE_PART_FIRST_ID(read->endpoint_number)));
+		FIRST_ID(read->endpoint_number)));
 	sqlite3_bind_int64(stmt, 2, I_MIN(read->last_id,
-		QUEUE_PART_FIRST_ID(read->endpoint_number + 1)));
+		FIRST_ID(read->endpoint_number + 1)));
 	sqlite3_bind_int64(stmt, 3, read->limit);
 	while ((ret = sqlite3_step(stmt)) == SQLITE_ROW) {
 		struct queue_item item = {
@@ -656,7 +662,7 @@ sqlite_queue_init(struct queue *q, const struct queue_settings *set,
 	    load_sessions(queue, error_r) < 0 ||
 	    sqlite_lost_init(&queue->db, q, &queue->last_number, &queue->lost,
 			     error_r) < 0 ||
-	    sqlite_announced_init(&queue->db, &queue->announced,
+	    sqlite_announced_init(&queue->db, set, &queue->announced,
 				  error_r) < 0 ||
 	    sqlite_tidy_init(&queue->db, sqlite_queue_reclaimed, queue,
 			     &queue->tidy, error_r) < 0) {
@@ -671,6 +677,7 @@ sqlite_queue_init(struct queue *q, const struct queue_settings *set,
 
 const struct queue_engine_vfuncs queue_engine_sqlite = {
 	.name = "sqlite",
+	.part_shift = SQLITE_DB_ENDPOINT_SHIFT,
 	.init = sqlite_queue_init,
 	.deinit = sqlite_queue_deinit,
 	.commit = sqlite_queue_commit,

@@ -8,6 +8,7 @@
 #include "ioloop.h"
 #include "llist.h"
 
+#include "events.h"
 #include "monotonic.h"
 #include "queue.h"
 #include "queue-private.h"
@@ -25,6 +26,8 @@
 /* A session is forgotten when it has not been used for this long, which is far
    more than a mail process ever waits before it sends again. */
 #define SESSION_LIFETIME_SECS 60
+/* For how long removals may be uncommitted, where processes share the queue. */
+#define UNREMOVED_MSECS 1000
 /* How long a process that ends waits for what an engine commits elsewhere. */
 #define FINISH_MSECS 2000
 
@@ -77,21 +80,35 @@ static void changes_deinit(struct queue_changes *changes)
 
 /* Committing */
 
-static bool queue_has_changes(struct queue *queue)
+/* Others than removals. */
+static bool queue_has_other_changes(const struct queue *queue)
 {
 	return !array_is_empty(&queue->pending) ||
 		!array_is_empty(&queue->changed_endpoints) ||
-		!array_is_empty(&queue->removed.ids) ||
 		!array_is_empty(&queue->next.attempts) ||
 		!array_is_empty(&queue->next.forgotten) ||
 		queue_lost_has_changes(queue->lost) ||
 		queue->next.forget_sessions_before != 0;
 }
 
+static bool queue_has_changes(const struct queue *queue)
+{
+	return !array_is_empty(&queue->removed.ids) ||
+		queue_has_other_changes(queue);
+}
+
+static void queue_commit_after(struct queue *queue, unsigned int msecs)
+{
+	queue->to_commit = timeout_add_short(msecs, queue_commit, queue);
+	queue->gathering = msecs > 0;
+}
+
 void queue_commit_soon(struct queue *queue)
 {
+	if (queue->gathering)
+		timeout_remove(&queue->to_commit);
 	if (queue->to_commit == NULL && !queue->committing)
-		queue->to_commit = timeout_add_short(0, queue_commit, queue);
+		queue_commit_after(queue, 0);
 }
 
 /* While the queue can't be written, the change waits for the next retry: each
@@ -101,6 +118,21 @@ void queue_commit_some_time(struct queue *queue)
 {
 	if (queue->to_retry == NULL && !queue->reclaiming)
 		queue_commit_soon(queue);
+}
+
+/* If there are only a few removals, they wait for more. */
+static void queue_commit_rest(struct queue *queue)
+{
+	if (!array_is_empty(&queue->pending)) {
+		/* a caller waits, even if removals are tried again later */
+		queue_commit_soon(queue);
+	} else if (queue_has_other_changes(queue) ||
+	    array_count(&queue->removed.ids) >= queue->removals_max)
+		queue_commit_some_time(queue);
+	else if (!array_is_empty(&queue->removed.ids) &&
+		 queue->to_retry == NULL && !queue->reclaiming &&
+		 queue->to_commit == NULL && !queue->committing)
+		queue_commit_after(queue, queue->engine->v->gather_msecs);
 }
 
 static void queue_prepare_endpoints(struct queue *queue)
@@ -167,12 +199,16 @@ static void queue_prepare(struct queue *queue)
 static void queue_commit(struct queue *queue)
 {
 	timeout_remove(&queue->to_commit);
+	queue->gathering = FALSE;
 
 	i_assert(!queue->committing);
 	queue->committing = TRUE;
 	/* What somebody waits for needs the least space if it goes alone, and
-	   is not refused because of removals. */
+	   is not refused because of removals. If it would only be stored
+	   elsewhere, removals wait no longer than until they are tried
+	   again. */
 	queue->left_out = queue->in_trouble &&
+		(queue->to_retry != NULL || !queue->engine->v->spooled) &&
 		!array_is_empty(&queue->pending) &&
 		(!array_is_empty(&queue->removed.ids) ||
 		 queue_lost_has_changes(queue->lost));
@@ -248,6 +284,8 @@ static void queue_succeeded(struct queue *queue)
 	if (!array_is_empty(&changes->removed)) {
 		queue->removals_max = I_MIN(queue->removals_max * 2,
 					    QUEUE_REMOVALS_MAX);
+		queue->unremoved_since = array_is_empty(&queue->removed.ids) ?
+			0 : http_notify_monotonic_msecs();
 	}
 	array_clear(&queue->removing.ids);
 	queue->removing.sorted = 0;
@@ -277,11 +315,22 @@ static void queue_succeeded(struct queue *queue)
 	}
 }
 
+static void queue_commit_again(struct queue *queue)
+{
+	if (queue->engine->v->spooled)
+		timeout_remove(&queue->to_retry);
+	/* else the commit under way has left out what is to be tried again, and
+	   the next one does not */
+	if (!queue->committing)
+		queue_commit(queue);
+}
+
 static void queue_retry(struct queue *queue)
 {
 	if (queue->to_retry != NULL)
 		return;
-	queue->to_retry = timeout_add(queue->retry_msecs, queue_commit, queue);
+	queue->to_retry = timeout_add(queue->retry_msecs, queue_commit_again,
+				      queue);
 	queue->retry_msecs = I_MIN(queue->retry_msecs * 2, RETRY_MAX_MSECS);
 }
 
@@ -336,13 +385,64 @@ queue_tell_pending(struct queue *queue, const char *error)
 	array_free(&told);
 }
 
+static void
+queue_set_error(struct queue *queue, char **errorp, const char *error)
+{
+	struct queue_state old, new;
+
+	queue_get_state(queue, &old);
+	/* what is set again may be the same string */
+	error = i_strdup(error);
+	i_free(*errorp);
+	*errorp = (char *)error;
+	queue_get_state(queue, &new);
+	if ((old.error == NULL) != (new.error == NULL))
+		queue->state_since = http_notify_monotonic_msecs();
+}
+
+void queue_get_state(const struct queue *queue, struct queue_state *state_r)
+{
+	state_r->error = queue->engine_error != NULL ? queue->engine_error :
+		queue->commit_error;
+	state_r->since = queue->state_since;
+}
+
+void queue_engine_state(struct queue *queue, const char *error)
+{
+	queue_set_error(queue, &queue->engine_error, error);
+	if (error == NULL)
+		queue_set_error(queue, &queue->commit_error, NULL);
+}
+
+struct event *queue_engine_down_event(struct queue *queue, const char *error)
+{
+	queue->down_since = http_notify_monotonic_msecs();
+	return event_create_passthrough(queue->event)->
+		set_name("http_notify_queue_down")->
+		add_str("error", error)->event();
+}
+
+struct event *queue_engine_up_event(struct queue *queue)
+{
+	int64_t msecs = http_notify_monotonic_msecs() - queue->down_since;
+
+	return event_create_passthrough(queue->event)->
+		set_name("http_notify_queue_up")->
+		add_int("down_secs", msecs / 1000)->event();
+}
+
 /* Log it once when the trouble begins, and once when it ends: when all that
    waited has been done. */
 static void queue_update_trouble(struct queue *queue, const char *error)
 {
+	queue_set_error(queue, &queue->commit_error, error);
 	if (error != NULL) {
 		if (!queue->in_trouble && !queue->engine->v->spooled) {
-			i_error("Queue can't be written; refusing "
+			e_error(queue_engine_down_event(queue, error),
+				queue->beside ?
+				"Queue of this host can't be written; storing "
+				"nothing in place of PostgreSQL: %s" :
+				"Queue can't be written; refusing "
 				"notifications: %s", error);
 		}
 		queue->in_trouble = TRUE;
@@ -354,8 +454,10 @@ static void queue_update_trouble(struct queue *queue, const char *error)
 	}
 	if (queue->in_trouble && array_is_empty(&queue->removed.ids) &&
 	    !queue_lost_has_changes(queue->lost)) {
-		if (!queue->engine->v->spooled)
-			i_info("Queue can be written again");
+		if (!queue->engine->v->spooled) {
+			e_info(queue_engine_up_event(queue),
+			       "Queue can be written again");
+		}
 		queue->in_trouble = FALSE;
 	}
 }
@@ -371,8 +473,7 @@ static void queue_reclaim(struct queue *queue)
 void queue_engine_reclaimed(struct queue *queue)
 {
 	queue->reclaiming = FALSE;
-	if (queue_has_changes(queue))
-		queue_commit_some_time(queue);
+	queue_commit_rest(queue);
 }
 
 void queue_engine_committed(struct queue *queue, const char *error)
@@ -386,12 +487,57 @@ void queue_engine_committed(struct queue *queue, const char *error)
 	queue->committing = FALSE;
 	if (error == NULL)
 		queue_reclaim(queue);
-	if (queue_has_changes(queue))
-		queue_commit_some_time(queue);
+	queue_commit_rest(queue);
 
 	queue_tell_pending(queue, error);
 	if (queue->callback != NULL)
 		queue->callback(error, queue->context);
+}
+
+/* Checking */
+
+struct queue_check *
+queue_check(struct queue *queue, queue_check_callback_t *callback,
+	    void *context)
+{
+	struct queue_check *check;
+
+	if (queue->engine->v->check == NULL) {
+		callback(NULL, context);
+		return NULL;
+	}
+	check = i_new(struct queue_check, 1);
+	check->callback = callback;
+	check->context = context;
+	queue->engine->v->check(queue->engine, check);
+	return check;
+}
+
+void queue_check_cancel(struct queue_check **_check)
+{
+	struct queue_check *check = *_check;
+
+	*_check = NULL;
+	if (check != NULL)
+		check->callback = NULL;
+}
+
+void queue_engine_checked(struct queue_check *check, const char *link,
+			  const char *error, const char *note)
+{
+	const struct queue_check_row row = {
+		.link = link, .error = error, .note = note
+	};
+
+	if (check->callback != NULL)
+		check->callback(&row, check->context);
+}
+
+void queue_engine_check_done(struct queue_check *check)
+{
+	if (check->callback != NULL)
+		check->callback(NULL, check->context);
+	i_free(check);
 }
 
 /* Endpoints */
@@ -435,6 +581,11 @@ void queue_endpoint_forget(struct queue *queue, struct queue_endpoint **_ep)
 	queue_commit_some_time(queue);
 }
 
+int64_t queue_endpoint_number(const struct queue_endpoint *ep)
+{
+	return ep->number;
+}
+
 void queue_endpoint_set_context(struct queue_endpoint *ep, void *context)
 {
 	ep->context = context;
@@ -461,11 +612,24 @@ queue_engine_have_endpoint(struct queue *queue, int64_t number,
 		ep->options = i_strdup(options);
 		changed = TRUE;
 	}
+	if (ep->forgotten) {
+		/* another process needs it */
+		ep->forgotten = FALSE;
+		changed = TRUE;
+	}
 	ep->number = number;
 	queue_endpoint_stored(queue, ep);
 	if (changed)
 		queue_tell_endpoint(queue, ep);
 	return ep;
+}
+
+void queue_engine_endpoint_gone(struct queue *queue, struct queue_endpoint *ep)
+{
+	(void)hash_table_try_remove(queue->endpoints_by_number,
+				    POINTER_CAST(ep->number));
+	ep->number = 0;
+	ep->stored = FALSE;
 }
 
 const struct queue_endpoint *queue_engine_endpoints(const struct queue *queue)
@@ -505,8 +669,9 @@ queue_add_any(struct queue *queue, const struct queue_item *item, bool moved,
 	      queue_stored_callback_t *callback, void *context)
 {
 	struct queue_pending *pending;
-	bool added = queue_sessions_add(queue->sessions, item->session,
-					item->seq, moved, queue_now(queue));
+	bool added = (moved && !queue->engine->v->exact_sessions) ||
+		queue_sessions_add(queue->sessions, item->session,
+				   item->seq, moved, queue_now(queue));
 
 	/* also if it was added before: the transaction that stores it may not
 	   have been committed yet */
@@ -536,11 +701,19 @@ bool queue_add_moved(struct queue *queue, const struct queue_item *item,
 	return queue_add_any(queue, item, TRUE, callback, context);
 }
 
+void queue_forget_added(struct queue *queue)
+{
+	queue->next.forget_sessions_before = INT64_MAX;
+	queue_commit_some_time(queue);
+}
+
 void queue_remove(struct queue *queue, int64_t id, size_t body_size)
 {
+	if (queue->unremoved_since == 0)
+		queue->unremoved_since = http_notify_monotonic_msecs();
 	id_set_add(&queue->removed, id, body_size);
 	queue->removals++;
-	queue_commit_some_time(queue);
+	queue_commit_rest(queue);
 }
 
 void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts)
@@ -556,6 +729,16 @@ void queue_set_attempts(struct queue *queue, int64_t id, unsigned int attempts)
 	queue_commit_some_time(queue);
 }
 
+bool queue_may_send(struct queue *queue)
+{
+	if (queue->engine->v->may_send == NULL)
+		return TRUE;
+	return (queue->unremoved_since == 0 ||
+		http_notify_monotonic_msecs() <
+		queue->unremoved_since + UNREMOVED_MSECS) &&
+		queue->engine->v->may_send(queue->engine);
+}
+
 bool queue_is_removed(struct queue *queue, int64_t id)
 {
 	return id_set_has(&queue->removed, id) ||
@@ -569,6 +752,25 @@ bool queue_has_removals(struct queue *queue, int64_t after_id, int64_t last_id)
 }
 
 /* The rest */
+
+void queue_count(struct queue *queue, queue_counts_callback_t *callback,
+		 void *context)
+{
+	i_assert(queue->counts_callback == NULL);
+
+	queue->counts_callback = callback;
+	queue->counts_context = context;
+	queue->engine->v->count(queue->engine);
+}
+
+void queue_engine_counted(struct queue *queue, const struct queue_counts *counts,
+			  const char *error)
+{
+	queue_counts_callback_t *callback = queue->counts_callback;
+
+	queue->counts_callback = NULL;
+	callback(counts, error, queue->counts_context);
+}
 
 int64_t queue_now(struct queue *queue)
 {
@@ -597,6 +799,9 @@ static void queue_free(struct queue **_queue)
 		queue_endpoint_deinit(queue, queue->endpoints_head);
 	hash_table_destroy(&queue->endpoints);
 	hash_table_destroy(&queue->endpoints_by_number);
+	event_unref(&queue->event);
+	i_free(queue->commit_error);
+	i_free(queue->engine_error);
 	queue_lost_deinit(&queue->lost);
 	queue_sessions_deinit(&queue->sessions);
 	array_free(&queue->pending);
@@ -616,6 +821,11 @@ int queue_init(const struct queue_engine_vfuncs *engine,
 	struct queue *queue;
 
 	queue = i_new(struct queue, 1);
+	queue->event = event_create(NULL);
+	event_add_category(queue->event, &event_category_http_notify);
+	queue->beside = set->beside;
+	queue->state_since = http_notify_monotonic_msecs();
+	queue->part_shift = engine->part_shift;
 	hash_table_create(&queue->endpoints, default_pool, 0,
 			  str_hash, strcmp);
 	hash_table_create_direct(&queue->endpoints_by_number, default_pool, 0);
@@ -649,6 +859,17 @@ void queue_flush(struct queue *queue)
 		queue_commit(queue);
 }
 
+unsigned int queue_removals(const struct queue *queue)
+{
+	return array_count(&queue->removed.ids) +
+		array_count(&queue->removing.ids);
+}
+
+bool queue_is_settled(const struct queue *queue)
+{
+	return !queue->committing && !queue_has_changes(queue);
+}
+
 void queue_finish(struct queue *queue)
 {
 	int64_t now, end = http_notify_monotonic_msecs() + FINISH_MSECS;
@@ -666,6 +887,14 @@ void queue_finish(struct queue *queue)
 			}
 		}
 	} while (in_time && !queue->failed && queue_has_changes(queue));
+}
+
+void queue_abandon(struct queue **queue)
+{
+	if ((*queue)->committing)
+		(*queue)->engine->v->wait((*queue)->engine, 1);
+	(*queue)->engine->v->deinit((*queue)->engine);
+	queue_free(queue);
 }
 
 void queue_deinit(struct queue **queue)

@@ -38,10 +38,23 @@ struct queue_settings {
 	unsigned int lost_keep_secs;
 	unsigned int lost_max_rows;
 	uint64_t lost_max_bytes;
+	/* for tests: in place of QUEUE_ANNOUNCED_MAX, if it is not 0 */
+	unsigned int announced_max;
+	/* SQLite: another queue is the one whose notifications are sent, and
+	   knows what is announced. This one does not, also later on. */
+	bool beside;
 };
 
 /* On this host's disk. */
 extern const struct queue_engine_vfuncs queue_engine_sqlite;
+
+/* Can it be written? */
+struct queue_state {
+	/* NULL = yes, as far as is known; else why not */
+	const char *error;
+	/* since when it can or can't; monotonic, in milliseconds */
+	int64_t since;
+};
 
 /* Called after each commit, after the callbacks for what was added. error is
    NULL if the commit succeeded. */
@@ -53,9 +66,32 @@ int queue_init(const struct queue_engine_vfuncs *engine,
 	       struct queue **queue_r, const char **error_r);
 /* Commits what has been gathered. Reads must have ended or been cancelled. */
 void queue_deinit(struct queue **queue);
+/* The same without waiting: what has not been committed by now is not. */
+void queue_abandon(struct queue **queue);
 void queue_set_committed_callback(struct queue *queue,
 				  queue_committed_callback_t *callback,
 				  void *context);
+
+/* error lives until the queue is used again. */
+HTTP_NOTIFY_EXPORT
+void queue_get_state(const struct queue *queue, struct queue_state *state_r);
+
+/* A part of what the engine needs; error: NULL = it is as it should be, or what
+   is wrong and what to do; note: "" or a remark. */
+struct queue_check_row {
+	const char *link, *error, *note;
+};
+/* row: NULL = that is all. */
+typedef void
+queue_check_callback_t(const struct queue_check_row *row, void *context);
+/* Check how the engine is set up, apart from what queue_get_state() tells. The
+   callback may be called from inside this function. Returns NULL if it has been
+   called for the last time by then. */
+struct queue_check *
+queue_check(struct queue *queue, queue_check_callback_t *callback,
+	    void *context);
+/* The callback will not be called. *check may be NULL. */
+void queue_check_cancel(struct queue_check **check);
 
 /* The endpoint with this key, which is made if there is none and gets these
    options. It is stored before anything that is added for it. vfuncs are not
@@ -68,6 +104,13 @@ void queue_endpoint_set_options(struct queue *queue, struct queue_endpoint *ep,
 /* Forget an endpoint that has nothing queued, and its parts; if it has, or gets
    something added before the next commit, it is kept. Sets *ep to NULL. */
 void queue_endpoint_forget(struct queue *queue, struct queue_endpoint **ep);
+/* The queue's number for it, which is the same on all hosts; 0 = it is not stored
+   yet. */
+int64_t queue_endpoint_number(const struct queue_endpoint *ep);
+/* Its part with the lowest number, of those that this process sends and that
+   have this or a higher one, and that number; NULL = there is none. */
+struct queue_part *
+queue_endpoint_next_part(const struct queue_endpoint *ep, int64_t *number);
 /* A pointer of the caller's, at first NULL. */
 void queue_endpoint_set_context(struct queue_endpoint *ep, void *context);
 void *queue_endpoint_get_context(const struct queue_endpoint *ep);
@@ -89,7 +132,7 @@ struct queue_part_vfuncs {
 	void (*look_again)(struct queue_part *part, void *context);
 	/* Another process is to send it: start nothing of it any more, and call
 	   queue_part_released() once nothing of it is under way, possibly from
-	   inside. */
+	   inside. May be called again until then. */
 	void (*release)(struct queue_part *part, void *context);
 	/* It is not this process's any more: another one may send it already.
 	   It is freed when this returns, and its reads must have been cancelled
@@ -113,9 +156,20 @@ bool queue_part_may_have(const struct queue_part *part, int64_t id);
 /* A pointer of the caller's, at first NULL. */
 void queue_part_set_context(struct queue_part *part, void *context);
 void *queue_part_get_context(const struct queue_part *part);
-/* Forget a part of which nothing is queued. When something is stored in it,
-   there is a new one, which is claimed. Sets *part to NULL. */
+/* Has something been removed from it that may come again, since that has not
+   been committed? */
+bool queue_part_has_removals(struct queue *queue,
+			     const struct queue_part *part);
+/* Forget a part of which nothing is queued, and that has no removals. When
+   something is stored in it, there is a new one, which is claimed. Sets *part to
+   NULL. */
 void queue_part_forget(struct queue *queue, struct queue_part **part);
+/* To be asked before each start of something in a part. Where processes share
+   the queue, this one may have been stopped for so long that others have its
+   parts, which will be revoked; or what it has delivered can't be removed, so
+   that whoever gets these parts next would send it again: then a commit will
+   succeed, at the latest when all is well again. */
+bool queue_may_send(struct queue *queue);
 /* See queue_part_vfuncs.release. Another process gets it once the removals have
    been committed. Sets *part to NULL. */
 void queue_part_released(struct queue *queue, struct queue_part **part);
@@ -145,9 +199,15 @@ bool queue_add(struct queue *queue, const struct queue_item *item,
 	       queue_stored_callback_t *callback, void *context);
 /* Likewise for one that another queue has stored, of which only those of its
    session that came before it may have been added: it does not matter how much
-   higher the session's seq is now. */
+   higher the session's seq is now. A queue in SQLite does not recognise those
+   that are moved, since it remembers of former processes' sessions only the
+   highest seq. */
 bool queue_add_moved(struct queue *queue, const struct queue_item *item,
 		     queue_stored_callback_t *callback, void *context);
+/* What this process and former ones have added leaves for another queue, and
+   may come back: it is to be added then. In the commit before any removal, or in
+   the same. */
+void queue_forget_added(struct queue *queue);
 /* Remove an item, which was delivered, or is not wanted any more (see
    queue-lost.h for what is given up). The same transaction remembers that its
    message was announced (queue-announced.h). Many bytes are removed by several
@@ -196,8 +256,29 @@ struct queue_read *
 queue_read_endpoint(struct queue *queue, struct queue_endpoint *ep,
 		    int64_t after_id, int64_t last_id, unsigned int limit,
 		    queue_read_callback_t *callback, void *context);
+/* An admin waits for it: like queue_read_endpoint(), it fails if nothing can be
+   read for now, rather than wait until it can. To be called at once. */
+void queue_read_set_awaited(struct queue_read *read);
 /* The callback will not be called. *read may be NULL. */
 void queue_read_cancel(struct queue_read **read);
+
+struct queue_counts {
+	/* that are queued, and that were given up and are kept */
+	uint64_t queued, lost;
+};
+/* error: NULL, or why they could not be counted. */
+typedef void
+queue_counts_callback_t(const struct queue_counts *counts, const char *error,
+			void *context);
+/* Count what the processes that share a queue have in it. Until the callback has
+   been called, or the queue is freed, this must not be called again. */
+void queue_count(struct queue *queue, queue_counts_callback_t *callback,
+		 void *context);
+
+/* How many removals have not been committed? */
+unsigned int queue_removals(const struct queue *queue);
+/* Is there nothing that is to be committed, or being committed? */
+bool queue_is_settled(const struct queue *queue);
 
 /* Seconds on the queue's clock, by which notifications age. It goes on through
    restarts and does not jump when the wall clock does. */

@@ -4,42 +4,41 @@
 #include "hash.h"
 #include "ioloop.h"
 
+#include "monotonic.h"
 #include "queue-lost.h"
+#include "queue-lost-mover.h"
+#include "queue-mover.h"
 #include "queue-private.h"
 #include "spool.h"
 
-/* How many to move at a time. */
-#define BATCH 64
 /* How long to wait after the shared queue has not stored what was moved. */
 #define RETRY_MSECS 1000
-/* While the last ones are moved, those that come are held back, so that there
-   is an end. Mail processes wait for them, but no longer than this. */
+/* While the last ones are moved, which are this many or fewer, those that come
+   are held back, so that there is an end; and at the start, until the shared
+   queue can be used. Mail processes wait for them, but no longer than this. */
+#define HOLD_MAX 64
 #define HOLD_MSECS 150
+#define HOLD_POLL_MSECS 5
+/* What was given up is in no hurry. */
+#define LOST_RETRY_MSECS (10*1000)
 
 #define FULL_ERROR "the queue of this host is full (http_notify_queue_limit)"
-
-struct spool_part {
-	struct queue_part *part;
-	/* everything up to done has been moved; what is up to first was there
-	   at the start and has not been counted */
-	int64_t done, first;
-};
 
 /* An item that is being stored; its endpoint is the shared queue's. */
 struct spool_adding {
 	struct spool *spool;
 	struct queue_item *item;
+	/* when it was, by the clock that its times are of: the shared queue's
+	   as it was then */
+	int64_t added;
 	queue_stored_callback_t *callback;
 	void *context;
 };
 
-/* One that is being moved. */
-struct spool_moving {
-	struct spool *spool;
-	/* in the local queue */
-	int64_t id;
-	bool counted;
-	size_t size;
+/* How much of the local queue is for an endpoint. */
+struct spool_endpoint {
+	char *key;
+	struct spool_amount queued;
 };
 
 struct spool {
@@ -47,56 +46,125 @@ struct spool {
 	unsigned int max_rows;
 	uint64_t max_bytes;
 
-	/* new ones go to the local queue */
+	/* new ones go to the local queue; since when, monotonic, in msecs */
 	bool used;
-	/* or into held, for the moment */
+	int64_t used_since;
+	/* or into held, until this time, likewise */
 	bool holding;
+	int64_t hold_until;
 	ARRAY(struct spool_adding *) held;
 	struct timeout *to_hold;
-	/* in the local queue, and being stored there; their bodies' bytes
-	   together; and what was in it for the log */
-	unsigned int count, adding;
-	uint64_t bytes, total;
-	/* parts with something that was there at the start */
-	unsigned int first_parts;
+	/* being stored, in either queue */
+	unsigned int pending;
+	/* in the local queue, by endpoint, too; being stored there; and what
+	   was in it for the log */
+	struct spool_amount queued, adding;
+	HASH_TABLE(const char *, struct spool_endpoint *) endpoints;
+	uint64_t total;
 
-	ARRAY(struct spool_part) parts;
-	/* the part that is being moved, by its index; up to which id; and how
-	   many of it the shared queue is storing */
-	unsigned int part_idx;
-	struct queue_read *read;
-	int64_t read_to;
-	unsigned int moving;
-	bool failed, finished;
-	struct timeout *to_move;
+	struct queue_mover *mover;
+	bool failed;
+	/* see spool_get_error(); and whether it is in the log why the local
+	   queue is used */
+	char *error;
+	bool said;
+	/* what was given up when this host had a queue of its own; NULL = none
+	   is left */
+	struct queue_lost_mover *lost;
+	struct timeout *to_lost;
+	/* of both, since the start */
+	uint64_t moved, lost_moved;
+
+	/* see spool_init_aside() */
+	spool_emptied_callback_t *emptied;
+	void *context;
+	/* nothing is moved */
+	bool diverted;
 };
 
-static void spool_move(struct spool *spool);
+/* Counting */
+
+static struct spool_endpoint *
+spool_endpoint_get(struct spool *spool, const char *key)
+{
+	struct spool_endpoint *endpoint;
+
+	endpoint = hash_table_lookup(spool->endpoints, key);
+	if (endpoint == NULL) {
+		endpoint = i_new(struct spool_endpoint, 1);
+		endpoint->key = i_strdup(key);
+		hash_table_insert(spool->endpoints,
+				  (const char *)endpoint->key, endpoint);
+	}
+	return endpoint;
+}
+
+/* It is in the local queue. */
+static void
+spool_count(struct spool *spool, const struct queue_endpoint *ep, size_t size)
+{
+	struct spool_endpoint *endpoint = spool_endpoint_get(spool, ep->key);
+
+	endpoint->queued.number++;
+	endpoint->queued.bytes += size;
+	spool->queued.number++;
+	spool->queued.bytes += size;
+	spool->total++;
+}
+
+static void
+spool_found(const struct queue_endpoint *ep, size_t body_size, void *context)
+{
+	spool_count(context, ep, body_size);
+}
+
+static void
+spool_uncount(struct spool *spool, const struct queue_endpoint *ep, size_t size)
+{
+	struct spool_endpoint *endpoint = spool_endpoint_get(spool, ep->key);
+
+	endpoint->queued.number--;
+	endpoint->queued.bytes -= size;
+	spool->queued.number--;
+	spool->queued.bytes -= size;
+}
+
+static void spool_endpoints_free(struct spool *spool)
+{
+	struct hash_iterate_context *iter;
+	struct spool_endpoint *endpoint;
+	const char *key;
+
+	iter = hash_table_iterate_init(spool->endpoints);
+	while (hash_table_iterate(iter, spool->endpoints, &key, &endpoint)) {
+		i_free(endpoint->key);
+		i_free(endpoint);
+	}
+	hash_table_iterate_deinit(&iter);
+	hash_table_clear(spool->endpoints, FALSE);
+}
 
 /* Adding */
 
 static void spool_adding_done(struct spool_adding *adding,
 			      struct queue_item *item, const char *error)
 {
+	adding->spool->pending--;
 	adding->callback(item, error, adding->context);
 	queue_item_unref(&adding->item);
 	i_free(adding);
 }
 
-/* By the other queue's clock. */
+/* By this queue's clock. The shared one's may have been set since it was added:
+   before its server was reached, it was this host's. */
 static void
-convert_times(struct queue_item *item, struct queue *from, struct queue *to)
+spool_adding_set_times(struct spool_adding *adding, struct queue_item *item,
+		       struct queue *queue)
 {
-	int64_t ahead = queue_now(to) - queue_now(from);
+	int64_t ahead = queue_now(queue) - adding->added;
 
 	item->created += ahead;
 	item->expires += ahead;
-}
-
-static void spool_move_soon(struct spool *spool, unsigned int msecs)
-{
-	if (spool->to_move == NULL && !spool->finished)
-		spool->to_move = timeout_add_short(msecs, spool_move, spool);
 }
 
 static void
@@ -105,21 +173,21 @@ spool_local_stored(struct queue_item *item, const char *error, void *context)
 	struct spool_adding *adding = context;
 	struct spool *spool = adding->spool;
 
-	spool->adding--;
-	if (error == NULL && item != NULL) {
-		spool->count++;
-		spool->total++;
-	} else
-		spool->bytes -= adding->item->body_size;
-	spool_adding_done(adding, NULL, error);
-	if (spool->read == NULL && spool->moving == 0)
-		spool_move_soon(spool, spool->failed ? RETRY_MSECS : 0);
+	spool->adding.number--;
+	spool->adding.bytes -= adding->item->body_size;
+	if (error == NULL && item != NULL)
+		spool_count(spool, item->endpoint, item->body_size);
+	/* the caller's is of the shared queue */
+	spool_adding_done(adding, item == NULL || error != NULL ? NULL :
+			  adding->item, error);
+	queue_mover_go_on(spool->mover, spool->failed ? RETRY_MSECS : 0);
 }
 
 static bool spool_is_full(const struct spool *spool)
 {
-	return spool->count + spool->adding >= spool->max_rows ||
-		spool->bytes >= spool->max_bytes;
+	return spool->queued.number + spool->adding.number >=
+			spool->max_rows ||
+		spool->queued.bytes + spool->adding.bytes >= spool->max_bytes;
 }
 
 static void spool_add_local(struct spool *spool, struct spool_adding *adding)
@@ -132,20 +200,36 @@ static void spool_add_local(struct spool *spool, struct spool_adding *adding)
 		return;
 	}
 	item.endpoint = queue_endpoint_set(spool->local, ep->key, ep->options);
-	convert_times(&item, spool->shared, spool->local);
-	spool->adding++;
-	spool->bytes += item.body_size;
+	spool_adding_set_times(adding, &item, spool->local);
+	spool->adding.number++;
+	spool->adding.bytes += item.body_size;
 	(void)queue_add(spool->local, &item, spool_local_stored, adding);
+}
+
+static void spool_use(struct spool *spool)
+{
+	if (!spool->used)
+		spool->used_since = http_notify_monotonic_msecs();
+	spool->used = TRUE;
+}
+
+/* Once per spell. */
+static void spool_say_why(struct spool *spool, const char *error)
+{
+	if (!spool->said && spool->emptied == NULL) {
+		i_warning("Storing notifications on this host until PostgreSQL "
+			  "can be used: %s", error);
+	}
+	spool->said = TRUE;
 }
 
 static void spool_begin(struct spool *spool, const char *error)
 {
 	if (!spool->used) {
-		i_warning("Storing notifications on this host until PostgreSQL "
-			  "can be used: %s", error);
+		spool_say_why(spool, error);
 		spool->failed = TRUE;
 	}
-	spool->used = TRUE;
+	spool_use(spool);
 }
 
 static void
@@ -163,6 +247,8 @@ spool_shared_stored(struct queue_item *item, const char *error, void *context)
 
 static void spool_add_shared(struct spool *spool, struct spool_adding *adding)
 {
+	spool_adding_set_times(adding, adding->item, spool->shared);
+	adding->added = queue_now(spool->shared);
 	(void)queue_add(spool->shared, adding->item, spool_shared_stored,
 			adding);
 }
@@ -179,9 +265,9 @@ int spool_add(struct spool *spool, const struct queue_item *item,
 	}
 	adding = i_new(struct spool_adding, 1);
 	adding->spool = spool;
+	spool->pending++;
 	adding->item = queue_item_dup(item);
-	/* what was announced is not remembered */
-	adding->item->mailbox = 0;
+	adding->added = queue_now(spool->shared);
 	adding->callback = callback;
 	adding->context = context;
 	if (spool->holding)
@@ -208,195 +294,176 @@ static void spool_release(struct spool *spool)
 	array_clear(&spool->held);
 }
 
+static void spool_hold_ended(struct spool *spool)
+{
+	struct queue_state state;
+
+	queue_get_state(spool->shared, &state);
+	if ((state.error != NULL || spool->used) &&
+	    http_notify_monotonic_msecs() < spool->hold_until)
+		return;
+	spool_release(spool);
+}
+
 static void spool_hold(struct spool *spool)
 {
-	if (spool->holding || spool->first_parts > 0 ||
-	    spool->count + spool->adding > BATCH)
+	if (spool->holding)
 		return;
 	spool->holding = TRUE;
-	spool->to_hold = timeout_add_short(HOLD_MSECS, spool_release, spool);
+	spool->hold_until = http_notify_monotonic_msecs() + HOLD_MSECS;
+	spool->to_hold = timeout_add_short(HOLD_POLL_MSECS, spool_hold_ended,
+					   spool);
 }
 
 /* Moving */
 
-static void spool_emptied(struct spool *spool)
+static bool spool_may_move(void *context)
 {
-	struct spool_part *part;
-	struct queue_endpoint *ep;
+	struct spool *spool = context;
 
-	if (!spool->used)
+	if (spool->diverted)
+		return FALSE;
+	if (spool->queued.number + spool->adding.number <= HOLD_MAX)
+		spool_hold(spool);
+	return TRUE;
+}
+
+static void
+spool_moved(const struct queue_endpoint *ep, size_t body_size, void *context)
+{
+	struct spool *spool = context;
+
+	spool->failed = FALSE;
+	i_free(spool->error);
+	spool->moved++;
+	spool_uncount(spool, ep, body_size);
+}
+
+static void spool_emptied(void *context)
+{
+	struct spool *spool = context;
+	struct queue_state state;
+
+	if (!spool->used || spool->adding.number > 0 || spool->diverted)
 		return;
-	i_info("Storing notifications in PostgreSQL again; %"PRIu64" were "
-	       "moved there", spool->total);
-	spool->total = 0;
-	spool->used = FALSE;
-	array_foreach_modifiable(&spool->parts, part) {
-		ep = queue_part_get_endpoint(part->part);
-		queue_part_forget(spool->local, &part->part);
-		if (!queue_lost_has(ep))
-			queue_endpoint_forget(spool->local, &ep);
+	queue_get_state(spool->shared, &state);
+	if (spool->failed && state.error != NULL) {
+		/* an admin has emptied it */
+		queue_mover_go_on(spool->mover, RETRY_MSECS);
+		return;
 	}
-	array_clear(&spool->parts);
+	if (spool->emptied == NULL) {
+		i_info("Storing notifications in PostgreSQL again; %"PRIu64" "
+		       "were moved there", spool->total);
+	}
+	spool->total = 0;
+	spool->used = spool->said = FALSE;
+	i_free(spool->error);
+	queue_mover_forget(spool->mover);
+	spool_endpoints_free(spool);
 	spool_release(spool);
+	if (spool->emptied != NULL)
+		spool->emptied(spool->context);
 }
 
-static struct spool_part *spool_part(struct spool *spool)
+static void spool_failed(const char *error, void *context)
 {
-	return array_idx_modifiable(&spool->parts, spool->part_idx);
-}
+	struct spool *spool = context;
 
-static void spool_move_failed(struct spool *spool)
-{
+	/* at the start, it may just not be connected yet */
+	if (spool->failed)
+		spool_say_why(spool, error);
+	i_free(spool->error);
+	spool->error = i_strdup(error);
 	spool->failed = TRUE;
 	spool_release(spool);
-	spool_move_soon(spool, RETRY_MSECS);
+	queue_mover_go_on(spool->mover, RETRY_MSECS);
 }
 
-static void spool_part_moved(struct spool *spool)
+/* What was given up */
+
+/* Their options have credentials. */
+static void spool_forget_endpoints(struct spool *spool)
 {
-	struct spool_part *part = spool_part(spool);
+	struct queue_endpoint *ep, *unused;
 
-	if (part->done < part->first && spool->read_to >= part->first)
-		spool->first_parts--;
-	part->done = spool->read_to;
-	spool_move_soon(spool, 0);
-}
-
-static void
-spool_moved(struct queue_item *item, const char *error, void *context)
-{
-	struct spool_moving *moving = context;
-	struct spool *spool = moving->spool;
-
-	if (item != NULL && item->part != NULL)
-		queue_tell_grown(spool->shared, item->part);
-	spool->moving--;
-	if (error != NULL)
-		spool->failed = TRUE;
-	else {
-		queue_remove(spool->local, moving->id, moving->size);
-		if (moving->counted) {
-			spool->count--;
-			spool->bytes -= moving->size;
-		} else
-			spool->total++;
+	for (ep = spool->local->endpoints_head; ep != NULL; ep = ep->next) {
+		unused = ep;
+		if (ep->parts == NULL && !ep->forgotten && !queue_lost_has(ep))
+			queue_endpoint_forget(spool->local, &unused);
 	}
-	i_free(moving);
-	if (spool->moving > 0)
-		return;
-	if (spool->failed)
-		spool_move_failed(spool);
-	else
-		spool_part_moved(spool);
 }
 
-/* The shared queue's, of which whoever sends may not know yet. */
-static struct queue_endpoint *
-spool_shared_endpoint(struct spool *spool, const struct queue_endpoint *local)
+static void spool_lost_start(struct spool *spool)
 {
-	struct queue_endpoint *ep;
-
-	ep = hash_table_lookup(spool->shared->endpoints,
-			       (const char *)local->key);
-	if (ep == NULL || ep->forgotten) {
-		ep = queue_endpoint_set(spool->shared, local->key,
-					local->options);
-		queue_tell_endpoint(spool->shared, ep);
-	}
-	return ep;
+	timeout_remove(&spool->to_lost);
+	queue_lost_mover_start(spool->lost);
 }
 
-static void spool_move_item(struct spool *spool, const struct queue_item *item)
-{
-	struct spool_moving *moving = i_new(struct spool_moving, 1);
-	struct queue_item copy = *item;
-
-	moving->spool = spool;
-	moving->id = item->id;
-	moving->size = item->body_size;
-	moving->counted = item->id > spool_part(spool)->first;
-	copy.id = 0;
-	copy.part = NULL;
-	copy.mailbox = 0;
-	copy.endpoint = spool_shared_endpoint(spool, item->endpoint);
-	convert_times(&copy, spool->local, spool->shared);
-	spool->moving++;
-	(void)queue_add_moved(spool->shared, &copy, spool_moved, moving);
-}
-
-static void
-spool_read_done(const struct queue_read_result *result, void *context)
+static void spool_lost_moved(void *context)
 {
 	struct spool *spool = context;
-	unsigned int i;
 
-	spool->read = NULL;
-	if (result->error != NULL) {
-		spool_move_failed(spool);
-		return;
-	}
-	spool->read_to = result->read_to;
-	spool->failed = FALSE;
-	for (i = 0; i < result->count; i++)
-		spool_move_item(spool, result->items[i]);
-	if (spool->moving == 0)
-		spool_part_moved(spool);
+	spool->lost_moved++;
 }
 
-static bool spool_next_part(struct spool *spool)
-{
-	unsigned int i;
-
-	for (i = 0; i < array_count(&spool->parts); i++) {
-		spool->part_idx = i;
-		if (spool_part(spool)->done <
-		    queue_part_last_id(spool_part(spool)->part))
-			return TRUE;
-	}
-	return FALSE;
-}
-
-static void spool_move(struct spool *spool)
-{
-	timeout_remove(&spool->to_move);
-	if (spool->read != NULL || spool->moving > 0)
-		return;
-	if (!spool_next_part(spool)) {
-		if (spool->adding == 0)
-			spool_emptied(spool);
-		return;
-	}
-	spool_hold(spool);
-	spool->read = queue_read(spool->local, spool_part(spool)->part,
-				 QUEUE_READ_WHOLE, spool_part(spool)->done,
-				 INT64_MAX, BATCH, spool_read_done, spool);
-}
-
-/* The local queue's parts */
-
-static void spool_endpoint(struct queue_endpoint *ep ATTR_UNUSED,
-			   const char *options ATTR_UNUSED,
-			   void *context ATTR_UNUSED)
-{
-}
-
-static void spool_claimed(struct queue_part *queue_part, void *context)
+static void spool_lost_done(const char *error, void *context)
 {
 	struct spool *spool = context;
-	struct spool_part *part = array_append_space(&spool->parts);
 
-	part->part = queue_part;
-	part->first = queue_part_last_id(queue_part);
-	if (part->first > 0)
-		spool->first_parts++;
+	if (error != NULL) {
+		spool->to_lost = timeout_add_short(LOST_RETRY_MSECS,
+						   spool_lost_start, spool);
+		return;
+	}
+	i_info("Moved to PostgreSQL %"PRIu64" notifications that were given "
+	       "up", spool->lost_moved);
+	queue_lost_mover_deinit(&spool->lost);
+	/* those of the last ones need them until that is committed */
+	queue_flush(spool->local);
+	spool_forget_endpoints(spool);
 }
 
-struct spool *
-spool_init(struct queue *shared, struct queue *local, unsigned int max_rows,
-	   uint64_t max_bytes)
+static void spool_lost_init(struct spool *spool)
 {
-	static const struct queue_part_vfuncs vfuncs = {
-		.endpoint = spool_endpoint, .claimed = spool_claimed
+	static const struct queue_lost_mover_vfuncs vfuncs = {
+		.moved = spool_lost_moved, .done = spool_lost_done
+	};
+	struct queue_lost_stats stats;
+
+	queue_lost_get_stats(spool->local, NULL, &stats);
+	if (stats.oldest == 0)
+		return;
+	spool->lost = queue_lost_mover_init(spool->local, spool->shared,
+					    &vfuncs, spool);
+	spool->to_lost = timeout_add_short(RETRY_MSECS, spool_lost_start,
+					   spool);
+}
+
+/* The rest */
+
+/* Whoever sends knows them, and so does an admin, before anything is moved. */
+static void spool_tell_endpoints(struct spool *spool)
+{
+	const struct queue_endpoint *ep;
+
+	for (ep = spool->local->endpoints_head; ep != NULL; ep = ep->next) {
+		if (ep->parts != NULL)
+			(void)queue_mover_endpoint(spool->shared, ep);
+	}
+}
+
+static struct spool *
+spool_init_any(struct queue *shared, struct queue *local, unsigned int max_rows,
+	       uint64_t max_bytes, spool_emptied_callback_t *emptied,
+	       void *context)
+{
+	static const struct queue_mover_vfuncs mover_vfuncs = {
+		.found = spool_found,
+		.may_move = spool_may_move,
+		.moved = spool_moved,
+		.emptied = spool_emptied,
+		.failed = spool_failed
 	};
 	struct spool *spool;
 
@@ -405,22 +472,128 @@ spool_init(struct queue *shared, struct queue *local, unsigned int max_rows,
 	spool->local = local;
 	spool->max_rows = max_rows;
 	spool->max_bytes = max_bytes;
+	spool->emptied = emptied;
+	spool->context = context;
 	i_array_init(&spool->held, 16);
-	i_array_init(&spool->parts, 4);
-	queue_claim(local, &vfuncs, spool);
-	if (spool->first_parts > 0) {
-		i_info("Moving to PostgreSQL what is stored on this host");
-		spool->used = TRUE;
-		spool_move_soon(spool, RETRY_MSECS);
+	hash_table_create(&spool->endpoints, default_pool, 0, str_hash, strcmp);
+	spool->mover = queue_mover_init(local, shared, &mover_vfuncs, spool);
+	if (queue_mover_early_parts(spool->mover) > 0) {
+		i_info(emptied == NULL ?
+		       "Moving to PostgreSQL what is stored on this host" :
+		       "Moving into the queue what was stored aside");
+		spool_use(spool);
+		spool_tell_endpoints(spool);
+		queue_mover_go_on(spool->mover, 0);
+	} else if (emptied == NULL) {
+		/* the shared queue is likely to be ready soon */
+		spool_hold(spool);
 	}
+	spool_forget_endpoints(spool);
+	spool_lost_init(spool);
 	return spool;
+}
+
+struct spool *
+spool_init(struct queue *shared, struct queue *local, unsigned int max_rows,
+	   uint64_t max_bytes)
+{
+	return spool_init_any(shared, local, max_rows, max_bytes, NULL, NULL);
+}
+
+struct spool *
+spool_init_aside(struct queue *queue, struct queue *aside,
+		 unsigned int max_rows, uint64_t max_bytes,
+		 spool_emptied_callback_t *emptied, void *context)
+{
+	return spool_init_any(queue, aside, max_rows, max_bytes, emptied,
+			      context);
+}
+
+void spool_divert(struct spool *spool)
+{
+	spool_use(spool);
+	spool->diverted = TRUE;
+	spool_release(spool);
+}
+
+void spool_undivert(struct spool *spool)
+{
+	spool->diverted = FALSE;
+	queue_mover_go_on(spool->mover, 0);
+}
+
+bool spool_is_used(const struct spool *spool)
+{
+	return spool->used || spool->pending > 0 ||
+		spool->local->reads_head != NULL;
+}
+
+bool spool_get_progress(const struct spool *spool, uint64_t *moved_r,
+			uint64_t *left_r)
+{
+	*moved_r = spool->moved + spool->lost_moved;
+	*left_r = (uint64_t)spool->queued.number +
+		queue_lost_total(spool->local);
+	return spool->used || spool->lost != NULL;
+}
+
+bool spool_get_used(const struct spool *spool, int64_t *since_r)
+{
+	if (spool->used)
+		*since_r = spool->used_since;
+	return spool->used;
+}
+
+const char *spool_get_error(const struct spool *spool)
+{
+	return spool->error;
+}
+
+struct spool_amount
+spool_get_queued(const struct spool *spool, const struct queue_endpoint *ep)
+{
+	static const struct spool_amount none = { .number = 0 };
+	const struct spool_endpoint *endpoint;
+
+	if (ep == NULL)
+		return spool->queued;
+	endpoint = hash_table_lookup(spool->endpoints, (const char *)ep->key);
+	return endpoint == NULL ? none : endpoint->queued;
+}
+
+struct queue_read *
+spool_read(struct spool *spool, const struct queue_endpoint *ep,
+	   int64_t after_id, int64_t last_id, unsigned int limit,
+	   queue_read_callback_t *callback, void *context)
+{
+	struct queue_endpoint *local_ep =
+		hash_table_lookup(spool->local->endpoints,
+				  (const char *)ep->key);
+
+	return local_ep == NULL || local_ep->parts == NULL ? NULL :
+		queue_read_endpoint(spool->local, local_ep, after_id, last_id,
+				    limit, callback, context);
+}
+
+bool spool_remove(struct spool *spool, const struct queue_item *item)
+{
+	if (!queue_mover_drop(spool->mover, item))
+		return FALSE;
+	spool_uncount(spool, item->endpoint, item->body_size);
+	spool->total--;
+	return TRUE;
+}
+
+int64_t spool_clock_ahead(const struct spool *spool)
+{
+	return queue_mover_time(spool->local, spool->shared, 0);
 }
 
 void spool_finish(struct spool *spool)
 {
-	spool->finished = TRUE;
-	timeout_remove(&spool->to_move);
-	queue_read_cancel(&spool->read);
+	queue_mover_stop(spool->mover);
+	if (spool->lost != NULL)
+		queue_lost_mover_stop(spool->lost);
 	spool_release(spool);
 	queue_finish(spool->shared);
 	queue_finish(spool->local);
@@ -431,11 +604,16 @@ void spool_deinit(struct spool **_spool)
 	struct spool *spool = *_spool;
 
 	*_spool = NULL;
-	i_assert(spool->adding == 0 && spool->moving == 0);
-	timeout_remove(&spool->to_move);
-	queue_read_cancel(&spool->read);
-	queue_unclaim(spool->local);
+	i_assert(spool->adding.number == 0);
+	timeout_remove(&spool->to_lost);
+	queue_mover_deinit(&spool->mover);
+	if (spool->lost != NULL)
+		queue_lost_mover_deinit(&spool->lost);
+	/* from the start until it is usable */
+	timeout_remove(&spool->to_hold);
 	array_free(&spool->held);
-	array_free(&spool->parts);
+	spool_endpoints_free(spool);
+	hash_table_destroy(&spool->endpoints);
+	i_free(spool->error);
 	i_free(spool);
 }

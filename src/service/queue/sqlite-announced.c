@@ -42,6 +42,7 @@ enum statement {
 	STATEMENT_SET,
 	STATEMENT_NEXT,
 	STATEMENT_FORGET,
+	STATEMENT_SINCE,
 
 	STATEMENT_COUNT
 };
@@ -69,6 +70,8 @@ static const char *const statements[STATEMENT_COUNT] = {
 	[STATEMENT_FORGET] =
 		"DELETE FROM announced WHERE mailbox > ?1 AND mailbox <= ?2 "
 		"AND used < ?3",
+	[STATEMENT_SINCE] =
+		"UPDATE announced SET used = ?1 WHERE mailbox = 0",
 };
 
 struct message {
@@ -91,8 +94,13 @@ enum phase {
 struct sqlite_announced {
 	struct sqlite_db *db;
 	sqlite3_stmt *statements[STATEMENT_COUNT];
-	/* since when anything is remembered */
-	int64_t since;
+	unsigned int max;
+	/* since when all is remembered; and what the transaction under way
+	   changes that to, 0 = it does not */
+	int64_t since, next_since;
+	/* mailboxes: those that PHASE_FORGET has left, and those that have been
+	   new since */
+	int64_t left, made;
 
 	/* of the transaction under way */
 	buffer_t *messages;
@@ -105,8 +113,9 @@ struct sqlite_announced {
 	ARRAY(struct message) buckets[BUCKETS];
 	/* where PHASE_MERGE is */
 	unsigned int bucket, idx;
-	/* where PHASE_FORGET is; and when that was last done */
-	int64_t forget_after, forgotten;
+	/* where PHASE_FORGET is; for how long it keeps a mailbox; and when that
+	   was last done */
+	int64_t forget_after, keep_secs, forgotten;
 
 	/* those that wait until the log is merged up to their needs */
 	struct queue_announced_read *reads_head, *reads_tail;
@@ -309,7 +318,9 @@ merge_mailbox(struct sqlite_announced *announced, const char **error_r)
 	if (ret == SQLITE_ROW) {
 		announced_uids_parse(sqlite3_column_blob(get, 0),
 				     sqlite3_column_bytes(get, 0), &uids);
-	} else if (ret != SQLITE_DONE) {
+	} else if (ret == SQLITE_DONE)
+		announced->made++;
+	else {
 		*error_r = sqlite_db_error(announced->db,
 					   statements[STATEMENT_GET]);
 	}
@@ -365,8 +376,34 @@ sqlite_announced_trim(struct sqlite_announced *announced, const char **error_r)
 	if (sqlite3_changes(announced->db->sqlite) < TRIM_BATCH) {
 		announced->phase = PHASE_FORGET;
 		announced->forget_after = 0;
+		announced->keep_secs = QUEUE_ANNOUNCED_KEEP_SECS;
 	}
 	return TRUE;
+}
+
+/* What was announced before this time is not all remembered any more. */
+static bool
+set_since(struct sqlite_announced *announced, int64_t since,
+	  const char **error_r)
+{
+	if (since <= announced->since)
+		return TRUE;
+	announced->next_since = since;
+	sqlite3_bind_int64(announced->statements[STATEMENT_SINCE], 1, since);
+	return run(announced, STATEMENT_SINCE, error_r);
+}
+
+static void sqlite_announced_forgotten(struct sqlite_announced *announced)
+{
+	if (announced->left > announced->max && announced->keep_secs > 1) {
+		/* by someone who may write to the hand-off socket, most
+		   likely */
+		announced->keep_secs /= 2;
+		announced->forget_after = 0;
+	} else {
+		announced->forgotten = sqlite_db_time(announced->db);
+		announced->phase = PHASE_IDLE;
+	}
 }
 
 static bool
@@ -376,26 +413,35 @@ sqlite_announced_forget(struct sqlite_announced *announced,
 	sqlite3_stmt *next = announced->statements[STATEMENT_NEXT];
 	sqlite3_stmt *forget = announced->statements[STATEMENT_FORGET];
 	int64_t now = sqlite_db_time(announced->db), last = INT64_MAX;
+	int64_t before = now - announced->keep_secs;
 
-	if (announced->forgotten + FORGET_SECS > now) {
-		announced->phase = PHASE_IDLE;
-		return TRUE;
+	if (announced->forget_after == 0) {
+		if (announced->forgotten + FORGET_SECS > now &&
+		    announced->left + announced->made <= announced->max) {
+			announced->phase = PHASE_IDLE;
+			return TRUE;
+		}
+		announced->left = announced->made = 0;
 	}
+	if (announced->keep_secs < QUEUE_ANNOUNCED_KEEP_SECS &&
+	    !set_since(announced, before, error_r))
+		return FALSE;
 	sqlite3_bind_int64(next, 1, announced->forget_after);
 	sqlite3_bind_int64(next, 2, FORGET_BATCH);
-	if (sqlite3_step(next) == SQLITE_ROW)
+	if (sqlite3_step(next) == SQLITE_ROW) {
 		last = sqlite3_column_int64(next, 0);
+		announced->left += FORGET_BATCH + 1;
+	}
 	(void)sqlite3_reset(next);
 	sqlite3_bind_int64(forget, 1, announced->forget_after);
 	sqlite3_bind_int64(forget, 2, last);
-	sqlite3_bind_int64(forget, 3, now - QUEUE_ANNOUNCED_KEEP_SECS);
+	sqlite3_bind_int64(forget, 3, before);
 	if (!run(announced, STATEMENT_FORGET, error_r))
 		return FALSE;
+	announced->left -= sqlite3_changes(announced->db->sqlite);
 	announced->forget_after = last;
-	if (last == INT64_MAX) {
-		announced->forgotten = now;
-		announced->phase = PHASE_IDLE;
-	}
+	if (last == INT64_MAX)
+		sqlite_announced_forgotten(announced);
 	return TRUE;
 }
 
@@ -453,6 +499,7 @@ static void sqlite_announced_step(struct sqlite_announced *announced)
 	const char *error, *rollback_error;
 
 	timeout_remove(&announced->to_step);
+	announced->next_since = 0;
 	if (announced->phase == PHASE_IDLE)
 		sqlite_announced_start(announced);
 	if (!run(announced, STATEMENT_BEGIN, &error) ||
@@ -465,6 +512,8 @@ static void sqlite_announced_step(struct sqlite_announced *announced)
 		sqlite_announced_failed(announced, error);
 		return;
 	}
+	if (announced->next_since != 0)
+		announced->since = announced->next_since;
 	if (announced->phase == PHASE_TRIM &&
 	    array_is_created(&announced->buckets[0])) {
 		announced->merged_id = announced->merge_to;
@@ -496,7 +545,32 @@ static int prepare(struct sqlite_announced *announced, const char **error_r)
 	return 0;
 }
 
+/* While the queue is beside another one, the beginning is never, so that it is
+   when the queue is opened again without that, whatever happens. Nothing is
+   written if nothing changes. */
+static int
+sqlite_announced_open_since(struct sqlite_announced *announced, bool beside,
+			    const char **error_r)
+{
+	int64_t since = beside ? INT64_MAX : sqlite_db_time(announced->db);
+	int64_t have;
+
+	if (sqlite_db_get_int(announced->db, t_strdup_printf("SELECT count(*) "
+			"FROM announced WHERE mailbox = 0 AND used %s "
+			"%"PRId64, beside ? ">=" : "<=", since), &have,
+			error_r) < 0)
+		return -1;
+	if (have == 0 && sqlite_db_exec(announced->db, t_strdup_printf(
+			"INSERT OR REPLACE INTO announced "
+			"VALUES (0, %"PRId64", x'')", since), error_r) < 0)
+		return -1;
+	return sqlite_db_get_int(announced->db, "SELECT used FROM announced "
+				 "WHERE mailbox = 0", &announced->since,
+				 error_r);
+}
+
 int sqlite_announced_init(struct sqlite_db *db,
+			  const struct queue_settings *set,
 			  struct sqlite_announced **announced_r,
 			  const char **error_r)
 {
@@ -504,13 +578,11 @@ int sqlite_announced_init(struct sqlite_db *db,
 
 	*announced_r = announced = i_new(struct sqlite_announced, 1);
 	announced->db = db;
+	announced->max = set->announced_max > 0 ? set->announced_max :
+		QUEUE_ANNOUNCED_MAX;
 	announced->messages = buffer_create_dynamic(default_pool, 256);
 	if (prepare(announced, error_r) < 0 ||
-	    sqlite_db_exec(db, t_strdup_printf("INSERT OR IGNORE "
-			"INTO announced VALUES (0, %"PRId64", x'')",
-			sqlite_db_time(db)), error_r) < 0 ||
-	    sqlite_db_get_int(db, "SELECT used FROM announced "
-			"WHERE mailbox = 0", &announced->since, error_r) < 0 ||
+	    sqlite_announced_open_since(announced, set->beside, error_r) < 0 ||
 	    sqlite_db_get_int(db, "SELECT coalesce(max(id), 0) "
 			"FROM announced_log", &announced->last_id,
 			error_r) < 0 ||

@@ -11,9 +11,11 @@ struct queue_announced_read;
    table that has a row for each mailbox, in steps of a few milliseconds from
    the ioloop. */
 struct sqlite_announced;
+struct queue_settings;
 
 /* Returns 0, or -1 and error_r. */
 int sqlite_announced_init(struct sqlite_db *db,
+			  const struct queue_settings *set,
 			  struct sqlite_announced **announced_r,
 			  const char **error_r);
 /* Reads that have not ended end with an error. */

@@ -198,6 +198,22 @@ static int sqlite_db_get_latest(struct sqlite_db *db, int64_t *latest_r,
 
 /* The queue has a time of its own, since Dovecot's is that of the wall clock,
    which may jump by hours. */
+/* What can't be written now, on a full disk or while another process has locked
+   the file, can be done without: some of the time does not count then. */
+static int
+sqlite_db_write_time(struct sqlite_db *db, const char *sql, const char **error_r)
+{
+	int code;
+
+	if (sqlite_db_exec(db, t_strconcat("BEGIN IMMEDIATE; ", sql, "; COMMIT",
+					   NULL), error_r) == 0)
+		return 0;
+	code = sqlite3_errcode(db->sqlite);
+	if (sqlite3_get_autocommit(db->sqlite) == 0)
+		(void)sqlite_db_exec(db, "ROLLBACK", error_r);
+	return code == SQLITE_FULL || code == SQLITE_BUSY ? 0 : -1;
+}
+
 static int sqlite_db_open_time(struct sqlite_db *db, const char **error_r)
 {
 	const char *boot = queue_clock_boot();
@@ -215,25 +231,21 @@ static int sqlite_db_open_time(struct sqlite_db *db, const char **error_r)
 	if (sqlite_db_get_latest(db, &latest, error_r) < 0)
 		return -1;
 	db->time_offset = queue_clock_offset(latest);
-	return sqlite_db_exec(db, t_strdup_printf(
-		"BEGIN IMMEDIATE; DELETE FROM clock; "
-		"INSERT INTO clock (boot, offset) VALUES ('%s', %"PRId64"); "
-		"COMMIT", boot, db->time_offset), error_r);
+	return sqlite_db_write_time(db, t_strdup_printf("DELETE FROM clock; "
+		"INSERT INTO clock (boot, offset) VALUES ('%s', %"PRId64")",
+		boot, db->time_offset), error_r);
 }
 
-/* For the next boot. If it fails, some of the time does not count. */
+/* For the next boot. */
 static void sqlite_db_close_time(struct sqlite_db *db)
 {
 	const char *error;
 
-	if (sqlite_db_exec(db, t_strdup_printf(
-			"BEGIN IMMEDIATE; DELETE FROM clock "
-			"WHERE boot = '"CLOCK_STOPPED"'; "
-			"INSERT INTO clock (boot, offset) "
-			"VALUES ('"CLOCK_STOPPED"', %"PRId64"); COMMIT",
-			sqlite_db_time(db)), &error) < 0 &&
-	    sqlite3_get_autocommit(db->sqlite) == 0)
-		(void)sqlite_db_exec(db, "ROLLBACK", &error);
+	(void)sqlite_db_write_time(db, t_strdup_printf("DELETE FROM clock "
+		"WHERE boot = '"CLOCK_STOPPED"'; "
+		"INSERT INTO clock (boot, offset) "
+		"VALUES ('"CLOCK_STOPPED"', %"PRId64")",
+		sqlite_db_time(db)), &error);
 }
 
 static int sqlite_db_open_lock(struct sqlite_db *db, const char *directory,
@@ -321,6 +333,19 @@ static int sqlite_db_open_schema(struct sqlite_db *db, const char **error_r)
 				    error_r);
 }
 
+/* What has an effect on a new file only, and before it has anything in it. It
+   writes to others, too, which a full disk would not allow. */
+static int sqlite_db_begin_file(struct sqlite_db *db)
+{
+	const char *error;
+	int64_t pages;
+
+	if (sqlite_db_get_int(db, "PRAGMA page_count", &pages, &error) < 0)
+		return -1;
+	return pages > 0 ? 0 :
+		sqlite_db_exec(db, "PRAGMA auto_vacuum = INCREMENTAL", &error);
+}
+
 static int
 sqlite_db_open_file(struct sqlite_db *db, bool sync_full, const char **error_r)
 {
@@ -333,12 +358,9 @@ sqlite_db_open_file(struct sqlite_db *db, bool sync_full, const char **error_r)
 			      SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
 	if (ret == SQLITE_OK) {
 		(void)sqlite3_busy_timeout(db->sqlite, SQLITE_DB_BUSY_MSECS);
-		/* the former has an effect on a new file only, and before it
-		   has anything in it */
-		ret = sqlite3_exec(db->sqlite,
-				   "PRAGMA auto_vacuum = INCREMENTAL; "
-				   "PRAGMA journal_mode = WAL",
-				   NULL, NULL, NULL);
+		ret = sqlite_db_begin_file(db) < 0 ? SQLITE_ERROR :
+			sqlite3_exec(db->sqlite, "PRAGMA journal_mode = WAL",
+				     NULL, NULL, NULL);
 	}
 	(void)umask(old_umask);
 	if (ret != SQLITE_OK) {
@@ -421,6 +443,19 @@ void sqlite_db_move_aside(struct sqlite_db *db)
 	db->sqlite = NULL;
 	i_error("Queue is corrupt; starting an empty one, all that was queued "
 		"is lost (try: sqlite3 %s .recover): %s", aside, error);
+}
+
+void sqlite_db_remove(const char *directory)
+{
+	static const char *const names[] = {
+		DB_FNAME"-wal", DB_FNAME"-shm", DB_FNAME, LOCK_FNAME
+	};
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(names); i++) {
+		i_unlink_if_exists(t_strconcat(directory, "/", names[i],
+					       NULL));
+	}
 }
 
 int sqlite_db_open(const char *directory, bool sync_full,

@@ -7,9 +7,9 @@
 /* An admin's sqlite3 shell may lock the queue for a moment. */
 #define SQLITE_DB_BUSY_MSECS 200
 
-/* An id in the database: the endpoint's number (QUEUE_PART_SHIFT), and in the
-   lower bits a number that ascends over all endpoints. 2^40 notifications take
-   years at any rate. */
+/* An id in the database: the endpoint's number, and in the lower bits a number
+   that ascends over all endpoints. 2^40 notifications take years at any rate. */
+#define SQLITE_DB_ENDPOINT_SHIFT 40
 #define SQLITE_DB_ENDPOINT_SHIFT_STR "40"
 
 /* The SQLite database of the queue: its schema, opening it for one process at a
@@ -48,5 +48,8 @@ bool sqlite_db_is_corrupt(struct sqlite_db *db);
 /* The database is corrupt: rename its files, close it, and log that. The lock
    is kept. */
 void sqlite_db_move_aside(struct sqlite_db *db);
+/* Remove the files of the database in directory, which must not be open; not
+   those of corrupt ones. */
+void sqlite_db_remove(const char *directory);
 
 #endif

@@ -11,10 +11,11 @@
 #define ROOM_MIN (64*1024*1024)
 
 /* An endpoint's only part has its number. */
-#define ENDPOINT_NUMBER(id) QUEUE_PART_NUMBER(id)
+#define ENDPOINT_NUMBER(id) ((id) >> SQLITE_DB_ENDPOINT_SHIFT)
 
 enum statement {
 	STATEMENT_KEEP,
+	STATEMENT_ADD,
 	STATEMENT_FIND,
 	STATEMENT_OLDEST,
 	STATEMENT_DELETE,
@@ -31,6 +32,11 @@ static const char *const statements[STATEMENT_COUNT] = {
 		"body) SELECT ?1, id, session, seq, created, ?3, ?4, ?5, ?6, "
 		"?7, username, folder, uid, body FROM notification "
 		"WHERE id = ?2",
+	[STATEMENT_ADD] =
+		"INSERT INTO lost (id, notification, session, seq, created, "
+		"lost, reason, answer, attempts, size, username, folder, uid, "
+		"body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, "
+		"?12, ?13, ?14)",
 	[STATEMENT_FIND] =
 		"SELECT id, notification, lost, reason, size FROM lost "
 		"WHERE id = ?1",
@@ -161,6 +167,30 @@ forget(struct sqlite_lost *lost, struct queue_changes *changes,
 		changes->lost_forgotten++;
 	}
 	return TRUE;
+}
+
+bool sqlite_lost_add(struct sqlite_lost *lost, const struct queue_item *item,
+		     const char **error_r)
+{
+	sqlite3_stmt *stmt = lost->statements[STATEMENT_ADD];
+
+	sqlite3_bind_int64(stmt, 1, ++lost->last_id);
+	sqlite3_bind_int64(stmt, 2, item->id);
+	sqlite3_bind_blob(stmt, 3, item->session, sizeof(item->session),
+			  SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 4, item->seq);
+	sqlite3_bind_int64(stmt, 5, item->created);
+	sqlite3_bind_int64(stmt, 6, item->loss.time);
+	sqlite3_bind_int(stmt, 7, item->loss.reason);
+	sqlite3_bind_text(stmt, 8, item->loss.answer, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 9, item->attempts);
+	sqlite3_bind_int64(stmt, 10, item->body_size);
+	sqlite3_bind_text(stmt, 11, item->username, -1, SQLITE_STATIC);
+	sqlite3_bind_text(stmt, 12, item->folder, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(stmt, 13, item->uid);
+	sqlite3_bind_text(stmt, 14, item->body, -1, SQLITE_STATIC);
+	lost->changed = TRUE;
+	return run(lost, STATEMENT_ADD, error_r);
 }
 
 bool sqlite_lost_has_room(struct sqlite_lost *lost,

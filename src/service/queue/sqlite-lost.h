@@ -33,6 +33,9 @@ bool sqlite_lost_change(struct sqlite_lost *lost, struct queue_changes *changes,
 /* Take one of these from the table. taken_r: it was there. */
 bool sqlite_lost_take(struct sqlite_lost *lost, struct queue_changes *changes,
 		      int64_t lost_id, bool *taken_r, const char **error_r);
+/* Keep one, with the id that it has. */
+bool sqlite_lost_add(struct sqlite_lost *lost, const struct queue_item *item,
+		     const char **error_r);
 /* The last part of it. */
 bool sqlite_lost_changed(struct sqlite_lost *lost, const char **error_r);
 

@@ -239,7 +239,8 @@ static int tidy_shrink(struct sqlite_tidy *tidy, const char **error_r)
 /* VACUUM makes the file one that can be shrunk. */
 static int tidy_copy(struct sqlite_tidy *tidy, const char **error_r)
 {
-	if (sqlite_db_exec(tidy->db, "VACUUM", error_r) < 0)
+	if (sqlite_db_exec(tidy->db, "PRAGMA auto_vacuum = INCREMENTAL; VACUUM",
+			   error_r) < 0)
 		return -1;
 	tidy->can_shrink = TRUE;
 	return 0;

@@ -6,6 +6,9 @@
 
 #include "sender-answer.h"
 
+/* A query's words that are shorter are no secrets. */
+#define QUERY_WORD_MIN 6
+
 /* Returns the longest run of letters and digits: it stays the same however a
    text is escaped, for example for a URL, JSON or HTML. */
 static const char *longest_word(const char *text)
@@ -27,6 +30,12 @@ static const char *longest_word(const char *text)
 static bool text_may_have(const char *lcase_text, const char *secret)
 {
 	return strstr(lcase_text, t_str_lcase(longest_word(secret))) != NULL;
+}
+
+bool answer_text_may_have_query(const char *text, const char *query)
+{
+	return strlen(longest_word(query)) >= QUERY_WORD_MIN &&
+		text_may_have(t_str_lcase(text), query);
 }
 
 bool answer_text_may_be_logged(const char *text, const char *username,

@@ -20,5 +20,7 @@ struct answer {
    is wrong. username, password and token may be NULL. */
 bool answer_text_may_be_logged(const char *text, const char *username,
 			       const char *password, const char *token);
+/* A URL's query may be a secret or have one in it. */
+bool answer_text_may_have_query(const char *text, const char *query);
 
 #endif

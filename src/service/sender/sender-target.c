@@ -16,7 +16,11 @@ sender_target_set_proxy(struct sender_target *target,
 	target->proxy = p_strconcat(pool, "http://",
 		http_url_create_authority(url), url->port == 0 ? ":80" : "",
 		NULL);
-	target->proxy_host = p_strdup(pool, url->host.name);
+	/* an IPv6 address without brackets, as libcurl looks for it in the
+	   endpoint's netrc file */
+	target->proxy_host = p_strdup(pool, url->host.ip.family == 0 ?
+				      url->host.name :
+				      net_ip2addr(&url->host.ip));
 	target->proxy_netrc_file = p_strdup(pool, options->proxy_netrc_file);
 	target->name = url->host.ip.family == 0 ? target->proxy : NULL;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
+#include "base64.h"
 #include "ioloop.h"
 #include "llist.h"
 #include "str.h"
@@ -37,7 +38,8 @@ struct sender_request {
 	struct sender_request *prev, *next;
 	struct sender *sender;
 	struct curl_transfer transfer;
-	struct curl_slist *headers;
+	/* those for the proxy alone go to nobody else */
+	struct curl_slist *headers, *proxy_headers;
 	/* the answer's, once its headers are complete; 0 until then */
 	unsigned int status;
 	/* the reason phrase of its status line, and its body */
@@ -45,7 +47,7 @@ struct sender_request {
 	size_t body_size;
 
 	/* copied from the target, which may be gone when the answer comes */
-	char *name, *username, *password, *netrc_file;
+	char *name, *query, *username, *password, *netrc_file;
 	/* what was read for this request; NULL = none */
 	char *token, *proxy_username, *proxy_password;
 	/* the handle has TLS options of this target, and is of no use for
@@ -65,6 +67,8 @@ struct sender {
 	long ssl_min_version;
 	struct sender_ca ca;
 	char *user_agent;
+	/* a target has a proxy */
+	bool proxies;
 
 	/* those under way, and those that can be used again */
 	struct sender_request *requests, *idle_requests;
@@ -221,8 +225,9 @@ static void sender_request_set_tls(struct sender *sender, CURL *easy)
 		blob = blob_of(tls->key);
 		setopt(easy, SSLKEY_BLOB, &blob);
 	}
-	if (tls->key_password[0] != '\0')
-		setopt(easy, KEYPASSWD, tls->key_password);
+	/* even if it is empty: without one, OpenSSL asks for it at the terminal,
+	   if there is one, which blocks all transfers */
+	setopt(easy, KEYPASSWD, tls->key_password);
 	if (tls->cipher_list[0] != '\0')
 		setopt(easy, SSL_CIPHER_LIST, tls->cipher_list);
 	if (tls->cipher_suites[0] != '\0')
@@ -267,7 +272,6 @@ static struct sender_request *sender_request_create(struct sender *sender)
 	/* Don't use the proxies and exceptions that the environment may name
 	   for other programs. */
 	setopt(easy, NOPROXY, "");
-	setopt(easy, PROXYAUTH, CURLAUTH_BASIC);
 	/* A proxy's answer to CONNECT is not the endpoint's. */
 	setopt(easy, SUPPRESS_CONNECT_HEADERS, 1L);
 	/* The body is in memory, so use libcurl's POST, whatever it is called. */
@@ -285,6 +289,7 @@ static struct sender_request *sender_request_create(struct sender *sender)
 static void sender_request_forget_target(struct sender_request *req)
 {
 	i_free(req->name);
+	i_free(req->query);
 	i_free(req->username);
 	i_free(req->password);
 	i_free(req->netrc_file);
@@ -293,7 +298,8 @@ static void sender_request_forget_target(struct sender_request *req)
 	i_free(req->proxy_password);
 	i_free(req->failure);
 	curl_slist_free_all(req->headers);
-	req->headers = NULL;
+	curl_slist_free_all(req->proxy_headers);
+	req->headers = req->proxy_headers = NULL;
 }
 
 static void sender_request_free(struct sender_request *req)
@@ -323,7 +329,7 @@ sender_request_set_own_tls(struct sender_request *req,
 	if (target->cert_file != NULL) {
 		setopt(easy, SSLCERT_BLOB, NULL);
 		setopt(easy, SSLKEY_BLOB, NULL);
-		setopt(easy, KEYPASSWD, NULL);
+		setopt(easy, KEYPASSWD, "");
 		setopt(easy, SSLCERT, target->cert_file);
 		setopt(easy, SSLKEY, target->key_file);
 	}
@@ -337,16 +343,21 @@ sender_request_set_target(struct sender_request *req,
 	bool tls = str_begins_with(target->url, "https:");
 
 	req->name = i_strdup(target->name);
+	req->query = i_strdup(target->url + strcspn(target->url, "?"));
 	req->username = i_strdup(target->username);
 	req->password = i_strdup(target->password);
 	req->netrc_file = i_strdup(target->netrc_file);
 	setopt(easy, URL, target->url);
 	setopt(easy, CUSTOMREQUEST, target->method);
 	setopt(easy, PROXY, target->proxy == NULL ? "" : target->proxy);
+	setopt(easy, PROXYUSERNAME, NULL);
 	setopt(easy, HTTP_VERSION, tls ? CURL_HTTP_VERSION_2TLS :
 	       CURL_HTTP_VERSION_1_1);
-	/* HTTP/2: prefer another stream to another connection */
-	setopt(easy, PIPEWAIT, tls ? 1L : 0L);
+	/* HTTP/2: prefer another stream to another connection. libcurl would also
+	   wait for one to the same host by another proxy, which may hang. */
+	if (target->proxy != NULL)
+		req->sender->proxies = TRUE;
+	setopt(easy, PIPEWAIT, tls && !req->sender->proxies ? 1L : 0L);
 	setopt(easy, TIMEOUT_MS, (long)target->timeout_msecs);
 	setopt(easy, CONNECTTIMEOUT_MS, (long)target->timeout_msecs);
 	setopt(easy, USERNAME, target->username);
@@ -380,7 +391,8 @@ static const char *answer_status_reason(struct sender_request *req)
 	if (!answer_text_may_be_logged(text, req->username, req->password,
 				       req->token) ||
 	    !answer_text_may_be_logged(text, req->proxy_username,
-				       req->proxy_password, NULL)) {
+				       req->proxy_password, NULL) ||
+	    answer_text_may_have_query(text, req->query)) {
 		return t_strdup_printf("%u (the answer's text may hold "
 				       "credentials)", req->status);
 	}
@@ -460,14 +472,34 @@ sender_request_finish(struct sender_request *req, CURLcode result)
 	callback(&answer, context);
 }
 
+static void header_add(struct curl_slist **headers, const char *header)
+{
+	struct curl_slist *all = curl_slist_append(*headers, header);
+
+	if (all == NULL)
+		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
+	*headers = all;
+}
+
 static void sender_request_add_header(struct sender_request *req,
 				      const char *header)
 {
-	struct curl_slist *headers = curl_slist_append(req->headers, header);
+	header_add(&req->headers, header);
+}
 
-	if (headers == NULL)
-		i_fatal_status(FATAL_OUTOFMEM, "libcurl: out of memory");
-	req->headers = headers;
+/* libcurl 7.88 takes a proxy's credentials for percent-encoded, so this makes the
+   header. What libcurl takes for a login is sent to nobody then: it is there to
+   keep requests out of each other's tunnels. */
+static void sender_request_add_proxy_credentials(struct sender_request *req)
+{
+	const char *pair = t_strconcat(req->proxy_username, ":",
+				       req->proxy_password, NULL);
+	const char *encoded =
+		str_c(t_base64_encode(0, SIZE_MAX, pair, strlen(pair)));
+
+	header_add(&req->proxy_headers,
+		   t_strconcat("Proxy-Authorization: Basic ", encoded, NULL));
+	setopt(req->transfer.easy, PROXYUSERNAME, encoded);
 }
 
 static int
@@ -509,6 +541,7 @@ sender_request_read_proxy_netrc(struct sender_request *req,
 	} else {
 		req->proxy_username = i_strdup(username);
 		req->proxy_password = i_strdup(password);
+		sender_request_add_proxy_credentials(req);
 	}
 	return ret > 0 ? 0 : -1;
 }
@@ -533,8 +566,8 @@ sender_request_read_files(struct sender_request *req,
 {
 	const char *token, *error;
 
-	/* libcurl treats a netrc file that it can't open as an empty one, and
-	   blocks if a file is a pipe */
+	/* libcurl treats a netrc file that it can't open as an empty one, blocks
+	   if a file is a pipe, and reads the longest one to its end */
 	if (sender_check_file("netrc_file", target->netrc_file, error_r) < 0 ||
 	    sender_check_file("ca_file", target->ca_file, error_r) < 0 ||
 	    sender_check_file("cert_file", target->cert_file, error_r) < 0 ||
@@ -626,8 +659,7 @@ void sender_put(struct sender *sender, const struct sender_target *target,
 		return;
 	}
 	setopt(req->transfer.easy, HTTPHEADER, req->headers);
-	setopt(req->transfer.easy, PROXYUSERNAME, req->proxy_username);
-	setopt(req->transfer.easy, PROXYPASSWORD, req->proxy_password);
+	setopt(req->transfer.easy, PROXYHEADER, req->proxy_headers);
 	setopt(req->transfer.easy, POSTFIELDSIZE, (long)strlen(body));
 	setopt(req->transfer.easy, COPYPOSTFIELDS, body);
 

@@ -21,7 +21,8 @@ static int key_parse(const char *text, buffer_t *key, const char **error_r)
 		return -1;
 	}
 	text += strlen(KEY_PREFIX);
-	base64_decode_init(&decoder, &base64_scheme, 0);
+	base64_decode_init(&decoder, &base64_scheme,
+			   BASE64_DECODE_FLAG_NO_WHITESPACE);
 	if (base64_decode_more(&decoder, text, strlen(text), NULL, key) < 0 ||
 	    base64_decode_finish(&decoder) < 0) {
 		*error_r = "is not base64 after "KEY_PREFIX;

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* MOVE: into the queue that is configured, from the other one */
+#include "lib.h"
+#include "ioloop.h"
+#include "ostream.h"
+
+#include "admin-conn.h"
+#include "admin-protocol.h"
+#include "move-back.h"
+#include "spool.h"
+
+/* How often to say how far it is. */
+#define PROGRESS_MSECS 200
+
+struct admin_move {
+	struct admin_conn *conn;
+	struct timeout *to_progress;
+	/* what the spool had moved before */
+	uint64_t moved_before;
+};
+
+void admin_move_abort(struct admin_conn *conn)
+{
+	struct admin_move *move = conn->move;
+
+	if (move == NULL)
+		return;
+	conn->move = NULL;
+	timeout_remove(&move->to_progress);
+	i_free(move);
+	if (conn->admin->move_back != NULL)
+		move_back_stop(conn->admin->move_back);
+}
+
+static void
+admin_move_end(struct admin_move *move, uint64_t moved, const char *error)
+{
+	struct admin_conn *conn = move->conn;
+
+	admin_move_abort(conn);
+	if (error == NULL)
+		admin_conn_ok(conn, moved);
+	else {
+		admin_conn_fail(conn, t_strdup_printf("%"PRIu64" were moved, "
+			"the others are where they were: %s", moved, error));
+	}
+}
+
+/* What is in this host's queue is moved to the shared one by itself. */
+static bool
+admin_move_spool(struct admin_move *move, struct move_back_status *status_r)
+{
+	uint64_t left;
+
+	i_zero(status_r);
+	status_r->running = spool_get_progress(move->conn->admin->spool,
+					       &status_r->moved, &left);
+	status_r->moved -= move->moved_before;
+	status_r->all = status_r->moved + left;
+	return status_r->running;
+}
+
+static bool
+admin_move_back(struct admin_move *move, struct move_back_status *status_r)
+{
+	move_back_get_status(move->conn->admin->move_back, status_r);
+	return status_r->running;
+}
+
+static void admin_move_progress(struct admin_move *move)
+{
+	const char *row[HTTP_NOTIFY_ADMIN_PROGRESS_COUNT];
+	struct move_back_status status;
+	bool running;
+
+	running = move->conn->admin->spool != NULL ?
+		admin_move_spool(move, &status) :
+		admin_move_back(move, &status);
+	if (!running) {
+		admin_move_end(move, status.moved, status.error);
+		return;
+	}
+	row[HTTP_NOTIFY_ADMIN_PROGRESS_DONE] = admin_num(status.moved);
+	row[HTTP_NOTIFY_ADMIN_PROGRESS_ALL] = admin_num(status.all);
+	admin_conn_row(move->conn, row, N_ELEMENTS(row));
+	if (o_stream_flush(move->conn->conn.output) < 0) {
+		/* doveadm has left: that shows when its input is read */
+		admin_move_end(move, status.moved, NULL);
+	}
+}
+
+void admin_move_start(struct admin_conn *conn)
+{
+	struct admin *admin = conn->admin;
+	struct admin_move *move;
+	const char *error;
+	uint64_t left;
+
+	if (admin->move_back != NULL &&
+	    move_back_start(admin->move_back, &error) < 0) {
+		admin_conn_fail(conn, error);
+		return;
+	}
+	move = i_new(struct admin_move, 1);
+	move->conn = conn;
+	if (admin->spool != NULL) {
+		(void)spool_get_progress(admin->spool, &move->moved_before,
+					 &left);
+	}
+	move->to_progress = timeout_add_short(PROGRESS_MSECS,
+					      admin_move_progress, move);
+	conn->move = move;
+}
