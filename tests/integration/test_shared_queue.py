@@ -536,9 +536,15 @@ def test_status_says_what_is_stored_here(database, other_endpoint):
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         wait_for(lambda: total(dovecot)["spooled"] == 4, what="all")
+        # of another process
+        dovecot.wait_log("Storing notifications on this host until", count=2,
+                         timeout=PATIENT)
+        moving = "Moving to PostgreSQL what is stored on this host"
+        assert not dovecot.log_lines(moving)
         database.server.start()
         wait_for(lambda: total(dovecot)["queue"] == "up", PATIENT,
                  "an empty spool")
+        assert len(dovecot.log_lines(moving)) == 1
         of_endpoint, row = rows(dovecot, "status")
         for each in of_endpoint, row:
             assert (each["queued"], each["spooled"]) == (4, 0)

@@ -68,6 +68,9 @@ struct spool {
 	   queue is used */
 	char *error;
 	bool said;
+	/* a former process has left something, and it is not in the log yet
+	   that it is being moved */
+	bool former;
 	/* what was given up when this host had a queue of its own; NULL = none
 	   is left */
 	struct queue_lost_mover *lost;
@@ -333,7 +336,12 @@ spool_moved(const struct queue_endpoint *ep, size_t body_size, void *context)
 {
 	struct spool *spool = context;
 
-	spool->failed = FALSE;
+	if (spool->former) {
+		i_info(spool->emptied == NULL ?
+		       "Moving to PostgreSQL what is stored on this host" :
+		       "Moving into the queue what was stored aside");
+	}
+	spool->former = spool->failed = FALSE;
 	i_free(spool->error);
 	spool->moved++;
 	spool_uncount(spool, ep, body_size);
@@ -357,7 +365,7 @@ static void spool_emptied(void *context)
 		       "were moved there", spool->total);
 	}
 	spool->total = 0;
-	spool->used = spool->said = FALSE;
+	spool->used = spool->said = spool->former = FALSE;
 	i_free(spool->error);
 	queue_mover_forget(spool->mover);
 	spool_endpoints_free(spool);
@@ -478,9 +486,7 @@ spool_init_any(struct queue *shared, struct queue *local, unsigned int max_rows,
 	hash_table_create(&spool->endpoints, default_pool, 0, str_hash, strcmp);
 	spool->mover = queue_mover_init(local, shared, &mover_vfuncs, spool);
 	if (queue_mover_early_parts(spool->mover) > 0) {
-		i_info(emptied == NULL ?
-		       "Moving to PostgreSQL what is stored on this host" :
-		       "Moving into the queue what was stored aside");
+		spool->former = TRUE;
 		spool_use(spool);
 		spool_tell_endpoints(spool);
 		queue_mover_go_on(spool->mover, 0);
