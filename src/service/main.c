@@ -21,7 +21,7 @@
 
 #define SERVICE_NAME "http-notify"
 #define QUEUE_DIR "http-notify"
-/* How long to wait before opening the queue is tried again. */
+/* How long to wait before opening a queue is tried again. */
 #define REOPEN_MSECS (5*1000)
 /* How long to go on when told to stop, for what is in flight and for mail
    processes: Dovecot stops these at the same time, and they still finish their
@@ -32,7 +32,7 @@
 /* File descriptors that are used neither for clients nor for endpoints. */
 #define OTHER_FDS 64
 
-static struct timeout *to_open;
+static struct timeout *to_open, *to_shared;
 static struct queue_settings queue_set;
 /* If the queue is shared with other hosts, there is one of this host's, too,
    for what can't be stored in it. */
@@ -72,19 +72,60 @@ main_set_queue(const struct http_notify_service_settings *set, pool_t pool)
 
 /* Returns 0, or -1 and error_r. */
 static int
-main_init_queues(const struct http_notify_service_settings *set,
-		 const char **error_r)
+main_init_shared(const struct http_notify_service_settings *set,
+		 struct queue **queue_r, const char **error_r)
 {
-	const struct queue_engine_vfuncs *engine;
+	const struct queue_engine_vfuncs *engine =
+		queue_module_load(set->queue, error_r);
+
+	return engine == NULL ? -1 :
+		queue_init(engine, &queue_set, queue_r, error_r);
+}
+
+/* Once the admin has done something about it, another process begins with
+   that. */
+static void main_look_again(struct http_notify_service_settings *set)
+{
+	struct queue_state state;
+	struct queue *shared;
+	const char *error;
+
+	if (main_init_shared(set, &shared, &error) == 0)
+		queue_abandon(&shared);
+	else {
+		queue_get_state(queue, &state);
+		if (strcmp(error, state.error) == 0)
+			return;
+	}
+	i_info("What kept PostgreSQL from being used has changed; "
+	       "starting again");
+	timeout_remove(&to_shared);
+	master_service_stop(master_service);
+}
+
+static void
+main_init_absent(struct http_notify_service_settings *set, const char *why)
+{
+	struct queue_settings absent_set = queue_set;
+	const char *error;
+
+	absent_set.absent = why;
+	if (queue_init(&queue_engine_absent, &absent_set, &queue, &error) < 0)
+		i_unreached();
+	to_shared = timeout_add(REOPEN_MSECS, main_look_again, set);
+}
+
+/* Returns 0, or -1 and error_r. */
+static int
+main_init_queues(struct http_notify_service_settings *set, const char **error_r)
+{
 	struct queue_settings local_set = queue_set;
+	const char *error;
 
 	if (strcmp(set->queue, "sqlite") == 0) {
 		return queue_init(&queue_engine_sqlite, &queue_set, &queue,
 				  error_r);
 	}
-	engine = queue_module_load(set->queue, error_r);
-	if (engine == NULL)
-		return -1;
 	/* The former service of this host has ended when this one can open its
 	   own queue. If that had none but its own, it may have left something
 	   aside. */
@@ -94,10 +135,8 @@ main_init_queues(const struct http_notify_service_settings *set,
 	if (queue_init(&queue_engine_sqlite, &local_set, &local_queue,
 		       error_r) < 0)
 		return -1;
-	if (queue_init(engine, &queue_set, &queue, error_r) < 0) {
-		queue_deinit(&local_queue);
-		return -1;
-	}
+	if (main_init_shared(set, &queue, &error) < 0)
+		main_init_absent(set, error);
 	spool = spool_init(queue, local_queue, set->queue_max_rows,
 			   set->queue_max_bytes);
 	return 0;
@@ -221,6 +260,7 @@ static void main_drain(void)
 static void main_deinit(void)
 {
 	timeout_remove(&to_open);
+	timeout_remove(&to_shared);
 	main_drain();
 	clock_steps_deinit();
 	sender_deinit(&sender);

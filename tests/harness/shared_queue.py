@@ -10,6 +10,8 @@ from harness.dovecot import TOP
 from harness.postgresql import postgresql
 
 SCHEMA = TOP / "pgsql/schema-1.sql"
+# the engine, which has a package of its own
+MODULE = pathlib.Path("/usr/lib/dovecot/modules/http-notify/libpgsql.so")
 NAME, ROLE, PASSWORD = "http_notify", "mailhost", "geheim"
 
 
@@ -88,6 +90,21 @@ def shared_queue(*options, **kwargs):
             tempfile.TemporaryDirectory(prefix="hn-") as directory:
         pathlib.Path(directory).chmod(0o755)
         yield SharedQueue(server, directory)
+
+
+@contextlib.contextmanager
+def module_away():
+    """Its package is not installed. Yields what installs it."""
+    away = MODULE.with_suffix(".away")
+    MODULE.rename(away)
+
+    def install():
+        if away.exists():
+            away.rename(MODULE)
+    try:
+        yield install
+    finally:
+        install()
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 
 import contextlib
 import os
-import pathlib
 import signal
 import socket
 import sqlite3
@@ -13,6 +12,7 @@ import time
 from conftest import running_dovecot
 from harness.doveadm import EX_TEMPFAIL, doveadm, rows
 from harness.dovecot import message, wait_for
+from harness.shared_queue import module_away
 from test_shared_queue import (PATIENT, USERS, Deliveries, assert_in_order,
                                database, deliver, host, number_of, numbers,
                                patient, register, repeats, shared_database)
@@ -469,15 +469,9 @@ def test_says_what_is_missing(database, endpoint):
             _, said = process.communicate(timeout=PATIENT_MANY)
         assert "PostgreSQL can't be used: " in said
         database.server.start()
-        module = pathlib.Path(
-            "/usr/lib/dovecot/modules/http-notify/libpgsql.so")
-        away = module.with_suffix(".away")
         change(dovecot, endpoint, *own_queue(database))
-        module.rename(away)
-        try:
+        with module_away():
             said = failed_move(dovecot)
-        finally:
-            away.rename(module)
         assert "dovecot-http-notify-pgsql" in said
         assert move(dovecot) == 0
 

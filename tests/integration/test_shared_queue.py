@@ -665,24 +665,6 @@ def test_catch_up_knows_what_waits_on_its_host(database, other_endpoint):
         assert catch_up(dovecot, "-u", "bob", "-n") == [("bob", 4)]
 
 
-def test_missing_module_is_explained(database, endpoint):
-    module = pathlib.Path("/usr/lib/dovecot/modules/http-notify/libpgsql.so")
-    away = module.with_suffix(".away")
-    module.rename(away)
-    try:
-        with host(database, endpoint) as dovecot:
-            dovecot.setmetadata("bob", "user=3@1")
-            dovecot.deliver("bob", message())
-            dovecot.wait_log("Queue can't be opened", "pgsql")
-            away.rename(module)
-            dovecot.wait_log("Queue can be opened again")
-            dovecot.deliver("bob", message())
-            assert endpoint.wait(1, PATIENT)[0].uid == 2
-    finally:
-        if away.exists():
-            away.rename(module)
-
-
 def spells(dovecot):
     return len(dovecot.log_lines("Error: PostgreSQL can't be used"))
 

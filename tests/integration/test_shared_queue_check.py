@@ -12,7 +12,8 @@ from conftest import driver, running_dovecot
 from harness.doveadm import rows
 from harness.dovecot import message, wait_for
 from harness.postgresql import USER
-from harness.shared_queue import NAME, ROLE, SCHEMA, shared_queue
+from harness.shared_queue import (MODULE, NAME, ROLE, SCHEMA, module_away,
+                                  shared_queue)
 
 # as in test_shared_queue.py
 PATIENT = 40
@@ -258,32 +259,27 @@ def test_no_password(database):
 
 def test_module_of_another_version(database):
     """An update of one package alone, or what make install left."""
-    module = pathlib.Path("/usr/lib/dovecot/modules/http-notify/libpgsql.so")
-    away = module.with_suffix(".away")
-    module.rename(away)
-    try:
-        code = away.read_bytes()
-        version = re.search(rb"\0(\d[\w.~]*) for \d\.\d\.", code).group(1)
-        module.write_bytes(code.replace(version + b" for ", b"9" * len(
+    code = MODULE.read_bytes()
+    version = re.search(rb"\0(\d[\w.~]*) for \d\.\d\.", code).group(1)
+    with module_away():
+        MODULE.write_bytes(code.replace(version + b" for ", b"9" * len(
             version) + b" for "))
         with running_dovecot(driver("http://127.0.0.1:1/"),
                              *database.settings) as dovecot:
             dovecot.setmetadata("bob", "user=3@1")
-            result, detail = check(dovecot)["service"]
+            result, detail = check(dovecot)["queue"]
             assert result == "fail"
             assert "different ABI version " + "9" * len(version) in detail
             assert ("install the package dovecot-http-notify-pgsql, in the "
                     "same version") in detail
-    finally:
-        away.rename(module)
 
 
-def test_queue_that_can_not_be_opened(database):
+def test_settings_with_a_secret(database):
     settings = [line if "file" in line or "_queue" in line else
                 line + " password=geheim" for line in database.settings]
     with running_dovecot(driver("http://127.0.0.1:1/"), *settings) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
-        result, detail = check(dovecot)["service"]
+        result, detail = check(dovecot)["queue"]
         assert result == "fail"
         assert "must not have password in it" in detail
         assert "geheim" not in detail

@@ -113,15 +113,20 @@ static const struct queue_engine_vfuncs engine_vfuncs = {
 	.deinit = engine_deinit
 };
 
-static void open_spool(void)
+static void open_spool_of(const struct queue_engine_vfuncs *vfuncs)
 {
-	const struct queue_settings set = { .directory = dir };
+	const struct queue_settings set = { .directory = dir, .absent = AWAY };
 	const char *text;
 
 	assert_int_equal(queue_init(&queue_engine_sqlite, &set, &local, &text),
 			 0);
-	assert_int_equal(queue_init(&engine_vfuncs, &set, &shared, &text), 0);
+	assert_int_equal(queue_init(vfuncs, &set, &shared, &text), 0);
 	spool = spool_init(shared, local, MAX_ROWS, MAX_BYTES);
+}
+
+static void open_spool(void)
+{
+	open_spool_of(&engine_vfuncs);
 }
 
 static void forget_items(void)
@@ -404,6 +409,28 @@ static void test_why_it_is_not_moved(void **state ATTR_UNUSED)
 	assert_null(spool_get_error(spool));
 }
 
+/* Until there is a process that has its engine. */
+static void test_shared_queue_is_absent(void **state ATTR_UNUSED)
+{
+	struct queue_state queue_state;
+
+	assert_false(queue_is_absent(shared));
+	close_spool();
+	open_spool_of(&queue_engine_absent);
+	assert_true(queue_is_absent(shared));
+	queue_get_state(shared, &queue_state);
+	assert_string_equal(queue_state.error, AWAY);
+	assert_stored("one", "a");
+	assert_true(told_spooled);
+	assert_stored("one", "b");
+	until(spool_get_error(spool) != NULL);
+	assert_string_equal(spool_get_error(spool), AWAY);
+	close_spool();
+	open_spool();
+	until(!is_used());
+	assert_string_equal(str_c(rows), "a b ");
+}
+
 /* What the engine says counts more than what the last commit did, but that is
    over when the engine can be used again. */
 static void test_state_of_the_engine(void **state ATTR_UNUSED)
@@ -543,6 +570,7 @@ int main(void)
 		spool_test(test_former_ones_count),
 		spool_test(test_state_of_the_shared_queue),
 		spool_test(test_why_it_is_not_moved),
+		spool_test(test_shared_queue_is_absent),
 		spool_test(test_state_of_the_engine),
 		spool_test(test_held_at_the_start),
 		spool_test(test_whoever_adds_is_told_where),

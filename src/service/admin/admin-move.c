@@ -7,6 +7,7 @@
 #include "admin-conn.h"
 #include "admin-protocol.h"
 #include "move-back.h"
+#include "queue.h"
 #include "spool.h"
 
 /* How often to say how far it is. */
@@ -93,9 +94,16 @@ void admin_move_start(struct admin_conn *conn)
 {
 	struct admin *admin = conn->admin;
 	struct admin_move *move;
+	struct queue_state state;
 	const char *error;
 	uint64_t left;
 
+	if (queue_is_absent(admin->queue)) {
+		queue_get_state(admin->queue, &state);
+		admin_conn_fail(conn, t_strdup_printf("PostgreSQL can't be "
+			"used: %s", state.error));
+		return;
+	}
 	if (admin->move_back != NULL &&
 	    move_back_start(admin->move_back, &error) < 0) {
 		admin_conn_fail(conn, error);

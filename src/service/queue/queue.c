@@ -407,6 +407,11 @@ void queue_get_state(const struct queue *queue, struct queue_state *state_r)
 	state_r->since = queue->state_since;
 }
 
+bool queue_is_absent(const struct queue *queue)
+{
+	return queue->engine->v == &queue_engine_absent;
+}
+
 void queue_engine_state(struct queue *queue, const char *error)
 {
 	queue_set_error(queue, &queue->engine_error, error);

@@ -43,10 +43,15 @@ struct queue_settings {
 	/* SQLite: another queue is the one whose notifications are sent, and
 	   knows what is announced. This one does not, also later on. */
 	bool beside;
+	/* queue_engine_absent: why */
+	const char *absent;
 };
 
 /* On this host's disk. */
 extern const struct queue_engine_vfuncs queue_engine_sqlite;
+/* In place of PostgreSQL, if this process can't even try to use that. It stores
+   nothing, and can always be opened. */
+extern const struct queue_engine_vfuncs queue_engine_absent;
 
 /* Can it be written? */
 struct queue_state {
@@ -75,6 +80,8 @@ void queue_set_committed_callback(struct queue *queue,
 /* error lives until the queue is used again. */
 HTTP_NOTIFY_EXPORT
 void queue_get_state(const struct queue *queue, struct queue_state *state_r);
+/* Is it queue_engine_absent's? */
+bool queue_is_absent(const struct queue *queue);
 
 /* A part of what the engine needs; error: NULL = it is as it should be, or what
    is wrong and what to do; note: "" or a remark. */
