@@ -43,6 +43,17 @@ static void test_quotes_and_comments(void **state ATTR_UNUSED)
 	check("machine \"proxy.example\" login \"\" password \"#\"", "", "#");
 }
 
+static void test_macros(void **state ATTR_UNUSED)
+{
+	check("machine other login a password b\nmacdef init\n"
+	      "machine proxy.example login c password d\n\n"
+	      "machine proxy.example login l password p", "l", "p");
+	check("macdef init\r\ncd /\r\n\r\ndefault login l password p", "l",
+	      "p");
+	check_ret("macdef init\nmachine proxy.example login l password p\n", 0);
+	check_ret("macdef", 0);
+}
+
 static void test_there_is_none(void **state ATTR_UNUSED)
 {
 	check_ret("", 0);
@@ -70,6 +81,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_entry_of_the_host),
 		cmocka_unit_test(test_quotes_and_comments),
+		cmocka_unit_test(test_macros),
 		cmocka_unit_test(test_there_is_none),
 		cmocka_unit_test(test_no_netrc_file),
 	};

@@ -46,6 +46,19 @@ static int next_word(const char **text, const char **word_r)
 	return 1;
 }
 
+/* Skip a macro, which ends with an empty line. */
+static void skip_macro(const char **text)
+{
+	bool empty = FALSE;
+
+	while (**text != '\0' && !empty) {
+		*text += strcspn(*text, "\n");
+		if (**text == '\n')
+			*text += 1;
+		empty = (*text)[strspn(*text, "\r")] == '\n';
+	}
+}
+
 int netrc_find(const char *text, const char *host, const char **login_r,
 	       const char **password_r)
 {
@@ -60,6 +73,10 @@ int netrc_find(const char *text, const char *host, const char **login_r,
 			break;
 		if (strcmp(name, "default") == 0) {
 			found = TRUE;
+			continue;
+		}
+		if (strcmp(name, "macdef") == 0) {
+			skip_macro(&text);
 			continue;
 		}
 		if (next_word(&text, &value) <= 0)

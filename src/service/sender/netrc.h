@@ -5,11 +5,11 @@
 /* Find login and password of a host in the text of a netrc(5) file: in the
    first entry of the host, or in a "default" before that. Words may be in double
    quotes, in which a backslash stands before a quote or a backslash. A word that
-   begins with # begins a comment.
+   begins with # begins a comment. Macros are skipped.
 
    Returns 1 and both, which live on the data stack; 0 if there are none; or -1
    if this is no such file. libcurl does this for endpoints, but not for
-   proxies. */
+   proxies, and does not say whether it has found any. */
 int netrc_find(const char *text, const char *host, const char **login_r,
 	       const char **password_r);
 

@@ -5,6 +5,13 @@
 #include "options.h"
 #include "sender-target.h"
 
+/* An IPv6 address without brackets, as libcurl looks for it in a netrc file. */
+static const char *host_of(const struct http_url *url, pool_t pool)
+{
+	return p_strdup(pool, url->host.ip.family == 0 ? url->host.name :
+			net_ip2addr(&url->host.ip));
+}
+
 static void
 sender_target_set_proxy(struct sender_target *target,
 			const struct http_notify_options *options, pool_t pool)
@@ -16,11 +23,7 @@ sender_target_set_proxy(struct sender_target *target,
 	target->proxy = p_strconcat(pool, "http://",
 		http_url_create_authority(url), url->port == 0 ? ":80" : "",
 		NULL);
-	/* an IPv6 address without brackets, as libcurl looks for it in the
-	   endpoint's netrc file */
-	target->proxy_host = p_strdup(pool, url->host.ip.family == 0 ?
-				      url->host.name :
-				      net_ip2addr(&url->host.ip));
+	target->proxy_host = host_of(url, pool);
 	target->proxy_netrc_file = p_strdup(pool, options->proxy_netrc_file);
 	target->name = url->host.ip.family == 0 ? target->proxy : NULL;
 }
@@ -38,6 +41,7 @@ void sender_target_init(struct sender_target *target_r, const char *url,
 			target_r->label, options->owner);
 	}
 	target_r->url = p_strdup(pool, http_url_create(http_url));
+	target_r->host = host_of(http_url, pool);
 	if (http_url->host.ip.family == 0) {
 		target_r->name = p_strconcat(pool,
 			http_url->have_ssl ? "https://" : "http://",

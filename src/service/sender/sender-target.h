@@ -10,6 +10,9 @@ struct sender_target {
 	const char *label;
 	/* without credentials */
 	const char *url;
+	/* the URL's host, an IPv6 address without brackets, as it is in a
+	   netrc file */
+	const char *host;
 	/* of an HTTP proxy, with its port; NULL = none */
 	const char *proxy;
 	/* the endpoint's or proxy's host and port to connect to, which libcurl

@@ -47,7 +47,7 @@ struct sender_request {
 	size_t body_size;
 
 	/* copied from the target, which may be gone when the answer comes */
-	char *name, *query, *username, *password, *netrc_file;
+	char *name, *host, *query, *username, *password, *netrc_file;
 	/* what was read for this request; NULL = none */
 	char *token, *proxy_username, *proxy_password;
 	/* the handle has TLS options of this target, and is of no use for
@@ -289,6 +289,7 @@ static struct sender_request *sender_request_create(struct sender *sender)
 static void sender_request_forget_target(struct sender_request *req)
 {
 	i_free(req->name);
+	i_free(req->host);
 	i_free(req->query);
 	i_free(req->username);
 	i_free(req->password);
@@ -343,6 +344,7 @@ sender_request_set_target(struct sender_request *req,
 	bool tls = str_begins_with(target->url, "https:");
 
 	req->name = i_strdup(target->name);
+	req->host = i_strdup(target->host);
 	req->query = i_strdup(target->url + strcspn(target->url, "?"));
 	req->username = i_strdup(target->username);
 	req->password = i_strdup(target->password);
@@ -375,11 +377,47 @@ static const char *answer_text(struct sender_request *req)
 	return t_strconcat(str_c(req->phrase), ": ", str_c(req->body), NULL);
 }
 
+/* Returns 0, or -1 and error_r. */
+static int
+netrc_lookup(const char *text, const char *host, const char **username_r,
+	     const char **password_r, const char **error_r)
+{
+	int ret = netrc_find(text, host, username_r, password_r);
+
+	if (ret < 0)
+		*error_r = "is not a netrc file";
+	else if (ret == 0) {
+		*error_r = t_strdup_printf("has no login and password for "
+					   "machine %s", host);
+	}
+	return ret > 0 ? 0 : -1;
+}
+
+/* Was this refused since its netrc file has no credentials for the endpoint?
+   libcurl sends none then, and says nothing. Returns why, or NULL. */
+static const char *netrc_failure(struct sender_request *req)
+{
+	const char *text, *username, *password, *error;
+
+	/* a longer file is too much to be read here */
+	if ((req->status != 401 && req->status != 403) ||
+	    credential_file_read(req->netrc_file, &text, &error) < 0 ||
+	    netrc_lookup(text, req->host, &username, &password, &error) == 0)
+		return NULL;
+	return error;
+}
+
 static const char *answer_status_reason(struct sender_request *req)
 {
-	const char *text = answer_text(req);
+	const char *failure, *text = answer_text(req);
 
 	if (req->netrc_file != NULL) {
+		failure = netrc_failure(req);
+		if (failure != NULL) {
+			return t_strdup_printf("%u (netrc_file=%s: %s)",
+					       req->status, req->netrc_file,
+					       failure);
+		}
 		/* libcurl does not say which credentials it has found there,
 		   so they can't be looked for in the text */
 		return t_strdup_printf("%u (netrc_file=%s, so the answer's "
@@ -528,22 +566,15 @@ sender_request_read_proxy_netrc(struct sender_request *req,
 				const char **error_r)
 {
 	const char *text, *username, *password;
-	int ret;
 
-	if (credential_file_read(target->proxy_netrc_file, &text, error_r) < 0)
+	if (credential_file_read(target->proxy_netrc_file, &text, error_r) < 0 ||
+	    netrc_lookup(text, target->proxy_host, &username, &password,
+			 error_r) < 0)
 		return -1;
-	ret = netrc_find(text, target->proxy_host, &username, &password);
-	if (ret < 0)
-		*error_r = "is not a netrc file";
-	else if (ret == 0) {
-		*error_r = t_strdup_printf("has no login and password for "
-					   "machine %s", target->proxy_host);
-	} else {
-		req->proxy_username = i_strdup(username);
-		req->proxy_password = i_strdup(password);
-		sender_request_add_proxy_credentials(req);
-	}
-	return ret > 0 ? 0 : -1;
+	req->proxy_username = i_strdup(username);
+	req->proxy_password = i_strdup(password);
+	sender_request_add_proxy_credentials(req);
+	return 0;
 }
 
 /* A file that libcurl reads; NULL = none. */
