@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import time
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from conftest import driver, running_dovecot
+from harness.config import Webhook
 from harness.doveadm import EX_USAGE, doveadm, rows, users
 from harness.dovecot import message, wait_for
 from harness.endpoint import Endpoint
@@ -184,6 +186,38 @@ def test_only_the_endpoint_that_lacks_it_gets_it(other_endpoint):
         # other options are no other endpoint
         restart(dovecot, driver(other_endpoint, max_age="2h"), driver(third))
         assert catch_up(dovecot) == []
+
+
+def test_accounts_at_one_url(other_endpoint):
+    """They are told apart by their files with credentials."""
+    def tokens():
+        return sorted(request.headers["Authorization"]
+                      for request in other_endpoint.delivered)
+
+    other_endpoint.status = 200
+    with running_dovecot(start=False) as dovecot:
+        def account(name, **options):
+            token = dovecot.queue_path.parent / name
+            token.write_text(name)
+            shutil.chown(token, "dovecot")
+            return Webhook(other_endpoint.url_without, token_file=token,
+                           **options)
+
+        dovecot.configure(account("a"), account("b"))
+        dovecot.start()
+        register(dovecot, "bob")
+        lose(dovecot, "bob", "Lost")
+        assert catch_up(dovecot) == [("bob", 1)] * 2
+        other_endpoint.wait(2)
+        assert tokens() == ["Bearer a", "Bearer b"]
+        dovecot.wait_queue_empty()
+        assert catch_up(dovecot) == []
+        # what says how it is sent makes no difference
+        restart(dovecot, account("a", method="POST"),
+                account("c", timeout_msecs=3000))
+        assert catch_up(dovecot) == [("bob", 1)]
+        other_endpoint.wait(3)
+        assert tokens() == ["Bearer a", "Bearer b", "Bearer c"]
 
 
 def test_killed_service_remembers(dovecot, other_endpoint):

@@ -12,11 +12,29 @@ mailbox_number_endpoint(const struct http_notify_options *options)
 {
 	const struct http_url *url =
 		http_notify_url_parse(options->url, pool_datastack_create());
+	const struct {
+		const char *name, *path;
+	} files[] = {
+		{ "netrc_file", options->netrc_file },
+		{ "token_file", options->token_file },
+		{ "sign_file", options->sign_file },
+		{ "cert_file", options->cert_file },
+	};
+	string_t *endpoint = t_str_new(256);
+	unsigned int i;
 
 	/* none of them has a line feed in it */
-	return t_strdup_printf("%s\n%s\n%s",
-		options->owner == NULL ? "" : options->owner,
-		url->user == NULL ? "" : url->user, http_url_create(url));
+	str_printfa(endpoint, "%s\n%s\n%s",
+		    options->owner == NULL ? "" : options->owner,
+		    url->user == NULL ? "" : url->user, http_url_create(url));
+	/* a receiver may have several accounts at one URL */
+	for (i = 0; i < N_ELEMENTS(files); i++) {
+		if (files[i].path != NULL) {
+			str_printfa(endpoint, "\n%s=%s", files[i].name,
+				    files[i].path);
+		}
+	}
+	return str_c(endpoint);
 }
 
 /* The numbers are stored: they must not change. */

@@ -8,8 +8,10 @@ struct http_notify_options;
    (queue_item.mailbox): of a user's folder with its UID validity, and of an
    endpoint. Two have the same one as seldom as 63 random bits. */
 
-/* Returns what stands for the endpoint: its URL, without a password, and its
-   owner. Its other options may change. It lives on the data stack. */
+/* Returns what stands for the endpoint: its owner, its URL without a password,
+   and the files that say who is there: with its credentials, keys to sign with,
+   and client certificate. Its other options may change. It lives on the data
+   stack. */
 const char *
 mailbox_number_endpoint(const struct http_notify_options *options);
 int64_t mailbox_number(const char *endpoint, const char *username,
