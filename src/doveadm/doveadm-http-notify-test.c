@@ -82,8 +82,7 @@ static void test_set_event(struct http_notify_notification *notification,
 	if (event == HTTP_NOTIFY_MESSAGE_NEW ||
 	    event == HTTP_NOTIFY_MESSAGE_APPEND)
 		return;
-	notification->from = notification->subject = NULL;
-	notification->snippet = NULL;
+	http_notify_notification_omit(notification, "from,subject,snippet");
 	switch (event) {
 	case HTTP_NOTIFY_FLAGS_CLEAR:
 		notification->have_flags_old = TRUE;

@@ -17,10 +17,14 @@ void http_notify_format_egroupware(struct http_notify_json *json,
 	http_notify_json_add_text(json, "folder-old", n->folder_old,
 				  HTTP_NOTIFY_FOLDER_MAX);
 	http_notify_json_add_messages(json, n);
-	http_notify_json_add_header(json, "from", n->from);
+	http_notify_json_add_text(json, "from", n->from_header,
+				  HTTP_NOTIFY_TEXT_MAX);
 	/* its server shows it as it is */
-	http_notify_json_add_decoded_header(json, "subject", n->subject);
-	http_notify_json_add_text(json, "snippet", n->snippet,
+	if (!n->no_subject)
+		http_notify_json_add_decoded_header(json, "subject",
+						    n->subject);
+	http_notify_json_add_text(json, "snippet",
+				  n->no_snippet ? "" : n->snippet,
 				  HTTP_NOTIFY_TEXT_MAX);
 	http_notify_json_add_flags(json, n);
 	if (n->have_unseen)

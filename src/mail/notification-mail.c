@@ -18,17 +18,32 @@ static const char *envelope_sender_get(struct mail *mail)
 		NULL : value;
 }
 
-/* NULL = there is no text. */
-static const char *snippet_get(struct mail *mail, struct istream *input)
+static void snippet_read(struct http_notify_notification *notification,
+			 struct mail *mail, struct istream *input, pool_t pool)
 {
 	struct message_part *parts;
 	const char *snippet;
 
 	/* A save has just parsed them. */
 	if (mail_get_parts(mail, &parts) < 0)
-		return NULL;
+		return;
 	snippet = http_notify_message_read_snippet(input, parts);
-	return snippet == NULL || snippet[0] == '\0' ? NULL : snippet;
+	if (snippet == NULL)
+		return;
+	if (snippet[0] == '\0')
+		notification->no_snippet = TRUE;
+	else
+		notification->snippet = p_strdup(pool, snippet);
+}
+
+/* from has been chosen, and is short. */
+static const char *
+from_header_get(const char *header, const char *from, pool_t pool)
+{
+	if (header == NULL)
+		return "";
+	return strlen(header) > HTTP_NOTIFY_TEXT_MAX ? from :
+		p_strdup(pool, header);
 }
 
 /* As it came, before plugins changed how it is stored. */
@@ -59,10 +74,9 @@ void http_notify_notification_read_mail(
 			http_notify_message_read_headers(input, &headers);
 			readable = input->stream_errno == 0;
 		}
-		if (readable) {
-			notification->snippet =
-				p_strdup(pool, snippet_get(mail, input));
-		} else {
+		if (readable)
+			snippet_read(notification, mail, input, pool);
+		else {
 			/* As with mail_crypt if the user's key is locked. The
 			   text is not for anybody else then. */
 			source_headers_read(mail, &headers);
@@ -72,9 +86,12 @@ void http_notify_notification_read_mail(
 				headers.sender, envelope_sender_get(mail),
 				mail->box->storage->user->set->hostname,
 				HTTP_NOTIFY_TEXT_MAX));
+		notification->from_header = from_header_get(headers.from,
+			notification->from, pool);
 		/* OX's server fails without one when it logs debugging lines */
 		notification->subject = p_strdup(pool,
 			headers.subject == NULL ? "" : headers.subject);
+		notification->no_subject = headers.subject == NULL;
 	} T_END;
 }
 

@@ -48,11 +48,13 @@ void http_notify_notification_omit(struct http_notify_notification *n,
 	const char *const *names = t_strsplit_spaces(fields, ", ");
 
 	if (str_array_find(names, "from"))
-		n->from = NULL;
+		n->from = n->from_header = NULL;
 	if (str_array_find(names, "subject"))
 		n->subject = NULL;
-	if (str_array_find(names, "snippet"))
+	if (str_array_find(names, "snippet")) {
 		n->snippet = NULL;
+		n->no_snippet = FALSE;
+	}
 	if (str_array_find(names, "unseen"))
 		n->have_unseen = FALSE;
 }

@@ -39,6 +39,12 @@ struct http_notify_notification {
 	const char *from, *subject;
 	/* the beginning of the message's text */
 	const char *snippet;
+	/* For EGroupware, which is told what the message has, not what OX needs:
+	   the From header as it is, "" if there is none; and subject and text
+	   are missing from the message. */
+	const char *from_header;
+	bool no_subject:1;
+	bool no_snippet:1;
 	/* For calendar mail: the whole message in the form that it has in a
 	   JSON string (message-json.h), and its own size in bytes. */
 	const string_t *message;

@@ -133,10 +133,12 @@ static void check_json(const struct http_notify_notification *notification,
 	check_text(json, "user", notification->user, HTTP_NOTIFY_USER_MAX);
 	check_text(json, "folder", notification->folder,
 		   HTTP_NOTIFY_FOLDER_MAX);
-	check_header(json, "from", notification->from);
-	if (format == HTTP_NOTIFY_FORMAT_OX)
+	if (format == HTTP_NOTIFY_FORMAT_OX) {
+		check_header(json, "from", notification->from);
 		check_header(json, "subject", notification->subject);
-	else {
+	} else {
+		check_text(json, "from", notification->from_header,
+			   HTTP_NOTIFY_TEXT_MAX);
 		i_assert(json_string_length(json_object_get(json, "subject")) <=
 			 HTTP_NOTIFY_TEXT_MAX);
 	}
@@ -168,6 +170,7 @@ void fuzz_one(const unsigned char *data, size_t size, pool_t pool)
 	notification.user = texts.user;
 	notification.folder = texts.folder;
 	notification.from = check_choose_from(&texts);
+	notification.from_header = texts.from;
 	notification.subject = texts.subject;
 	notification.snippet = texts.snippet;
 	notification.folder_old = texts.folder_old;

@@ -104,6 +104,21 @@ def multiappend(imap, folder, *subjects, end=""):
         " {%d+}\r\n%s" % (len(text), text) for text in texts), end))
 
 
+# Messages whose headers OX could not cope with, and others that lack something.
+UNUSUAL = [
+    "Subject: without From\r\n\r\ntext\r\n",
+    "From:\r\nSubject:\r\n\r\ntext\r\n",
+    "From: Alice: Sales <alice@example.org>\r\n\r\nwithout Subject\r\n",
+    "From: root \r\nSubject:  blanks \r\n\r\ntext\r\n",
+    "From: undisclosed-recipients:;\r\nSubject: without text\r\n\r\n",
+    "From: =?unknown-8bit?B?xOQ?= <a@b.c>\r\nFrom: d@b.c\r\n"
+    "Subject: =?unknown-8bit?B?xOQ?= =?utf-8?q?=C3=BC?=\r\n\r\ntext\r\n",
+    "From: A\r\n\t<a@b.c>,\r\n b@b.c\r\nSubject: folded\r\n here\r\n"
+    "Content-Type: application/pdf\r\n\r\nno text\r\n",
+    "From: \"A \\\"B\\\" \\\\\" <a@b.c>\r\nSubject: \"\\ /\ttab\r\n\r\n\"\\\r\n",
+]
+
+
 @pytest.mark.skipif(not all(path.exists() for path in NEEDED),
                     reason="no Lua for Dovecot")
 def test_the_script_sends_the_same(push, other_endpoint, script):
@@ -131,13 +146,17 @@ def test_the_script_sends_the_same(push, other_endpoint, script):
             extra=config.more_plugins(*lua, protocol="lmtp") +
             config.more_plugins(*PLUGINS, *lua, protocol="imap") +
             config.handoff_access()) as dovecot:
-        dovecot.setmetadata("bob", "user=" + USER)
+        for user in "bob", "dave":
+            dovecot.setmetadata(user, "user=" + USER)
         dovecot.deliver("bob", message(
             "=?utf-8?q?Gr=C3=BC=C3=9Fe?=",
             "=?utf-8?q?J=C3=B6rg?= <joerg@example.org>", "Some text"))
         assert told(1) == {"MessageNew"}
         dovecot.deliver("bob", message("no MIME"))
         assert told(1) == {"MessageNew"}
+        for text in UNUSUAL:
+            dovecot.deliver("dave", text)
+            assert told(1) == {"MessageNew"}
         with dovecot.imap("bob") as imap:
             imap.select("INBOX")
             imap.store("1:2", "+FLAGS", "(\\Seen)")
@@ -175,12 +194,25 @@ def test_the_script_sends_the_same(push, other_endpoint, script):
             multiappend(imap, "INBOX", "first", "second", "third")
             assert told(1) == {"MessageAppend"}
             imap.noop()
+            text = message("replaced")
+            if b"REPLACE" in imap.capability()[1][0].split():
+                command(imap, "REPLACE 4 INBOX {%d+}\r\n%s" % (
+                    len(text), text))
+                assert told(2) == {"MessageAppend", "MessageExpunge"}
+                imap.noop()
             imap.store("2:4", "+FLAGS.SILENT", "($Label1)")
             assert told(1) == {"FlagsSet"}
             imap.fetch("2:4", "BODY[]")
             assert told(1) == {"FlagsSet"}
             imap.store("2:4", "FLAGS", "($Label2 \\Draft)")
             assert told(2) == {"FlagsSet", "FlagsClear"}
+            uid = imap.uid("SEARCH", "SUBJECT", "first")[1][0].decode()
+            command(imap, 'APPEND INBOX CATENATE (URL "/INBOX/;UID=%s" '
+                    'TEXT {8+}\r\nmore..\r\n)' % uid)
+            assert told(1) == {"MessageAppend"}
+            command(imap, 'APPEND INBOX CATENATE (TEXT {16+}\r\n'
+                    'Subject: x\r\n\r\na. URL "/INBOX/;UID=9999")')
+            assert told(0) == set()
             imap.uid("MOVE", "1", "INBOX")
             assert told(2) == {"MessageAppend", "MessageExpunge"}
             imap.store("1:2", "+FLAGS", "(\\Deleted)")

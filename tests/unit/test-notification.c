@@ -111,7 +111,8 @@ static void test_fields_of_egroupware(void **state ATTR_UNUSED)
 	const struct http_notify_notification notification = {
 		.user = "5::bob;token@host", .folder = "Sent",
 		.uidvalidity = 1700000000, .uid = 17,
-		.from = "=?utf-8?q?J=C3=B6rg?= <joerg@example.org>",
+		.from = "<joerg@example.org>",
+		.from_header = "=?utf-8?q?J=C3=B6rg?= <joerg@example.org>",
 		.subject = "=?utf-8?q?Gr=C3=BC=C3=9Fe?=", .snippet = "Dear Bob",
 		.unseen = 2, .have_unseen = TRUE,
 		.messages = 5, .have_messages = TRUE,
@@ -135,6 +136,36 @@ static void test_fields_of_egroupware_may_be_unknown(void **state ATTR_UNUSED)
 {
 	const struct http_notify_notification notification = { .uid = 17 };
 
+	assert_string_equal(to_format(&notification,
+				      HTTP_NOTIFY_FORMAT_EGROUPWARE),
+		"{\"event\":\"MessageNew\",\"imap-uidvalidity\":0,"
+		"\"imap-uid\":17}");
+}
+
+static void test_egroupware_hears_of_what_there_is(void **state ATTR_UNUSED)
+{
+	struct http_notify_notification notification = {
+		.uid = 17, .from = "sender@example.org", .from_header = "",
+		.subject = "", .no_subject = TRUE, .no_snippet = TRUE
+	};
+
+	assert_string_equal(to_format(&notification,
+				      HTTP_NOTIFY_FORMAT_EGROUPWARE),
+		"{\"event\":\"MessageNew\",\"imap-uidvalidity\":0,"
+		"\"imap-uid\":17,\"from\":\"\",\"snippet\":\"\"}");
+	assert_string_equal(to_text(&notification),
+		"{\"event\":\"messageNew\",\"imap-uidvalidity\":0,"
+		"\"imap-uid\":17,\"from\":\"sender@example.org\","
+		"\"subject\":\"\"}");
+	/* an incomplete word is no poison there */
+	notification.from_header = "=?unknown-8bit?B?xOQ?= <a@b.c>";
+	http_notify_notification_omit(&notification, "snippet");
+	assert_string_equal(to_format(&notification,
+				      HTTP_NOTIFY_FORMAT_EGROUPWARE),
+		"{\"event\":\"MessageNew\",\"imap-uidvalidity\":0,"
+		"\"imap-uid\":17,"
+		"\"from\":\"=?unknown-8bit?B?xOQ?= <a@b.c>\"}");
+	http_notify_notification_omit(&notification, "from");
 	assert_string_equal(to_format(&notification,
 				      HTTP_NOTIFY_FORMAT_EGROUPWARE),
 		"{\"event\":\"MessageNew\",\"imap-uidvalidity\":0,"
@@ -598,6 +629,7 @@ int main(void)
 		cmocka_unit_test(test_fields_are_in_the_peers_order),
 		cmocka_unit_test(test_fields_of_egroupware),
 		cmocka_unit_test(test_fields_of_egroupware_may_be_unknown),
+		cmocka_unit_test(test_egroupware_hears_of_what_there_is),
 		cmocka_unit_test(test_several_messages),
 		cmocka_unit_test(test_folder),
 		cmocka_unit_test(test_keywords_are_limited),
