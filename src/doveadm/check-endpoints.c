@@ -57,10 +57,64 @@ static bool is_refused_by_proxy(unsigned int status, const char *reason)
 	return status == 407;
 }
 
+/* Does libcurl name this file as one that it can't use? What is said of one that
+   was not given to libcurl begins with its option. */
+static bool names_file(const char *reason, const char *path)
+{
+	const char *found = path == NULL ? NULL : strstr(reason, path);
+
+	return found != NULL && found > reason && found[-1] != '=';
+}
+
+/* Does the endpoint say that it refuses the client certificate, or lack of one?
+   These are TLS's own words. */
+static bool refuses_client_certificate(const char *reason)
+{
+	return strstr(reason, " alert ") != NULL &&
+		(strstr(reason, "certificate") != NULL ||
+		 strstr(reason, "unknown ca") != NULL);
+}
+
+/* Returns what to do about an error of TLS, NULL if that is not known. */
+static const char *
+tls_advice(const char *reason, const struct http_notify_options *options)
+{
+	if (names_file(reason, options->key_file)) {
+		return t_strconcat("fix "SETTING_KEY_FILE, options->key_file,
+				   ", the key of "SETTING_CERT_FILE,
+				   options->cert_file, NULL);
+	}
+	if (names_file(reason, options->cert_file)) {
+		return t_strconcat("fix "SETTING_CERT_FILE, options->cert_file,
+				   NULL);
+	}
+	if (names_file(reason, options->ca_file)) {
+		return t_strconcat("fix "SETTING_CA_FILE, options->ca_file,
+				   NULL);
+	}
+	if (refuses_client_certificate(reason)) {
+		return options->cert_file == NULL ?
+			"set "SETTING_CERT_FILE"<file> to a certificate that "
+			"the endpoint accepts" :
+			t_strconcat("the endpoint does not accept "
+				    SETTING_CERT_FILE, options->cert_file,
+				    NULL);
+	}
+	if (strstr(reason, "certificate") == NULL)
+		return NULL;
+	return options->ca_file == NULL ?
+		"fix the certificate, or set ssl_client_ca_file to what it is "
+		"signed by" :
+		t_strconcat("fix the certificate, or have what it is signed by "
+			    "in "SETTING_CA_FILE, options->ca_file, NULL);
+}
+
 static const char *
 check_answer(unsigned int status, const char *reason,
 	     const struct http_notify_options *options)
 {
+	const char *advice;
+
 	if (status / 100 == 2)
 		return NULL;
 	if (options->proxy != NULL && is_refused_by_proxy(status, reason)) {
@@ -80,11 +134,9 @@ check_answer(unsigned int status, const char *reason,
 		return t_strdup_printf("no such path: %s (fix "SETTING_URL")",
 				       reason);
 	}
-	if (status == 0 && strstr(reason, "certificate") != NULL) {
-		return t_strdup_printf("%s (fix the certificate, or set "
-			"ssl_client_ca_file to what it is signed by)", reason);
-	}
-	return reason;
+	advice = status == 0 ? tls_advice(reason, options) : NULL;
+	return advice == NULL ? reason :
+		t_strdup_printf("%s (%s)", reason, advice);
 }
 
 /* Returns a remark about an endpoint that is OX, if this is an OX user: OX

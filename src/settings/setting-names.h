@@ -16,6 +16,9 @@
 #define SETTING_TOKEN_FILE "http_notify_token_file = "
 #define SETTING_SIGN_FILE "http_notify_sign_file = "
 #define SETTING_PROXY_NETRC_FILE "http_notify_proxy_netrc_file = "
+#define SETTING_CA_FILE "http_notify_ca_file = "
+#define SETTING_CERT_FILE "http_notify_cert_file = "
+#define SETTING_KEY_FILE "http_notify_key_file = "
 #define SETTING_FOLDERS "http_notify_folders"
 #define SETTING_MSG_MAX_SIZE "push_notification_chronos_msg_max_size"
 
@@ -30,6 +33,9 @@
 #define SETTING_TOKEN_FILE "token_file="
 #define SETTING_SIGN_FILE "sign_file="
 #define SETTING_PROXY_NETRC_FILE "proxy_netrc_file="
+#define SETTING_CA_FILE "ca_file="
+#define SETTING_CERT_FILE "cert_file="
+#define SETTING_KEY_FILE "key_file="
 #define SETTING_FOLDERS "folders="
 #define SETTING_MSG_MAX_SIZE "msg_max_size="
 

@@ -13,7 +13,8 @@ import tempfile
 import pytest
 
 from conftest import driver, running_dovecot
-from harness.config import PATIENT
+from harness.config import PATIENT, config
+from harness.doveadm import failed_check
 from harness.dovecot import message
 from harness.endpoint import Endpoint
 
@@ -41,13 +42,27 @@ def theirs(certificates):
         yield endpoint
 
 
-@pytest.fixture
-def asks(certificates):
-    """An endpoint that wants a certificate, by our CA."""
+def asking(certificates):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificates["good"])
     context.load_verify_locations(certificates["ca"])
     context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+@pytest.fixture
+def asks(certificates):
+    """An endpoint that wants a certificate, by our CA."""
+    with tls_endpoint(asking(certificates)) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def asks_early(certificates):
+    """In TLS 1.2 it is part of the handshake, so that a refusal is read before
+    the request breaks off."""
+    context = asking(certificates)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
     with tls_endpoint(context) as endpoint:
         yield endpoint
 
@@ -151,6 +166,39 @@ def test_a_key_without_a_certificate(asks, client):
         dovecot.deliver("bob", message())
         dovecot.wait_log("Error: Endpoint",
                          "key_file=%s: cert_file is not set" % client["key"])
+
+
+def test_check_says_what_to_fix(certificates, asks, asks_early, theirs,
+                                client):
+    ca, _ = ca_files(certificates)
+    garbage = client["cert"].with_name("garbage.pem")
+    garbage.write_text("no certificate\n")
+    cert, foreign = client["cert"], client["foreign"]
+
+    def option(name, path):
+        return config.option(name) + (
+            " = " if config.option(name)[-1] != "=" else "") + str(path)
+
+    for endpoint, options, advice in [
+            (theirs, {"ca_file": ca}, "fix the certificate, or have what it is "
+             "signed by in " + option("ca_file", ca)),
+            (theirs, {"ca_file": garbage},
+             "fix " + option("ca_file", garbage)),
+            (asks, {"cert_file": garbage},
+             "fix " + option("cert_file", garbage)),
+            (asks, {"cert_file": cert}, "fix " + option("cert_file", cert)),
+            (asks_early, {"cert_file": foreign},
+             "the endpoint does not accept " + option("cert_file", foreign)),
+            (asks, {"cert_file": cert, "key_file": foreign}, "fix %s, the key "
+             "of %s" % (option("key_file", foreign),
+                        option("cert_file", cert)))]:
+        with running_dovecot(driver(endpoint, **options),
+                             extra="ssl_client_ca_file = %s\n" % ca
+                             ) as dovecot:
+            dovecot.setmetadata("bob", "user=3@1")
+            detail = failed_check(dovecot)[
+                "endpoint localhost:%d" % endpoint.port]
+            assert detail.endswith(" (%s)" % advice), detail
 
 
 @contextlib.contextmanager
