@@ -13,8 +13,8 @@ import tempfile
 import pytest
 
 from conftest import driver, running_dovecot
-from harness.config import PATIENT, config
-from harness.doveadm import failed_check
+from harness.config import PATIENT, VERSION, config
+from harness.doveadm import check, failed_check
 from harness.dovecot import message
 from harness.endpoint import Endpoint
 
@@ -134,6 +134,57 @@ def test_client_certificate(certificates, asks, ours, client):
             asks.wait(2 * count)
             ours.wait(count)
         assert not dovecot.log_lines("Error:")
+
+
+FILTER = "push_notification %s {\n%s\n}\n"
+
+
+@pytest.mark.skipif(VERSION < (2, 4), reason="2.3 has no filters")
+def test_settings_of_dovecots_in_the_filter(certificates, asks, ours, theirs,
+                                            client):
+    """Each has its own; others have what is set outside."""
+    our_ca, their_ca = ca_files(certificates)
+    with running_dovecot(
+            driver(theirs), driver(asks), driver(ours), PATIENT,
+            extra=config.handoff_access() +
+            "ssl_client_ca_file = %s\n" % our_ca +
+            FILTER % ("ox", "ssl_client_ca_file = %s" % their_ca) +
+            FILTER % ("ox2", "ssl_client_cert_file = %s\n"
+                      "ssl_client_key_file = %s" % (
+                          client["cert"], client["key"]))) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        for path in client.values():
+            path.chmod(0o644)
+        for deliver in dovecot.deliver, dovecot.lda:
+            deliver("bob", message())
+            for endpoint in theirs, asks, ours:
+                endpoint.wait(1)
+                endpoint.clear()
+        assert not dovecot.log_lines("Error:")
+        assert not any(check(dovecot).values())
+
+
+@pytest.mark.skipif(VERSION < (2, 4), reason="2.3 has no filters")
+def test_lda_need_not_read_the_services_key(certificates, asks, client):
+    ca, _ = ca_files(certificates)
+    with running_dovecot(
+            driver(asks), PATIENT, extra=config.handoff_access() +
+            "ssl_client_ca_file = %s\nssl_client_cert_file = %s\n"
+            "ssl_client_key_file = %s\n" % (
+                ca, client["cert"], client["key"])) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.lda("bob", message())
+        asks.wait(1)
+        assert not dovecot.log_lines("Error:")
+
+
+@pytest.mark.skipif(VERSION < (2, 4), reason="2.3 has no filters")
+def test_what_is_in_the_filter_must_be_a_file(ours):
+    with running_dovecot(driver(ours), extra=FILTER % (
+            "ox", "ssl_client_cert_file = inline:x")) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        dovecot.deliver("bob", message())
+        dovecot.wait_log("lmtp(bob)", "is invalid", "must be files")
 
 
 @pytest.mark.parametrize("name", [None, "foreign"])

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lib.h"
 #include "settings.h"
+#include "settings-parser.h"
+#include "ssl-settings.h"
 #include "push-notification-settings.h"
 
 #include "driver-settings.h"
@@ -21,6 +23,14 @@ filter_event_create(struct event *parent, const char *filter_name)
 	return event;
 }
 
+/* For what is in push_notification <name> { }. */
+static struct event *name_event_create(struct event *parent, const char *name)
+{
+	return filter_event_create(parent, t_strconcat(
+		PUSH_NOTIFICATION_SETTINGS_FILTER_NAME"/",
+		settings_section_escape(name), NULL));
+}
+
 /* our_filter_name: inside which the defaults are ours */
 static int
 endpoint_settings_get(struct event *parent, const char *name,
@@ -31,9 +41,7 @@ endpoint_settings_get(struct event *parent, const char *name,
 	struct event *name_event, *ox_event, *event;
 	int ret;
 
-	name_event = filter_event_create(parent, t_strconcat(
-		PUSH_NOTIFICATION_SETTINGS_FILTER_NAME"/",
-		settings_section_escape(name), NULL));
+	name_event = name_event_create(parent, name);
 	ox_event = filter_event_create(name_event, OX_FILTER_NAME);
 	event = filter_event_create(ox_event, our_filter_name);
 	ret = settings_get(event, &http_notify_endpoint_setting_parser_info, 0,
@@ -62,6 +70,69 @@ endpoint_driver_get(struct event *event, const char *name,
 	return 0;
 }
 
+/* Set *path_r, if nothing else has, to the file that is set inside the filter,
+   unless it is what is set outside. Returns 0, or -1 if it is no file. */
+static int tls_file_get(const char *inside, const char *outside, pool_t pool,
+			const char **path_r)
+{
+	struct settings_file file;
+
+	if (*path_r != NULL || inside[0] == '\0' ||
+	    strcmp(inside, outside) == 0)
+		return 0;
+	settings_file_get(inside, pool, &file);
+	*path_r = file.path;
+	return file.path[0] == '\0' ? -1 : 0;
+}
+
+static int
+tls_files_get(const struct ssl_settings *inside,
+	      const struct ssl_settings *outside, pool_t pool,
+	      struct http_notify_options *options, const char **error_r)
+{
+	if (tls_file_get(inside->ssl_client_ca_file,
+			 outside->ssl_client_ca_file, pool,
+			 &options->ca_file) == 0 &&
+	    tls_file_get(inside->ssl_client_cert_file,
+			 outside->ssl_client_cert_file, pool,
+			 &options->cert_file) == 0 &&
+	    tls_file_get(inside->ssl_client_key_file,
+			 outside->ssl_client_key_file, pool,
+			 &options->key_file) == 0)
+		return 0;
+	*error_r = "ssl_client_ca_file, ssl_client_cert_file and "
+		"ssl_client_key_file in push_notification { } must be files";
+	return -1;
+}
+
+/* Dovecot's own settings are the endpoint's as well if they are in its filter;
+   those outside are the service's. */
+static int
+endpoint_tls_get(struct event *event, const char *name, pool_t pool,
+		 struct http_notify_options *options, const char **error_r)
+{
+	const struct ssl_settings *inside, *outside;
+	struct event *name_event;
+	const char *error;
+	int ret;
+
+	if (settings_get(event, &ssl_setting_parser_info, 0, &outside,
+			 &error) < 0) {
+		/* dovecot-lda may not read a key that is the service's */
+		return 0;
+	}
+	name_event = name_event_create(event, name);
+	ret = settings_get(name_event, &ssl_setting_parser_info, 0, &inside,
+			   error_r);
+	event_unref(&name_event);
+	if (ret == 0) {
+		ret = tls_files_get(inside, outside, pool, options, error_r);
+		settings_free(inside);
+	}
+	settings_free(outside);
+	return ret;
+}
+
 int http_notify_endpoint_options_get(struct event *event, const char *name,
 				     pool_t pool,
 				     struct http_notify_options *options_r,
@@ -88,7 +159,7 @@ int http_notify_endpoint_options_get(struct event *event, const char *name,
 			calendar ? "chronos" : "ox", name);
 		return -1;
 	}
-	return 0;
+	return endpoint_tls_get(event, name, pool, options_r, error_r);
 }
 
 static bool driver_is_ox(const char *driver)
