@@ -3,13 +3,14 @@
 
 import contextlib
 import os
+import re
 import signal
 import time
 
 import pytest
 
 from conftest import driver, running_dovecot
-from harness.config import config
+from harness.config import PATIENT, config
 from harness.doveadm import check, failed_check, rows
 from harness.dovecot import MAILDIR, message, wait_for
 
@@ -270,6 +271,62 @@ def test_what_is_left_when_the_user_leaves(endpoint):
             imap.store("1", "-FLAGS", "(\\Seen)")
         dovecot.wait_log("imap(bob)", "Notification lost: user=bob "
                          "folder=leaves uid=1 event=FlagsClear: connect(")
+
+
+HIBERNATION = """
+imap_hibernate_timeout = 1s
+service imap {
+  unix_listener imap-master {
+    mode = 0666
+  }
+}
+service imap-hibernate {
+  unix_listener imap-hibernate {
+    mode = 0666
+  }
+}
+"""
+
+
+def test_user_who_is_put_to_sleep_or_kicked(endpoint):
+    """The process ends, and the connection is another one's; or both end."""
+    def sleep(imap, pid):
+        imap.send(b"x IDLE\r\n")
+        assert imap.readline().startswith(b"+")
+        wait_for(lambda: not os.path.exists("/proc/%s" % pid), 60,
+                 "the end of imap")
+
+    def wake(imap):
+        imap.send(b"DONE\r\n")
+        assert imap.readline().startswith(b"x OK")
+
+    with running(endpoint, PATIENT, format="egroupware",
+                 extra=HIBERNATION) as dovecot, dovecot.imap("bob") as imap:
+        fresh(endpoint, imap, "sleep", 1)
+        pid = re.findall("mpid=([0-9]+)", dovecot.log())[-1]
+        imap.store("1", "+FLAGS", "(\\Seen)")
+        sleep(imap, pid)
+        wake(imap)
+        imap.store("1", "-FLAGS", "(\\Seen)")
+        assert [request.body["event"] for request in endpoint.wait(2)] == [
+            "FlagsSet", "FlagsClear"]
+        assert not dovecot.log_lines("Error:")
+
+        socket, away = (dovecot.dir / "run" / name
+                        for name in ("http-notify", "elsewhere"))
+        socket.rename(away)
+        imap.store("1", "+FLAGS", "(\\Flagged)")
+        imap.send(b"x IDLE\r\n")
+        dovecot.wait_log("imap(bob)", "Notification lost: user=bob "
+                         "folder=sleep uid=1 event=FlagsSet: connect(",
+                         timeout=60)
+        away.rename(socket)
+        imap.readline()
+        wake(imap)
+        imap.store("1", "-FLAGS", "(\\Flagged)")
+        dovecot.doveadm("kick", "bob")
+        assert endpoint.wait(3)[2].body["flags"] == ["\\Flagged"]
+        assert len(dovecot.log_lines("Error:")) == 1
 
 
 def test_order_of_a_new_message_and_its_flags(endpoint):
