@@ -40,16 +40,16 @@ def gauge($name; $help; values):
 	"Whether the service http-notify has answered.";
 	{ labels: "", value: ($rows | length | if . > 0 then 1 else 0 end) }),
   gauge("http_notify_endpoint_up";
-	"Whether the endpoint takes notifications.";
+	"Whether the endpoint accepts notifications.";
 	$endpoints[] | { labels, value: .up }),
   gauge("http_notify_standby_up";
-	"Whether its standby does, or did when it was needed.";
+	"Whether its standby accepts notifications, or did when it was last needed.";
 	$endpoints[] | select(.standby != null) | { labels, value: .standby }),
   gauge("http_notify_queue_length";
 	"Notifications that are queued for the endpoint.";
 	$endpoints[] | { labels, value: .queued }),
   gauge("http_notify_queue_bytes";
-	"The size of their bodies.";
+	"The size of the bodies of queued notifications.";
 	$endpoints[] | { labels, value: .bytes }),
   gauge("http_notify_queue_fill_ratio";
 	"How full the queue is, in number or bytes, whichever is more; 1 is http_notify_queue_limit.";
@@ -65,20 +65,20 @@ def gauge($name; $help; values):
 	$rows[] | select(.endpoint == "total")
 	| { labels: "", value: .spooled }),
   gauge("http_notify_oldest_seconds";
-	"How long the oldest one of them has been queued.";
+	"How long the oldest queued notification has waited.";
 	$endpoints[] | { labels, value: .oldest }),
   gauge("http_notify_in_flight";
-	"How many of them are being sent.";
+	"Queued notifications that are being sent.";
 	$endpoints[] | { labels, value: .in_flight }),
   gauge("http_notify_kept";
 	"Notifications that were given up and are kept.";
 	$endpoints[] | .labels as $labels | .kept | to_entries[]
 	| { labels: ($labels[:-1] + ",reason=\(.key | tojson)}"), value }),
   gauge("http_notify_kept_oldest_seconds";
-	"How long the oldest one of them has been kept.";
+	"How long the oldest notification that was given up has been kept.";
 	$rows[] | select(.endpoint == "total")
 	| { labels: "", value: .kept_oldest }),
   gauge("http_notify_forgotten";
-	"How many of them were forgotten before their time.";
+	"Notifications that were given up and forgotten before their time.";
 	$rows[] | select(.endpoint == "total")
 	| { labels: "", value: .forgotten })
