@@ -11,6 +11,18 @@
 
 extern const struct http_notify_event http_notify_event_message_append;
 
+/* What reads an mbox remembers where the message ends that it has read last. The
+   first of several ended with the file when it was read, so that its end is
+   wrong once others follow, and Dovecot can't sync the file. Those others are
+   looked at, which makes the reader go on. */
+static void mbox_reader_go_on(struct mail *mail)
+{
+	struct istream *input;
+
+	if (strcmp(mail->box->storage->name, "mbox") == 0)
+		(void)mail_get_stream(mail, NULL, NULL, &input);
+}
+
 /* MessageAppend: an IMAP client appends, copies or moves messages to a folder,
    or another program saves them there. They are told together, with the text of
    the first: there may be many. */
@@ -29,7 +41,8 @@ static void message_append(struct push_notification_txn *ptxn,
 	if (!array_is_created(&happening->saved)) {
 		http_notify_notification_read_mail(&happening->notification,
 						   mail, txn->pool);
-	}
+	} else
+		mbox_reader_go_on(mail);
 	http_notify_happening_add_saved(txn, happening, msg, mail);
 }
 

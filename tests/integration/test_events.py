@@ -93,6 +93,51 @@ def test_copy_and_move(egroupware, endpoint):
         ("MessageExpunge", "from", [1, 2], 1)]
 
 
+def append_together(imap, folder, texts):
+    """In one transaction, RFC 3502."""
+    imap.send(b"x APPEND " + folder + b"".join(
+        b" {%d+}\r\n%s" % (len(text), text) for text in texts) + b"\r\n")
+    while True:
+        line = imap.readline()
+        assert line
+        if line.startswith(b"x "):
+            assert line.startswith(b"x OK"), line
+            return
+
+
+@pytest.mark.parametrize("mail", [
+    MAILDIR, ("sdbox", "~/sdbox"), ("mbox", "~/mail", "~/inbox")],
+    ids=lambda mail: mail[0])
+def test_what_is_saved_together_is_read_without_harm(endpoint, mail):
+    """Dovecot syncs the folder after the commit, and serves it, as if nobody had
+    read the first of them before."""
+    texts = [message("m%d" % n, body="text %d" % n).encode() for n in range(3)]
+
+    def saved(first):
+        body = endpoint.wait(1)[0].body
+        assert body["imap-uid"] == [first, first + 1, first + 2]
+        assert (body["subject"], body["snippet"]) == ("m0", "text 0")
+        endpoint.clear()
+
+    with running(endpoint, format="egroupware", mail=mail) as dovecot:
+        with dovecot.imap("bob") as imap:
+            imap.create("from")
+            imap.create("to")
+            for first in 1, 4:
+                append_together(imap, b"from", texts)
+                saved(first)
+            imap.select("from")
+            for first in 1, 4:
+                imap.uid("COPY", "%d:%d" % (first, first + 2), "to")
+                saved(first)
+            for folder in "from", "to":
+                imap.select(folder)
+                found = imap.fetch("1:*", "(BODY.PEEK[TEXT])")[1][::2]
+                assert [text.strip() for _, text in found] == 2 * [
+                    b"text 0", b"text 1", b"text 2"]
+        assert not dovecot.log_lines("Error:")
+
+
 @pytest.mark.parametrize("mail", MAILBOXES, ids=lambda mail: mail[0])
 def test_flags(endpoint, mail):
     with running(endpoint, format="egroupware", mail=mail) as dovecot, \

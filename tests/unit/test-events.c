@@ -32,7 +32,7 @@ static struct http_notify_txn *txn;
 /* of the message that is being changed */
 static enum mail_flags now_flags;
 static const char *const *now_keywords;
-static unsigned int read_count, looked_up_count;
+static unsigned int read_count, looked_at_count, looked_up_count;
 static int registered;
 
 enum mail_flags mail_get_flags(struct mail *mail ATTR_UNUSED)
@@ -50,6 +50,7 @@ int mail_get_stream(struct mail *mail ATTR_UNUSED,
 		    struct message_size *body_size ATTR_UNUSED,
 		    struct istream **stream_r ATTR_UNUSED)
 {
+	looked_at_count++;
 	return -1;
 }
 
@@ -115,7 +116,7 @@ static int setup(void **state ATTR_UNUSED)
 	txn->event = event_create(NULL);
 	now_flags = 0;
 	now_keywords = no_keywords;
-	read_count = looked_up_count = 0;
+	read_count = looked_at_count = looked_up_count = 0;
 	registered = 1;
 	user.service = "lmtp";
 	return 0;
@@ -285,11 +286,14 @@ static void test_messages_are_expunged(void **state ATTR_UNUSED)
 
 static void test_messages_are_saved(void **state ATTR_UNUSED)
 {
+	struct mail_storage storage = { .name = "maildir" };
+	struct mailbox box = { .storage = &storage };
 	struct mailbox_transaction_context trans = {};
-	struct mail mail = { .transaction = &trans };
+	struct mail mail = { .box = &box, .transaction = &trans };
 
 	FOR_EACH_EVENT(msg_triggers, append, message(3), &mail);
 	FOR_EACH_EVENT(msg_triggers, append, message(4), &mail);
+	assert_int_equal(looked_at_count, 0);
 	FOR_EACH_EVENT(msg_triggers, save, message(5), &mail);
 	FOR_EACH_EVENT(msg_triggers, save, message(6), &mail);
 	assert_string_equal(told(),
@@ -299,6 +303,23 @@ static void test_messages_are_saved(void **state ATTR_UNUSED)
 		      "\"unseen\":5,\"messages\":10}\n")
 		EVENT("MessageNew", "6,\"subject\":\"subject 3\","
 		      "\"unseen\":5,\"messages\":10}\n"));
+}
+
+/* Dovecot's reader may not stay at the first one. */
+static void test_messages_are_saved_to_an_mbox(void **state ATTR_UNUSED)
+{
+	struct mail_storage storage = { .name = "mbox" };
+	struct mailbox box = { .storage = &storage };
+	struct mailbox_transaction_context trans = {};
+	struct mail mail = { .box = &box, .transaction = &trans };
+
+	FOR_EACH_EVENT(msg_triggers, append, message(3), &mail);
+	FOR_EACH_EVENT(msg_triggers, append, message(4), &mail);
+	assert_string_equal(told(),
+		EVENT("MessageAppend", "[3,4],\"subject\":\"subject 1\","
+		      "\"unseen\":5,\"messages\":10}\n"));
+	assert_int_equal(read_count, 1);
+	assert_int_equal(looked_at_count, 1);
 }
 
 static const char *why_not(const struct http_notify_event *event)
@@ -403,6 +424,7 @@ int main(void)
 		TEST(test_first_flags_are_not_told),
 		TEST(test_messages_are_expunged),
 		TEST(test_messages_are_saved),
+		TEST(test_messages_are_saved_to_an_mbox),
 		TEST(test_message_that_a_script_files_is_not_new),
 		TEST(test_folders_change),
 		TEST(test_nobody_is_registered),
