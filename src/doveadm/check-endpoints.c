@@ -149,8 +149,8 @@ endpoint_note(struct mail_user *user, const char *registered)
 	if (!http_notify_registration_parse_ox(registered, &user_id,
 					       &context_id))
 		return "";
-	return t_strdup_printf("answers, and OX does so for any user: whether "
-		"it has user %u in context %u shows only: "
+	return t_strdup_printf("answers, as OX does for any user; to see "
+		"whether it has user %u in context %u: "
 		"doveadm http-notify test -u %s",
 		user_id, context_id, user->username);
 }

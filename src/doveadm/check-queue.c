@@ -40,11 +40,11 @@ check_queue_state(struct check_cmd_context *ctx, const char *const *total)
 		note = t_strdup_printf("%s notifications that were stored on "
 			"this host meanwhile are still being moved", spooled);
 	} else if (strcmp(state, HTTP_NOTIFY_ADMIN_QUEUE_SPOOLING) == 0) {
-		error = t_strdup_printf("PostgreSQL can't be used for %s s, so "
-			"that notifications are stored on this host, and wait "
-			"(%s of them): %s", secs, spooled, why);
+		error = t_strdup_printf("PostgreSQL has been out of use for "
+			"%s s, so notifications are stored on this host, and "
+			"wait (%s of them): %s", secs, spooled, why);
 	} else {
-		error = t_strdup_printf("it can't be written for %s s, so that "
+		error = t_strdup_printf("it has not been writable for %s s, so "
 			"notifications are refused: %s", secs, why);
 	}
 	check_queue_add(ctx, "queue", error, note);

@@ -334,7 +334,7 @@ check_registration(struct check_cmd_context *ctx, struct mail_user *user)
 /* Service */
 
 /* A process that runs as the mail user connects to the service. lost: what is
-   not notified of if it can't; else_: what else may be done. */
+   not announced if it can't; else_: what else may be done. */
 static void
 check_user_handoff(struct check_cmd_context *ctx, struct mail_user *user,
 		   const char *process, int result, const char *lost,
@@ -361,8 +361,8 @@ check_user_handoff(struct check_cmd_context *ctx, struct mail_user *user,
 	path = t_strconcat(ctx->cmd.ctx.set->base_dir,
 			   "/"HTTP_NOTIFY_HANDOFF_SOCKET, NULL);
 	check_row(ctx, link, t_strdup_printf("connect(%s) failed: %s, for "
-		"%s, which runs as the mail user (uid %s): nothing is "
-		"notified of %s. Give that user access: "
+		"%s, which runs as the mail user (uid %s): nothing %s is "
+		"announced. Give that user access: "
 		"unix_listener http-notify { user = <mail user> } in service "
 		"http-notify { }, or mode = 0666 if there are many%s", path,
 		strerror(result), process, dec2str(user->uid), lost, else_));
@@ -379,7 +379,7 @@ check_lda_handoff(struct check_cmd_context *ctx, struct mail_user *user)
 		return;
 	}
 	check_user_handoff(ctx, user, "lda", ctx->lda_result,
-		"that it delivers", ". LMTP is not concerned: if dovecot-lda "
+		"it delivers", ". LMTP is not affected: if dovecot-lda "
 		"delivers nothing here, take the push plugins out of protocol "
 		"lda { }");
 }
@@ -406,8 +406,8 @@ check_lda_plugins(struct check_cmd_context *ctx, struct mail_user *user)
 	if (!lda_is_left_out(ctx))
 		return check_plugins(ctx, user, "lda", &ctx->lda);
 	check_row_ok("plugins of lda", "none of this in protocol lda { }: what "
-		     "dovecot-lda delivers is not notified of, only what LMTP "
-		     "does");
+		     "dovecot-lda delivers is not announced, only what LMTP "
+		     "delivers");
 	return FALSE;
 }
 
@@ -443,7 +443,7 @@ cmd_check_run(struct doveadm_mail_cmd_context *_ctx, struct mail_user *user)
 		check_lda_handoff(ctx, user);
 	if (imap && ctx->cmd.error == NULL) {
 		check_user_handoff(ctx, user, "imap", ctx->imap_result,
-				   "what happens in IMAP", "");
+				   "that happens in IMAP", "");
 	}
 	check_endpoints(ctx, user, lda, value);
 	check_lost(ctx, user->username);

@@ -53,7 +53,7 @@ test_read_message(struct mailbox *inbox, pool_t pool,
 		return -1;
 	}
 	if (status.messages == 0) {
-		*error_r = "INBOX is empty: there is no message to notify of";
+		*error_r = "INBOX is empty: there is no message to announce";
 		return -1;
 	}
 

@@ -497,7 +497,7 @@ def test_test_not_registered(dovecot):
 def test_test_empty_inbox(dovecot):
     doveadm(dovecot, "register", "-u", "empty", "3@1")
     output = doveadm(dovecot, "test", "-u", "empty", status=EX_TEMPFAIL)
-    assert "INBOX is empty: there is no message to notify of" in output
+    assert "INBOX is empty: there is no message to announce" in output
 
 
 def test_test_of_a_hung_endpoint_ends_and_says_it_is_queued(other_endpoint):

@@ -91,7 +91,7 @@ def test_check_says_that_lda_is_left_out(endpoint):
             "quota", protocol="lda")) as dovecot:
         doveadm(dovecot, "register", "-u", "bob", "3@1")
         note = notes(dovecot)["plugins of lda"]
-        assert "what dovecot-lda delivers is not notified of" in note
+        assert "what dovecot-lda delivers is not announced" in note
         # which it then does not have to connect to
         assert "hand-off by lda" not in check(dovecot)
 
@@ -448,7 +448,7 @@ def test_check_lda_has_no_access(endpoint):
         for words in ("connect(%s/run/http-notify) failed: Permission denied" %
                       dovecot.dir, "uid %d" % MAIL_UID, "dovecot-lda",
                       "unix_listener http-notify { user = <mail user> }",
-                      "LMTP is not concerned"):
+                      "LMTP is not affected"):
             assert words in detail
         # what it does as somebody else, it does not as itself
         assert failed_check(dovecot).keys() == {link}
@@ -740,8 +740,8 @@ def test_check_of_an_included_file_that_is_not_loaded(endpoint):
 
 def test_check_says_that_only_test_shows_unknown_users(dovecot, endpoint):
     assert notes(dovecot)["endpoint " + endpoint.authority] == (
-        "answers, and OX does so for any user: whether it has user 3 in "
-        "context 1 shows only: doveadm http-notify test -u bob")
+        "answers, as OX does for any user; to see whether it has user 3 in "
+        "context 1: doveadm http-notify test -u bob")
     dovecot.deliver("bob", message())
     endpoint.wait_attempts(2)
     endpoint.status = lambda request: (
