@@ -189,7 +189,8 @@ unit_tests() {
 		"$program" </dev/null >"$work/program.log" 2>&1
 		status=$?
 		ok=$(grep -c '^\[       OK \]' "$work/program.log")
-		bad=$(grep -c '^\[  FAILED  \] [^0-9]' "$work/program.log")
+		bad=$(sed -n 's/^ *\([0-9]*\) FAILED TEST(S)$/\1/p' \
+			"$work/program.log" | awk '{ n += $1 } END { print n + 0 }')
 		if test $status != 0; then
 			grep -v '^\[ *\(OK\|RUN\)' "$work/program.log"
 			# it may have ended before it could count
