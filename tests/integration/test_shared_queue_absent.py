@@ -156,7 +156,7 @@ def test_doveadm(database, endpoint):
         dovecot.setmetadata("bob", "user=3@1")
         deliver(dovecot, 2)
         said = failed_check(dovecot)["queue"]
-        assert "PostgreSQL can't be used for " in said
+        assert "PostgreSQL has been out of use for " in said
         assert "stored on this host, and wait (2 of them)" in said
         assert INSTALL in said
         # of what is in PostgreSQL, and which hosts there are
