@@ -419,22 +419,20 @@ unsigned int curl_thread_max_transfers(const struct curl_thread *thread)
 	return thread->max_transfers;
 }
 
-/* unless it has been, and has not come yet */
-static void curl_thread_wake(struct curl_thread *thread)
-{
-	if (!thread->woken)
-		wakeup_send(thread->thread_fd);
-	thread->woken = TRUE;
-}
-
 void curl_thread_add(struct curl_thread *thread,
 		     struct curl_transfer *transfer)
 {
+	bool wake;
+
 	transfer->thread = thread;
 	(void)pthread_mutex_lock(&thread->mutex);
 	transfers_append(&thread->to_start, transfer);
-	curl_thread_wake(thread);
+	/* otherwise it has been woken, and has not come yet */
+	wake = !thread->woken;
+	thread->woken = TRUE;
 	(void)pthread_mutex_unlock(&thread->mutex);
+	if (wake)
+		wakeup_send(thread->thread_fd);
 }
 
 static CURLM *
@@ -510,8 +508,8 @@ void curl_thread_deinit(struct curl_thread **_thread)
 	*_thread = NULL;
 	(void)pthread_mutex_lock(&thread->mutex);
 	thread->stop = TRUE;
-	curl_thread_wake(thread);
 	(void)pthread_mutex_unlock(&thread->mutex);
+	wakeup_send(thread->thread_fd);
 	(void)pthread_join(thread->thread, NULL);
 
 	(void)curl_multi_cleanup(thread->multi);
