@@ -43,8 +43,6 @@ struct pgsql_commit {
 	ARRAY(struct queue_item *) items;
 	ARRAY(struct pgsql_place) places;
 	ARRAY(struct pgsql_part *) parts;
-	/* the results of these come first */
-	unsigned int parts_statements;
 };
 
 static void pgsql_commit_send_endpoints(struct pgsql_commit *commit);
@@ -301,7 +299,6 @@ static void pgsql_commit_count(struct pgsql_commit *commit)
 	struct pgsql_part *part;
 	int64_t count;
 
-	commit->parts_statements = 0;
 	if (array_is_empty(&commit->parts))
 		return;
 	t_array_init(&numbers, 16);
@@ -312,14 +309,8 @@ static void pgsql_commit_count(struct pgsql_commit *commit)
 		array_push_back(&added, &count);
 	}
 	params_add_array(&params, &numbers);
-	if (array_count(&numbers) > 1) {
-		/* all hosts in the same order */
-		add(commit, PGSQL_PARTS_LOCK, &params);
-		commit->parts_statements++;
-	}
 	params_add_array(&params, &added);
 	add(commit, PGSQL_PARTS_COUNT, &params);
-	commit->parts_statements++;
 }
 
 /* How many are added after it, as a number that is not positive. */
@@ -343,13 +334,16 @@ static void pgsql_commit_attempts(struct pgsql_commit *commit)
 	struct pgsql_params params = { .count = 0 };
 	const struct queue_attempts *attempts;
 	ARRAY_TYPE(int64) ids, counts;
+	unsigned int i;
 	int64_t count;
 
 	if (array_is_empty(&commit->changes->attempts))
 		return;
 	t_array_init(&ids, 16);
 	t_array_init(&counts, 16);
-	array_foreach(&commit->changes->attempts, attempts) {
+	/* the latest ones first */
+	for (i = array_count(&commit->changes->attempts); i > 0; i--) {
+		attempts = array_idx(&commit->changes->attempts, i - 1);
 		count = attempts->attempts;
 		array_push_back(&ids, &attempts->id);
 		array_push_back(&counts, &count);
@@ -532,7 +526,7 @@ pgsql_commit_took_parts(struct pgsql_commit *commit, const PGresult *rows)
 	for (i = 0; i < PQntuples(rows); i++) {
 		part = pgsql_parts_find_number(commit->queue->parts,
 					       pgsql_get_int(rows, i, 0));
-		part->before_id = pgsql_get_int(rows, i, 1);
+		part->before_id = pgsql_get_int(rows, i, 1) - part->adding;
 	}
 }
 
@@ -650,10 +644,8 @@ pgsql_commit_answered(const struct pgsql_answer *answer, void *context)
 		pgsql_commit_failed(commit, answer);
 		return;
 	}
-	if (commit->parts_statements > 0) {
-		idx = commit->parts_statements;
-		pgsql_commit_took_parts(commit, answer->results[idx - 1]);
-	}
+	if (!array_is_empty(&commit->parts))
+		pgsql_commit_took_parts(commit, answer->results[idx++]);
 	pgsql_lost_changed(changes, answer, &idx);
 	if (!array_is_empty(&changes->removed))
 		idx++;

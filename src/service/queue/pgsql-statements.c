@@ -24,6 +24,9 @@
 /* The ids of a part, and the part of an id. */
 #define FIRST_ID(part) "("part" << "PGSQL_PART_SHIFT_STR")"
 #define PART_OF(id) "("id" >> "PGSQL_PART_SHIFT_STR")"
+/* The first one of values that goes with the row's id, which is in $1. Where rows
+   are joined to an array, the planner may want to go through all of a table. */
+#define OF_ID(values) "("values")[array_position($1::bigint[], id)]"
 #define QUEUED_IN(part) \
 	"EXISTS (SELECT FROM http_notify.notification AS n " \
 	"WHERE n.id > "FIRST_ID(part)" AND n.id < "FIRST_ID("("part" + 1)")")"
@@ -186,15 +189,13 @@ const char *const pgsql_statements[PGSQL_STATEMENT_COUNT] = {
 		"SELECT endpoint, slot, id FROM http_notify.part "
 		"JOIN unnest($1::bigint[], $2::bigint[]) AS w (endpoint, slot) "
 		"USING (endpoint, slot)",
-	[PGSQL_PARTS_LOCK] =
-		"SELECT id FROM http_notify.part "
-		"WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE",
+	/* An index is scanned in its order, whatever the array's: so all hosts
+	   lock the parts in the same order. */
 	[PGSQL_PARTS_COUNT] =
-		"UPDATE http_notify.part AS p "
-		"SET last = last + w.added, used = "NOW" "
-		"FROM unnest($1::bigint[], $2::bigint[]) AS w (id, added) "
-		"WHERE p.id = w.id "
-		"RETURNING p.id, "FIRST_ID("p.id")" + last - w.added",
+		"UPDATE http_notify.part "
+		"SET last = last + "OF_ID("$2::bigint[]")", used = "NOW" "
+		"WHERE id = ANY($1::bigint[]) "
+		"RETURNING id, "FIRST_ID("id")" + last",
 	[PGSQL_ADD] =
 		"WITH added AS (INSERT INTO http_notify.notification "
 		"("ITEM_COLUMNS") SELECT "
@@ -214,11 +215,9 @@ const char *const pgsql_statements[PGSQL_STATEMENT_COUNT] = {
 		"DELETE FROM http_notify.notification "
 		"WHERE id = ANY($1::bigint[])",
 	[PGSQL_SET_ATTEMPTS] =
-		"UPDATE http_notify.notification AS n "
-		"SET attempts = w.attempts FROM (SELECT DISTINCT ON (id) * "
-		"FROM unnest($1::bigint[], $2::bigint[]) "
-		"WITH ORDINALITY AS v (id, attempts, number) "
-		"ORDER BY id, number DESC) AS w WHERE n.id = w.id",
+		"UPDATE http_notify.notification "
+		"SET attempts = "OF_ID("$2::bigint[]")" "
+		"WHERE id = ANY($1::bigint[])",
 	[PGSQL_SESSIONS_SET] =
 		"INSERT INTO http_notify.session AS s "
 		"(host, id, seq, added, used) SELECT $1::bigint, w.* FROM "

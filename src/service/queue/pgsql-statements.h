@@ -101,10 +101,8 @@ enum pgsql_statement {
 	PGSQL_PARTS_MAKE,
 	/* (endpoints, slots) -> endpoint, slot, number */
 	PGSQL_PARTS_GET,
-	/* To count in several: (numbers) -> number */
-	PGSQL_PARTS_LOCK,
 	/* Nobody else stores in these until the end of the transaction:
-	   (numbers, how many are added) -> number, highest id before */
+	   (numbers, how many are added) -> number, highest id */
 	PGSQL_PARTS_COUNT,
 	/* Items, whose ids are their parts' last ones plus numbers that are not
 	   positive: (parts, these, sessions, seqs, created, expires, usernames,
@@ -112,7 +110,7 @@ enum pgsql_statement {
 	PGSQL_ADD,
 	/* (ids) */
 	PGSQL_REMOVE,
-	/* (ids, attempts) */
+	/* (ids, attempts); of an id that is there twice, the first one counts */
 	PGSQL_SET_ATTEMPTS,
 	/* (host, ids, seqs, added, used) */
 	PGSQL_SESSIONS_SET,
