@@ -108,15 +108,18 @@ def module_away():
 
 
 @contextlib.contextmanager
-def refusing(database, statement="RAISE EXCEPTION USING ERRCODE = 'disk_full'"):
-    """PostgreSQL stores no notifications, but does all else."""
+def refusing(database, statement="RAISE EXCEPTION USING ERRCODE = 'disk_full'",
+             event="INSERT"):
+    """PostgreSQL stores no notifications, or does not remove any, but does all
+    else."""
     database.execute("-c", (
         "CREATE FUNCTION http_notify.refuse() RETURNS trigger "
         "LANGUAGE plpgsql AS $$ BEGIN %s; RETURN NULL; END $$" % statement))
     try:
         database.execute("-c", (
-            "CREATE TRIGGER refuse BEFORE INSERT ON http_notify.notification "
-            "FOR EACH STATEMENT EXECUTE FUNCTION http_notify.refuse()"))
+            "CREATE TRIGGER refuse BEFORE %s ON http_notify.notification "
+            "FOR EACH STATEMENT EXECUTE FUNCTION http_notify.refuse()" %
+            event))
         yield
     finally:
         database.execute("-c", "DROP FUNCTION http_notify.refuse() CASCADE")

@@ -4,6 +4,7 @@
 import collections
 import contextlib
 import itertools
+import json
 import os
 import pathlib
 import shutil
@@ -665,6 +666,13 @@ def test_catch_up_knows_what_waits_on_its_host(database, other_endpoint):
         assert catch_up(dovecot, "-u", "bob", "-n") == [("bob", 4)]
 
 
+def status(dovecot):
+    """Errors that Dovecot logs come after it."""
+    found, _ = json.JSONDecoder().raw_decode(doveadm(
+        dovecot, "status", status=None, options=("-f", "json")))
+    return found
+
+
 def spells(dovecot):
     return len(dovecot.log_lines("Error: PostgreSQL can't be used"))
 
@@ -739,6 +747,63 @@ def test_what_is_missing_is_explained_once(database, endpoint, spoil, repair,
             database.execute("-c", repair)
         assert [r.uid for r in endpoint.wait(2, PATIENT)] == [1, 2]
         assert spells(dovecot) == 2
+
+
+@contextlib.contextmanager
+def referred_to(database):
+    """By a table of the site's, which keeps what is queued from being
+    removed."""
+    database.execute("-c", (
+        "CREATE TABLE audit (id bigint REFERENCES http_notify.notification); "
+        "INSERT INTO audit SELECT id FROM http_notify.notification"))
+    try:
+        yield
+    finally:
+        database.execute("-c", "DROP TABLE audit")
+
+
+@pytest.mark.parametrize("refusal, reason", [
+    (referred_to, 'violates foreign key constraint "audit_id_fkey" on table '
+     '"audit"'),
+    (lambda database: refusing(database, event="DELETE"), "disk_full"),
+    (lambda database: refusing(
+        database, "RAISE EXCEPTION 'nothing is deleted here'", "DELETE"),
+     "nothing is deleted here (by a trigger, of which pgsql/schema-*.sql has "
+     "none)"),
+])
+def test_refused_removal_is_explained_once(database, other_endpoint, refusal,
+                                           reason):
+    """And what is not removed is not sent again and again."""
+    endpoint, log = other_endpoint, database.server.dir / "log"
+    with host(database, endpoint) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        wait_for_slots(database, 256)
+        endpoint.stop()
+        dovecot.deliver("bob", message())
+        wait_for(lambda: database.count() == 1, PATIENT, "it to be stored")
+        service, begin = dovecot.service_pid(), log.stat().st_size
+
+        def refused():
+            return log.read_bytes()[begin:].count(
+                b"STATEMENT:  DELETE FROM http_notify.notification")
+
+        with refusal(database):
+            endpoint.start()
+            endpoint.wait(1, PATIENT)
+            dovecot.wait_log("PostgreSQL can't be used", reason,
+                             timeout=PATIENT)
+            dovecot.deliver("bob", message())
+            wait_for(lambda: refused() >= 9, PATIENT, "more tries")
+            assert spells(dovecot) == 1
+            total, = [row for row in status(dovecot)
+                      if row["endpoint"] == "total"]
+            assert total["queue"] == "spooling"
+            assert reason in total["last_error"]
+            assert [r.uid for r in endpoint.delivered] == [1]
+        assert [r.uid for r in endpoint.wait(2, PATIENT)] == [1, 2]
+        wait_for(lambda: database.count() == 0, PATIENT, "an empty queue")
+        assert spells(dovecot) == 1
+        assert dovecot.service_pid() == service
 
 
 # What a site may have set for its roles, all at once.

@@ -16,10 +16,15 @@
 #define COMMIT_MSECS (10*1000)
 
 /* Integrity: an endpoint or a part is not there any more, or an id is taken. */
-#define SQLSTATE_CLASS_INTEGRITY "23"
 #define SQLSTATE_NULL "23502"
 #define SQLSTATE_FOREIGN_KEY "23503"
+#define SQLSTATE_UNIQUE "23505"
 #define SQLSTATE_DISK_FULL "53100"
+
+/* A conflict with another host, or too little space, may pass by itself. But not
+   if so many commits in a row have failed that remove something, each of which
+   is smaller than the one before. */
+#define REMOVALS_REFUSED_MAX 5
 
 /* The so many-th one that is added to the part. */
 struct pgsql_place {
@@ -34,6 +39,9 @@ struct pgsql_commit {
 	/* monotonic */
 	int64_t deadline;
 	bool awaited;
+	/* how many commits that remove something were refused in a row; others
+	   may succeed meanwhile */
+	unsigned int removals_refused;
 	/* endpoints or parts that had been deleted have been stored again */
 	bool renewed_endpoints, renewed_parts;
 	/* endpoints that got a number */
@@ -94,9 +102,37 @@ static void pgsql_commit_finish(struct pgsql_commit *commit, const char *error)
 	queue_engine_committed(commit->queue->engine.queue, error);
 }
 
-/* A conflict with another host, or too little space, may pass by itself. After
-   other errors, the connection may be of no use, such as to a server that has
-   become a standby. */
+/* Does the error say that numbers that are known are others'? Triggers, and tables
+   that refer to these, may raise errors of the same kinds. */
+static bool is_of_other_tables(const struct pgsql_answer *answer)
+{
+	static const char *const sqlstates[] = {
+		SQLSTATE_NULL, SQLSTATE_FOREIGN_KEY, SQLSTATE_UNIQUE, NULL
+	};
+	static const char *const tables[] = {
+		"http_notify.part", "http_notify.notification",
+		"http_notify.lost", NULL
+	};
+
+	return str_array_find(sqlstates, answer->sqlstate) &&
+		str_array_find(tables, answer->table);
+}
+
+static bool pgsql_commit_may_pass(struct pgsql_commit *commit,
+				  const struct pgsql_answer *answer)
+{
+	bool full = strcmp(answer->sqlstate, SQLSTATE_DISK_FULL) == 0;
+
+	if (full)
+		queue_engine_full(commit->queue->engine.queue);
+	if (!array_is_empty(&commit->changes->removed))
+		commit->removals_refused++;
+	return (full || str_begins_with(answer->sqlstate, "40")) &&
+		commit->removals_refused < REMOVALS_REFUSED_MAX;
+}
+
+/* After errors that do not pass, the connection may be of no use, such as to a
+   server that has become a standby. */
 static void
 pgsql_commit_failed(struct pgsql_commit *commit,
 		    const struct pgsql_answer *answer)
@@ -106,11 +142,9 @@ pgsql_commit_failed(struct pgsql_commit *commit,
 			"so this may be stored there", answer->error));
 		return;
 	}
-	if (str_begins_with(answer->sqlstate, SQLSTATE_CLASS_INTEGRITY))
+	if (is_of_other_tables(answer))
 		pgsql_queue_other_tables();
-	if (strcmp(answer->sqlstate, SQLSTATE_DISK_FULL) == 0)
-		queue_engine_full(commit->queue->engine.queue);
-	else if (!str_begins_with(answer->sqlstate, "40")) {
+	if (!pgsql_commit_may_pass(commit, answer)) {
 		pgsql_queue_stored(commit->queue, FALSE);
 		pgsql_conn_fail(commit->queue->conn, answer->error);
 	}
@@ -656,7 +690,10 @@ pgsql_commit_answered(const struct pgsql_answer *answer, void *context)
 	if (!array_is_empty(&changes->forgotten))
 		pgsql_commit_took_forgotten(commit, answer->results[idx++]);
 	pgsql_commit_took_items(commit);
-	pgsql_queue_stored(commit->queue, TRUE);
+	if (!array_is_empty(&changes->removed))
+		commit->removals_refused = 0;
+	if (commit->removals_refused == 0)
+		pgsql_queue_stored(commit->queue, TRUE);
 	pgsql_commit_finish(commit, NULL);
 }
 

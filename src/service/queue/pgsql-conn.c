@@ -25,8 +25,8 @@ struct pgsql_batch {
 	/* monotonic */
 	int64_t deadline;
 	ARRAY(PGresult *) results;
-	/* the first one, and its SQLSTATE */
-	char *error, *sqlstate;
+	/* the first one, its SQLSTATE, and the table that it is about */
+	char *error, *sqlstate, *table;
 };
 
 struct pgsql_conn {
@@ -209,6 +209,8 @@ pgsql_batch_finish(struct pgsql_conn *conn, struct pgsql_batch *batch,
 		.unknown = error != NULL,
 		.sqlstate = error != NULL || batch->sqlstate == NULL ? "" :
 			batch->sqlstate,
+		.table = error != NULL || batch->table == NULL ? "" :
+			batch->table,
 		.results = array_get(&batch->results, &answer.count)
 	};
 	PGresult *result;
@@ -222,6 +224,7 @@ pgsql_batch_finish(struct pgsql_conn *conn, struct pgsql_batch *batch,
 	array_free(&batch->results);
 	i_free(batch->error);
 	i_free(batch->sqlstate);
+	i_free(batch->table);
 	i_free(batch);
 }
 
@@ -238,6 +241,8 @@ static const char *error_advice(const char *sqlstate)
 		{ "42703", " (is it the database of pgsql/schema-*.sql?)" },
 		{ "25006", " (is it a standby, or has the role "
 			"default_transaction_read_only?)" },
+		{ "P0001", " (by a trigger, of which pgsql/schema-*.sql has "
+			"none)" },
 	};
 	unsigned int i;
 
@@ -246,6 +251,14 @@ static const char *error_advice(const char *sqlstate)
 			return known[i].advice;
 	}
 	return "";
+}
+
+/* Returns "" if the server has not told. */
+static const char *error_field(const PGresult *result, int field)
+{
+	const char *value = PQresultErrorField(result, field);
+
+	return value == NULL ? "" : value;
 }
 
 static void
@@ -261,14 +274,15 @@ pgsql_batch_result(struct pgsql_batch *batch, PGresult *result)
 	default:
 		if (batch->error != NULL)
 			break;
-		sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-		if (sqlstate == NULL)
-			sqlstate = "";
+		sqlstate = error_field(result, PG_DIAG_SQLSTATE);
 		/* the first line: others have the statement's values */
 		batch->error = i_strconcat(t_strcut(
 			PQresultErrorMessage(result), '\n'),
 			error_advice(sqlstate), NULL);
 		batch->sqlstate = i_strdup(sqlstate);
+		batch->table = i_strconcat(
+			error_field(result, PG_DIAG_SCHEMA_NAME), ".",
+			error_field(result, PG_DIAG_TABLE_NAME), NULL);
 		break;
 	}
 	array_push_back(&batch->results, &result);

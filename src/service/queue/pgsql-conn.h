@@ -100,8 +100,8 @@ struct pgsql_answer {
 	   is set: then the server may still commit them, or has done so */
 	const char *error;
 	bool unknown;
-	/* of the error: its SQLSTATE, or "" */
-	const char *sqlstate;
+	/* of the error: its SQLSTATE, and the table as schema.table, or "" */
+	const char *sqlstate, *table;
 	/* in the order of the statements, in binary format */
 	PGresult *const *results;
 	unsigned int count;
