@@ -23,7 +23,7 @@
 TEST_PACKAGES="libcmocka-dev python3 python3-jsonschema python3-pytest
 	python3-pytest-xdist tinyproxy
 	dovecot-pgsql dovecot-sieve dovecot-sqlite haproxy nginx-light openssl
-	postgresql redis-server systemd
+	pgbouncer postgresql redis-server systemd
 	ca-certificates strace libfaketime iproute2 iptables
 	lua-socket
 	mount util-linux prometheus prometheus-node-exporter jq curl mandoc

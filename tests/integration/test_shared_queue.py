@@ -17,10 +17,11 @@ import pytest
 
 from conftest import BUILD, driver, running_dovecot
 from harness.config import PATIENT as PATIENT_HANDOFF
-from harness.doveadm import doveadm, rows
-from harness.dovecot import message, wait_for
+from harness.doveadm import doveadm, failed_check, rows
+from harness.dovecot import free_port, message, wait_for
 from harness.endpoint import Endpoint
 from harness.faults import network_namespace, service_stopped
+from harness.pgbouncer import pgbouncer
 from harness.postgresql import USER
 from harness.shared_queue import refusing, shared_queue
 from harness.shared_site import longest_delivery
@@ -851,6 +852,36 @@ def test_settings_of_the_role_do_not_matter(database, endpoint):
             assert repeats(endpoint.delivered) == 0
     finally:
         database.execute("-c", "ALTER ROLE mailhost RESET ALL")
+
+
+@pytest.mark.parametrize("mode", ["transaction", "statement"])
+def test_pool_that_shares_sessions_is_refused(database, endpoint, mode):
+    """Two hosts could have the same advisory lock; and a pool of sessions is
+    accepted in its place."""
+    port = free_port()
+    settings = tuple(line.replace("port=%d" % database.server.port,
+                                  "port=%d" % port)
+                     for line in database.settings)
+    said = ("a pool of connections before it shares its sessions (PgBouncer "
+            "needs pool_mode=session")
+    with running_dovecot(*patient(endpoint), *settings) as one, \
+            running_dovecot(*patient(endpoint), *settings) as two:
+        with pgbouncer(database, port, mode):
+            for dovecot in (one, two):
+                register(dovecot)
+                dovecot.wait_log("PostgreSQL can't be used", said,
+                                 timeout=PATIENT)
+            wait_for(lambda: said in failed_check(one, user=USERS[0]).get(
+                "PostgreSQL", ""), PATIENT, "check to say so")
+            for dovecot in (one, two):
+                deliver(dovecot, USERS[0])
+                assert dovecot.queued() == 1
+        with pgbouncer(database, port, "session"):
+            wait_for_slots(database, 128, 128)
+            endpoint.wait(2, PATIENT)
+            wait_for(lambda: database.count() == 0, PATIENT, "an empty queue")
+            assert "PostgreSQL" not in failed_check(one, user=USERS[0])
+        assert repeats_of_keys(endpoint) == 0
 
 
 def test_role_may_do_no_more_than_it_needs(database):

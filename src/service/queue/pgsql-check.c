@@ -39,6 +39,7 @@ enum fact {
 	FACT_STANDBY,
 	FACT_READ_ONLY,
 	FACT_PID,
+	FACT_MARK,
 	FACT_DATABASE,
 	FACT_ROLE,
 	FACT_HAS_SCHEMA,
@@ -60,7 +61,7 @@ static const char *const queries[STEP_COUNT] = {
 	[STEP_FACTS] =
 		"SET ROLE NONE; SELECT pg_is_in_recovery(), "
 		"current_setting('transaction_read_only') = 'on', "
-		"pg_backend_pid(), current_database(), current_user, "
+		"pg_backend_pid(), "PGSQL_SESSION_MARK", current_database(), current_user, "
 		"n.oid IS NOT NULL, "
 		"coalesce(has_schema_privilege(n.oid, 'USAGE'), false), "
 		PGSQL_LACKS", "
@@ -275,6 +276,8 @@ static const char *server_error(struct pgsql_check *check)
 		return t_strdup_printf("it is PostgreSQL %s, and older than 14",
 				       server_version(check->pg));
 	}
+	if (*fact(check, FACT_MARK) != '\0')
+		return PGSQL_SESSION_SHARED;
 	return NULL;
 }
 

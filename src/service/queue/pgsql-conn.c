@@ -44,6 +44,8 @@ struct pgsql_conn {
 	/* what the server has said unasked, such as why it ends the
 	   connection */
 	char *notice;
+	/* of its session */
+	char mark[2 * MAX_INT_STRLEN];
 	/* its statements are prepared */
 	bool connected;
 	/* what it is to be dropped for, from the ioloop */
@@ -241,6 +243,11 @@ static const char *error_advice(const char *sqlstate)
 		{ "42703", " (is it the database of pgsql/schema-*.sql?)" },
 		{ "25006", " (is it a standby, or has the role "
 			"default_transaction_read_only?)" },
+		/* a statement that is prepared, or is not */
+		{ "42P05", " (is there a pool of connections that is not one "
+			"of sessions?)" },
+		{ "26000", " (is there a pool of connections that is not one "
+			"of sessions?)" },
 		{ "P0001", " (by a trigger, of which pgsql/schema-*.sql has "
 			"none)" },
 	};
@@ -516,6 +523,22 @@ void pgsql_conn_wait(struct pgsql_conn *conn, int64_t until)
 
 /* Connecting */
 
+const char *pgsql_conn_mark(const struct pgsql_conn *conn)
+{
+	return conn->mark;
+}
+
+bool pgsql_conn_check_mark(struct pgsql_conn *conn, const PGresult *result,
+			   int column)
+{
+	if (PQresultStatus(result) != PGRES_TUPLES_OK ||
+	    PQntuples(result) == 0 ||
+	    strcmp(PQgetvalue(result, 0, column), conn->mark) == 0)
+		return TRUE;
+	pgsql_conn_fail(conn, PGSQL_SESSION_SHARED);
+	return FALSE;
+}
+
 static void
 pgsql_conn_prepared(const struct pgsql_answer *answer, void *context)
 {
@@ -525,6 +548,10 @@ pgsql_conn_prepared(const struct pgsql_answer *answer, void *context)
 		/* it is being dropped */
 		return;
 	}
+	/* an error may be because of that: the statements are there */
+	if (answer->count > 1 &&
+	    !pgsql_conn_check_mark(conn, answer->results[1], 0))
+		return;
 	if (answer->error != NULL) {
 		pgsql_conn_fail(conn, answer->error);
 		return;
@@ -568,7 +595,15 @@ pgsql_conn_opened(PGconn *pg, const char *error, void *context)
 	pgsql_conn_send_simple(conn, "SELECT pg_catalog.set_config("
 		"'search_path', 'pg_catalog, pg_temp', false), "
 		"pg_catalog.set_config('role', 'none', false)");
-	pgsql_conn_send_simple(conn, conn->set.session);
+	if (i_snprintf(conn->mark, sizeof(conn->mark), "%u.%u",
+		       (unsigned int)i_rand(), (unsigned int)i_rand()) < 0)
+		i_unreached();
+	pgsql_conn_send_simple(conn, t_strdup_printf("SELECT set_config("
+		"'http_notify.session', coalesce(nullif("PGSQL_SESSION_MARK", "
+		"''), '%s'), false)", conn->mark));
+	pgsql_conn_send_simple(conn, t_strdup_printf(
+		"%s AND "PGSQL_SESSION_MARK" = '%s'", conn->set.session,
+		conn->mark));
 	for (i = 0; i < conn->set.statements_count; i++) {
 		if (PQsendPrepare(pg, dec2str(i), conn->set.statements[i], 0,
 				  NULL) == 0)

@@ -28,11 +28,20 @@ struct pgsql_conn_settings {
 	unsigned int prepare_msecs;
 };
 
+/* A connection has a session of the server's for itself, unless there is a pool
+   of connections before that which gives each transaction to any session: then
+   advisory locks are of no use, and settings are other connections'. So each one
+   marks its session, and fails with this error if that has a mark. */
+#define PGSQL_SESSION_MARK "current_setting('http_notify.session', true)"
+#define PGSQL_SESSION_SHARED \
+	"a pool of connections before it shares its sessions (PgBouncer needs " \
+	"pool_mode=session and server_reset_query=DISCARD ALL)"
+
 /* Settings of a session, so that the server finds out within 7 to 10 seconds
    that this host is gone, and ends the session; and those that an admin may have
    changed for the role or the database, but which matter here. Not all of its
    systems and versions have all of them. others: such as
-   ", ('name', 'value')" */
+   ", ('name', 'value')". More conditions may follow. */
 #define PGSQL_SET_SESSION(others) \
 	"SELECT set_config(name, value, false) FROM (VALUES " \
 	"('default_transaction_isolation', 'read committed'), " \
@@ -47,7 +56,7 @@ struct pgsql_conn_settings {
 	"('tcp_user_timeout', '8000'), " \
 	"('client_connection_check_interval', '2000'), " \
 	"('idle_session_timeout', '0')" others") AS v (name, value) " \
-	"JOIN pg_settings USING (name)"
+	"JOIN pg_settings USING (name) WHERE true"
 
 struct pgsql_conn_vfuncs {
 	/* The connection can be used. */
@@ -122,6 +131,12 @@ void pgsql_conn_deinit(struct pgsql_conn **conn);
 bool pgsql_conn_is_connected(const struct pgsql_conn *conn);
 /* Drop the connection, and make another one. */
 void pgsql_conn_fail(struct pgsql_conn *conn, const char *error);
+/* What PGSQL_SESSION_MARK is in its session. */
+const char *pgsql_conn_mark(const struct pgsql_conn *conn);
+/* Is it this in the result's first row, if there is one? If not, the connection
+   is dropped. */
+bool pgsql_conn_check_mark(struct pgsql_conn *conn, const PGresult *result,
+			   int column);
 
 /* Add a statement to the next batch. The connection must be connected. */
 void pgsql_conn_add(struct pgsql_conn *conn, unsigned int statement,

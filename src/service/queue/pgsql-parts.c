@@ -548,6 +548,14 @@ static void pgsql_parts_failing(const char *error, void *context)
 	parts->failing = TRUE;
 }
 
+/* Nor can it be relied on that what is stored by the other connection is. */
+static void pgsql_parts_shared(void *context)
+{
+	struct pgsql_parts *parts = context;
+
+	pgsql_conn_fail(parts->queue->conn, PGSQL_SESSION_SHARED);
+}
+
 static void
 pgsql_parts_claimed(const int64_t *slots, unsigned int count, void *context)
 {
@@ -587,6 +595,7 @@ void pgsql_parts_claim(struct pgsql_parts *parts)
 	static const struct pgsql_slots_vfuncs vfuncs = {
 		.claimed = pgsql_parts_claimed,
 		.failing = pgsql_parts_failing,
+		.shared = pgsql_parts_shared,
 		.look = pgsql_parts_look,
 		.release = pgsql_parts_release,
 		.revoked = pgsql_parts_revoked,

@@ -61,9 +61,12 @@ static const char *const statements[STATEMENT_COUNT] = {
 		"-1) FROM pg_locks WHERE "PGSQL_LOCKS_HERE" AND "
 		"classid IN ("PGSQL_LOCK_HOST", "PGSQL_LOCK_SLOT") "
 		"AND granted ORDER BY 1, 2",
+	/* a session gets a lock again that it has: it must not be another
+	   connection's */
 	[STATEMENT_LOCK] =
 		"SELECT slot FROM unnest($1::bigint[]) AS slot "
-		"WHERE pg_try_advisory_lock("PGSQL_LOCK_SLOT", slot::int)",
+		"WHERE CASE WHEN "PGSQL_SESSION_MARK" = $2::text THEN "
+		"pg_try_advisory_lock("PGSQL_LOCK_SLOT", slot::int) END",
 	[STATEMENT_UNLOCK] =
 		"SELECT pg_advisory_unlock("PGSQL_LOCK_SLOT", $1::bigint::int)",
 };
@@ -219,6 +222,7 @@ static void pgsql_slots_lock(struct pgsql_slots *slots, unsigned int count)
 	if (found == 0)
 		return;
 	pgsql_params_add_ints(&params, unowned, found);
+	pgsql_params_add_text(&params, pgsql_conn_mark(slots->conn));
 	pgsql_conn_add(slots->conn, STATEMENT_LOCK, &params);
 	pgsql_conn_send(slots->conn, LEASE_MSECS, pgsql_slots_locked, slots);
 }
@@ -318,7 +322,9 @@ pgsql_slots_beaten(const struct pgsql_answer *answer, void *context)
 
 	no_answer(answer, context);
 	slots->beating = FALSE;
-	if (answer->error != NULL)
+	if (answer->error != NULL ||
+	    !pgsql_conn_check_mark(slots->conn, answer->results[0],
+				   PGSQL_SERVER_MARK))
 		return;
 	slots->failures = 0;
 	pgsql_slots_extend_lease(slots);
@@ -382,7 +388,9 @@ pgsql_slots_disconnected(const char *error, void *context)
 	struct pgsql_slots *slots = context;
 
 	pgsql_slots_revoke(slots);
-	if (++slots->failures == FAILURES_MAX)
+	if (strcmp(error, PGSQL_SESSION_SHARED) == 0)
+		slots->v.shared(slots->context);
+	else if (++slots->failures == FAILURES_MAX)
 		slots->v.failing(error, slots->context);
 }
 

@@ -49,6 +49,8 @@ struct pgsql_slots_vfuncs {
 	/* It has failed again and again to get any. Called once, until claimed()
 	   is. */
 	void (*failing)(const char *error, void *context);
+	/* Its session is another connection's, too. */
+	void (*shared)(void *context);
 	/* What another host has said by pgsql_slots_channel(). */
 	void (*notified)(const char *payload, void *context);
 	/* A heartbeat was answered. The database's clock, in msecs, was ahead of

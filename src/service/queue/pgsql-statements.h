@@ -15,8 +15,11 @@ static inline bool pgsql_schema_is_usable(int64_t version, int64_t compatible)
 #define PGSQL_SERVER \
 	"SELECT version, compatible, " \
 	"(extract(epoch FROM clock_timestamp()) * 1000)::bigint, " \
-	"(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint " \
+	"(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint, " \
+	PGSQL_SESSION_MARK" " \
 	"FROM http_notify.version"
+
+#define PGSQL_SERVER_MARK 4
 
 /* An id is its part's number, shifted by so many bits, and a number in it; the
    tables have limits for both. */
@@ -56,7 +59,7 @@ static inline bool pgsql_schema_is_usable(int64_t version, int64_t compatible)
 /* What a host sends by the connection by which it stores and reads. */
 enum pgsql_statement {
 	/* () -> version, the oldest one that is compatible, the clock in
-	   msecs, the server */
+	   msecs, the server, the session's mark */
 	PGSQL_VERSION,
 	/* () -> rights that the role has not, as text that may be empty */
 	PGSQL_RIGHTS,

@@ -568,7 +568,9 @@ pgsql_queue_may_use(const struct pgsql_answer *answer, void *context)
 	struct pgsql_params params = { .count = 0 }, instance = { .count = 0 };
 	const char *missing;
 
-	if (pgsql_queue_failed(queue, answer))
+	if (pgsql_queue_failed(queue, answer) ||
+	    !pgsql_conn_check_mark(queue->conn, answer->results[0],
+				   PGSQL_SERVER_MARK))
 		return;
 	if (!pgsql_queue_check_version(queue, answer->results[0])) {
 		pgsql_parts_stop(queue->parts);
