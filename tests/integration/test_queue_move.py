@@ -384,6 +384,20 @@ def test_hosts_that_have_stayed_keep_theirs(database, other_endpoint):
         assert not two.log_lines("Panic")
 
 
+def test_other_hosts_are_told_at_once(database, other_endpoint):
+    """Instead of waiting for an answer of a host that is moving."""
+    with left_behind(database, other_endpoint, 20) as one, \
+            host(database, other_endpoint) as two:
+        wait_for(lambda: database.slots() == [256], PATIENT, "its slots")
+        with one.doveadm_start("http-notify", "queue", "move") as process:
+            wait_for(lambda: len(database.slots()) == 2, PATIENT,
+                     "both to have some")
+            said = doveadm(two, "status", status=EX_TEMPFAIL)
+            assert "it has a queue of its own, and is moving there what is " \
+                "left in PostgreSQL" in said
+            process.kill()
+
+
 KEPT = ("username", "folder", "uid", "reason", "attempts", "answer",
         "endpoint")
 

@@ -6,8 +6,10 @@
 
 #include "admin-conn.h"
 #include "admin-protocol.h"
+#include "admin-relay.h"
 #include "move-back.h"
 #include "queue.h"
+#include "queue-hosts.h"
 #include "spool.h"
 
 /* How often to say how far it is. */
@@ -90,6 +92,24 @@ static void admin_move_progress(struct admin_move *move)
 	}
 }
 
+/* Meanwhile other hosts take it for one that shares the queue, and ask it. */
+static void
+admin_move_asked(const struct queue_message *message, void *context)
+{
+	static const char reason[] = "it has a queue of its own, and is moving "
+		"there what is left in PostgreSQL";
+	struct admin *admin = context;
+	const struct queue_message answer = {
+		.host = message->host, .talk = message->talk,
+		.kind = RELAY_END, .data = reason, .size = strlen(reason)
+	};
+
+	if (message->kind == RELAY_ASK) {
+		queue_message_send(move_back_get_queue(admin->move_back),
+				   &answer);
+	}
+}
+
 void admin_move_start(struct admin_conn *conn)
 {
 	struct admin *admin = conn->admin;
@@ -108,6 +128,11 @@ void admin_move_start(struct admin_conn *conn)
 	    move_back_start(admin->move_back, &error) < 0) {
 		admin_conn_fail(conn, error);
 		return;
+	}
+	if (admin->move_back != NULL) {
+		queue_set_message_callback(
+			move_back_get_queue(admin->move_back),
+			admin_move_asked, admin);
 	}
 	move = i_new(struct admin_move, 1);
 	move->conn = conn;

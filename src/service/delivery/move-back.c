@@ -372,6 +372,11 @@ bool move_back_is_used(const struct move_back *mb)
 	return mb->state != MOVE_BACK_IDLE || mb->spool != NULL;
 }
 
+struct queue *move_back_get_queue(const struct move_back *mb)
+{
+	return mb->from;
+}
+
 void move_back_get_status(const struct move_back *mb,
 			  struct move_back_status *status_r)
 {

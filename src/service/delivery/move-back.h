@@ -40,6 +40,9 @@ void move_back_stop(struct move_back *mb);
 /* Is it going on, or is something still aside? */
 bool move_back_is_used(const struct move_back *mb);
 
+/* The queue that is moved from; NULL = none is. */
+struct queue *move_back_get_queue(const struct move_back *mb);
+
 struct move_back_status {
 	bool running;
 	/* so many were moved by the latest one, of so many; those that were
