@@ -457,6 +457,35 @@ def test_missing_second_connection_is_logged(database, endpoint):
                          timeout=PATIENT)
 
 
+def test_missing_second_connection_is_logged_late(database, endpoint):
+    """Also if it has failed for long when the first one is made again; and
+    check says so, whatever it can do itself."""
+    said, log = "can't send", database.server.dir / "log"
+    with host(database, endpoint) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        wait_for_slots(database, 256)
+        begin = log.stat().st_size
+        try:
+            database.execute("-c", "ALTER ROLE mailhost CONNECTION LIMIT 0",
+                             "-c", (
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE usename = 'mailhost'"))
+            # longer than it takes the second one to fail that often
+            wait_for(lambda: log.read_bytes()[begin:].count(
+                b"too many connections for role") >= 14, PATIENT,
+                "both to fail")
+            database.execute("-c", "ALTER ROLE mailhost CONNECTION LIMIT 1")
+            dovecot.wait_log("PostgreSQL can be used again", timeout=PATIENT)
+            dovecot.wait_log("Error: This host stores in PostgreSQL", said,
+                             timeout=PATIENT)
+            assert said in failed_check(dovecot)["PostgreSQL hosts"]
+        finally:
+            database.execute("-c", "ALTER ROLE mailhost CONNECTION LIMIT -1")
+        wait_for(lambda: "PostgreSQL hosts" not in failed_check(dovecot),
+                 PATIENT, "its end")
+        assert len(dovecot.log_lines("This host stores in PostgreSQL")) == 1
+
+
 def test_host_without_slots_tells_the_others(database, endpoint):
     """It does not know who sends what it stores."""
     with host(database, endpoint) as one, host(database, endpoint) as two:

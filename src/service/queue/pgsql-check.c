@@ -8,6 +8,7 @@
 #include "credential-file.h"
 #include "pgsql-check.h"
 #include "pgsql-connect.h"
+#include "pgsql-parts.h"
 #include "pgsql-private.h"
 
 #include <fcntl.h>
@@ -403,6 +404,8 @@ static void pgsql_check_hosts(struct pgsql_check *check)
 	}
 	if (i == 0)
 		str_append(notes, "none");
+	if (pgsql_parts_failing_reason(check->queue->parts) != NULL)
+		return;
 	row(check, "PostgreSQL hosts", NULL,
 	    t_strdup_printf("of 256 slots, each has: %s", str_c(notes)));
 }
@@ -506,7 +509,7 @@ void pgsql_check_start(struct pgsql_queue *queue,
 		       struct queue_check *queue_check)
 {
 	struct pgsql_check *check = i_new(struct pgsql_check, 1);
-	const char *password;
+	const char *password, *failing;
 
 	check->queue = queue;
 	check->check = queue_check;
@@ -515,6 +518,12 @@ void pgsql_check_start(struct pgsql_queue *queue,
 	if (pgsql_check_password(check, &password) < 0) {
 		check->to = timeout_add_short(0, pgsql_check_done, check);
 		return;
+	}
+	failing = pgsql_parts_failing_reason(queue->parts);
+	if (failing != NULL) {
+		row(check, "PostgreSQL hosts", t_strdup_printf("this host "
+			"stores notifications there, but can't send any: %s",
+			failing), "");
 	}
 	check->to = timeout_add(CHECK_MSECS, pgsql_check_timeout, check);
 	check->connect = pgsql_connect_start(queue->conn_set.conninfo, password,

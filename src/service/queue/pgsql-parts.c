@@ -38,8 +38,9 @@ struct pgsql_parts {
 	   not known yet */
 	int64_t host, server;
 	bool claimed;
-	/* logged that there are no slots */
-	bool failing;
+	/* why there are no slots, which is logged; NULL = there are, or it is
+	   not known yet */
+	char *failing;
 
 	HASH_TABLE(struct pgsql_part *, struct pgsql_part *) by_key;
 	HASH_TABLE(void *, struct pgsql_part *) by_number;
@@ -541,11 +542,16 @@ static void pgsql_parts_failing(const char *error, void *context)
 {
 	struct pgsql_parts *parts = context;
 
-	if (!pgsql_queue_is_ready(parts->queue))
+	if (!pgsql_queue_is_ready(parts->queue) || parts->failing != NULL)
 		return;
 	i_error("This host stores in PostgreSQL, but can't send what is there: "
 		"%s", error);
-	parts->failing = TRUE;
+	parts->failing = i_strdup(error);
+}
+
+const char *pgsql_parts_failing_reason(const struct pgsql_parts *parts)
+{
+	return parts->failing;
 }
 
 /* Nor can it be relied on that what is stored by the other connection is. */
@@ -561,9 +567,9 @@ pgsql_parts_claimed(const int64_t *slots, unsigned int count, void *context)
 {
 	struct pgsql_parts *parts = context;
 
-	if (parts->failing)
+	if (parts->failing != NULL)
 		i_info("This host sends what is in PostgreSQL again");
-	parts->failing = FALSE;
+	i_free(parts->failing);
 	pgsql_parts_look(slots, count, context);
 }
 
@@ -769,6 +775,7 @@ void pgsql_parts_deinit(struct pgsql_parts **_parts)
 
 	*_parts = NULL;
 	pgsql_slots_deinit(&parts->slots);
+	i_free(parts->failing);
 	timeout_remove(&parts->to_tell);
 	timeout_remove(&parts->to_forget);
 	for (slot = 0; slot < PGSQL_SLOTS; slot++) {

@@ -15,6 +15,9 @@ void pgsql_parts_claim(struct pgsql_parts *parts);
 void pgsql_parts_stop(struct pgsql_parts *parts);
 /* See queue_engine_vfuncs. */
 bool pgsql_parts_may_send(struct pgsql_parts *parts);
+/* Why this host stores, but does not get any slots; NULL = it does, or it is not
+   known yet. */
+const char *pgsql_parts_failing_reason(const struct pgsql_parts *parts);
 /* Add to a batch what checks that the database has all parts that are known, as
    PGSQL_PARTS_CHECK, and look at its answer. */
 void pgsql_parts_check(struct pgsql_parts *parts);

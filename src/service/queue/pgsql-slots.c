@@ -390,7 +390,7 @@ pgsql_slots_disconnected(const char *error, void *context)
 	pgsql_slots_revoke(slots);
 	if (strcmp(error, PGSQL_SESSION_SHARED) == 0)
 		slots->v.shared(slots->context);
-	else if (++slots->failures == FAILURES_MAX)
+	else if (++slots->failures >= FAILURES_MAX)
 		slots->v.failing(error, slots->context);
 }
 

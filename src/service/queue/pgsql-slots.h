@@ -46,8 +46,7 @@ struct pgsql_slots_vfuncs {
 	void (*release)(int64_t slot, void *context);
 	/* Another host may send them already. */
 	void (*revoked)(void *context);
-	/* It has failed again and again to get any. Called once, until claimed()
-	   is. */
+	/* It has failed again and again to connect. */
 	void (*failing)(const char *error, void *context);
 	/* Its session is another connection's, too. */
 	void (*shared)(void *context);
