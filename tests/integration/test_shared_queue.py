@@ -836,6 +836,31 @@ def test_refused_removal_is_explained_once(database, other_endpoint, refusal,
         assert dovecot.service_pid() == service
 
 
+def test_removal_that_does_nothing_is_told(database, endpoint):
+    with host(database, endpoint) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
+        wait_for_slots(database, 256)
+        database.execute("-c", (
+            "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RETURN NULL; END $$; "
+            "CREATE TRIGGER keep BEFORE DELETE ON http_notify.notification "
+            "FOR EACH ROW EXECUTE FUNCTION keep()"))
+        try:
+            dovecot.deliver("bob", message())
+            dovecot.wait_log("Error: PostgreSQL keeps notifications that were "
+                             "deleted", timeout=PATIENT)
+            dovecot.deliver("bob", message())
+            assert [r.uid for r in endpoint.wait(2, PATIENT)] == [1, 2]
+        finally:
+            database.execute("-c", "DROP FUNCTION keep CASCADE")
+        # what is not there any more is not kept
+        database.execute("-c", "DELETE FROM http_notify.notification")
+        dovecot.deliver("bob", message())
+        endpoint.wait(3, PATIENT)
+        wait_for(lambda: database.count() == 0, PATIENT, "an empty queue")
+        assert len(dovecot.log_lines("Error:")) == 1
+
+
 # What a site may have set for its roles, all at once.
 ROLE_SETTINGS = [
     "role = http_notify", "search_path = nowhere", "client_encoding = LATIN1",

@@ -140,6 +140,14 @@ def test_each_right_of_the_schema_is_looked_at(dovecot, database, changed):
     ("ALTER TABLE http_notify.lost SET (autovacuum_enabled = off)",
      "ALTER TABLE http_notify.lost RESET (autovacuum_enabled)",
      "autovacuum", "off for lost"),
+    ("CREATE RULE keep AS ON DELETE TO http_notify.notification "
+     "DO INSTEAD NOTHING", "DROP RULE keep ON http_notify.notification",
+     "tables", "removing what they have sent: rule keep on notification"),
+    ("CREATE TABLE audit (id bigint REFERENCES http_notify.part)",
+     "DROP TABLE audit", "tables", "reference audit_id_fkey on part"),
+    ("ALTER TABLE http_notify.lost ENABLE ROW LEVEL SECURITY",
+     "ALTER TABLE http_notify.lost DISABLE ROW LEVEL SECURITY", "tables",
+     "row security on lost"),
 ])
 def test_remarks(dovecot, changed, sql, back, link, said):
     changed(sql, back)

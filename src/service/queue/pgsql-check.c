@@ -46,6 +46,7 @@ enum fact {
 	FACT_HAS_SCHEMA,
 	FACT_MAY_USE_SCHEMA,
 	FACT_LACKS,
+	FACT_FOREIGN,
 	FACT_NOT_VACUUMED,
 	FACT_AUTOVACUUM,
 	FACT_SYNCHRONOUS_COMMIT,
@@ -66,6 +67,17 @@ static const char *const queries[STEP_COUNT] = {
 		"n.oid IS NOT NULL, "
 		"coalesce(has_schema_privilege(n.oid, 'USAGE'), false), "
 		PGSQL_LACKS", "
+		"(SELECT string_agg(what || ' on ' || relname, ', ') FROM ("
+		"SELECT 'trigger ' || tgname, tgrelid FROM pg_trigger "
+		"WHERE NOT tgisinternal UNION ALL "
+		"SELECT 'rule ' || rulename, ev_class FROM pg_rewrite "
+		"UNION ALL SELECT 'row security', oid FROM pg_class "
+		"WHERE relrowsecurity UNION ALL "
+		"SELECT 'reference ' || conname, confrelid FROM pg_constraint "
+		"JOIN pg_class AS c ON c.oid = conrelid "
+		"WHERE contype = 'f' AND relnamespace <> n.oid) "
+		"AS f (what, oid) JOIN pg_class AS t USING (oid) "
+		"WHERE relnamespace = n.oid AND relkind = 'r'), "
 		"(SELECT string_agg(relname, ', ') FROM pg_class "
 		"WHERE relnamespace = n.oid AND relkind = 'r' AND "
 		"reloptions && ARRAY['autovacuum_enabled=false', "
@@ -115,6 +127,8 @@ struct pgsql_check {
 	PGconn *pg;
 	enum step step;
 	PGresult *result;
+	/* for the row of the tables */
+	char *foreign;
 	/* a duplicate of libpq's socket */
 	int fd;
 	struct io *io;
@@ -139,6 +153,7 @@ static void pgsql_check_done(struct pgsql_check *check)
 	i_close_fd(&check->fd);
 	PQclear(check->result);
 	PQfinish(check->pg);
+	i_free(check->foreign);
 	i_free(check);
 	queue_engine_check_done(queue_check);
 }
@@ -338,6 +353,16 @@ static const char *tables_error(struct pgsql_check *check)
 	return NULL;
 }
 
+static void pgsql_check_foreign(struct pgsql_check *check)
+{
+	if (*fact(check, FACT_FOREIGN) != '\0') {
+		check->foreign = i_strdup_printf("there is more than "
+			SCHEMA_FILE" makes, which may keep services from "
+			"storing, or removing what they have sent: %s",
+			fact(check, FACT_FOREIGN));
+	}
+}
+
 static const char *vacuum_note(struct pgsql_check *check)
 {
 	if (strcmp(fact(check, FACT_AUTOVACUUM), "on") != 0)
@@ -422,6 +447,7 @@ static bool pgsql_check_step(struct pgsql_check *check)
 		pgsql_check_tls(check);
 		pgsql_check_durability(check);
 		error = tables_error(check);
+		pgsql_check_foreign(check);
 		if (error != NULL)
 			row(check, "PostgreSQL tables", error, "");
 		else
@@ -430,7 +456,8 @@ static bool pgsql_check_step(struct pgsql_check *check)
 		return error == NULL;
 	case STEP_VERSION:
 		error = version_error(check->result);
-		row(check, "PostgreSQL tables", error, "");
+		row(check, "PostgreSQL tables", error,
+		    check->foreign == NULL ? "" : check->foreign);
 		return error == NULL;
 	case STEP_HOSTS:
 		pgsql_check_hosts(check);

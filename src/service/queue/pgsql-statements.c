@@ -214,6 +214,9 @@ const char *const pgsql_statements[PGSQL_STATEMENT_COUNT] = {
 	[PGSQL_REMOVE] =
 		"DELETE FROM http_notify.notification "
 		"WHERE id = ANY($1::bigint[])",
+	[PGSQL_KEPT] =
+		"SELECT FROM http_notify.notification "
+		"WHERE id = ANY($1::bigint[]) LIMIT 1",
 	[PGSQL_SET_ATTEMPTS] =
 		"UPDATE http_notify.notification "
 		"SET attempts = "OF_ID("$2::bigint[]")" "

@@ -113,6 +113,8 @@ enum pgsql_statement {
 	PGSQL_ADD,
 	/* (ids) */
 	PGSQL_REMOVE,
+	/* Is any of these still there? (ids) -> a row without columns if so */
+	PGSQL_KEPT,
 	/* (ids, attempts); of an id that is there twice, the first one counts */
 	PGSQL_SET_ATTEMPTS,
 	/* (host, ids, seqs, added, used) */
