@@ -156,6 +156,15 @@ def test_remarks(dovecot, changed, sql, back, link, said):
     assert said in detail
 
 
+def test_what_postgresql_says_besides_is_not_logged(dovecot, changed):
+    dovecot.clear_log()
+    changed("ALTER ROLE mailhost SET log_statement = 'all'; "
+            "ALTER ROLE mailhost SET client_min_messages = log",
+            "ALTER ROLE mailhost RESET ALL")
+    assert {result for result, detail in check(dovecot).values()} == {"ok"}
+    assert not dovecot.log_lines("statement")
+
+
 @pytest.mark.parametrize("mode, text, said", [
     (0o600, "\n", "has no password in its first line"),
     (0o604, "geheim\n", "all users of this host: chmod 0400"),

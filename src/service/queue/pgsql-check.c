@@ -61,6 +61,7 @@ enum fact {
 static const char *const queries[STEP_COUNT] = {
 	/* as the role that the service is, whatever is set for it */
 	[STEP_FACTS] =
+		"SET statement_timeout = 0; SET lock_timeout = 0; "
 		"SET ROLE NONE; SELECT pg_is_in_recovery(), "
 		"current_setting('transaction_read_only') = 'on', "
 		"pg_backend_pid(), "PGSQL_SESSION_MARK", current_database(), current_user, "

@@ -74,6 +74,11 @@ static void pgsql_connect_free(struct pgsql_connect *connect)
 	free(connect);
 }
 
+static void
+ignore_notice(void *context ATTR_UNUSED, const char *notice ATTR_UNUSED)
+{
+}
+
 /* Likewise. */
 static void *pgsql_connect_run(void *context)
 {
@@ -84,6 +89,8 @@ static void *pgsql_connect_run(void *context)
 
 	connect->conn = PQconnectdbParams(keywords,
 		(const char *const *)connect->values, 1);
+	/* else libpq writes them to the log, as errors */
+	(void)PQsetNoticeProcessor(connect->conn, ignore_notice, NULL);
 	if (password != NULL)
 		explicit_bzero(password, strlen(password));
 	ret = write(connect->fd, &one, sizeof(one));
