@@ -86,7 +86,11 @@ def test_all_is_well(dovecot, database):
      "tables", "psql -d http_notify -f schema-1.sql"),
     ("ALTER TABLE http_notify.lost RENAME TO other",
      "ALTER TABLE http_notify.other RENAME TO lost",
-     "tables", "lacks what schema-1.sql grants: SELECT on lost"),
+     "tables", "lacks what schema-1.sql, or PostgreSQL by itself, grants: "
+     "SELECT on lost"),
+    ("REVOKE EXECUTE ON FUNCTION pg_notify FROM public",
+     "GRANT EXECUTE ON FUNCTION pg_notify TO public",
+     "tables", "grants: EXECUTE on pg_notify(text,text)"),
     ("ALTER ROLE mailhost SET default_transaction_read_only = on",
      "ALTER ROLE mailhost RESET ALL", "", "can only read"),
     ("ALTER ROLE mailhost PASSWORD 'other'",

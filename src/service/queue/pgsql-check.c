@@ -342,7 +342,8 @@ static const char *tables_error(struct pgsql_check *check)
 	}
 	if (*fact(check, FACT_LACKS) != '\0') {
 		return t_strdup_printf("the role %s, by way of http_notify, "
-			"lacks what "SCHEMA_FILE" grants: %s", role,
+			"lacks what "SCHEMA_FILE", or PostgreSQL by itself, "
+			"grants: %s", role,
 			fact(check, FACT_LACKS));
 	}
 	if (*fact(check, FACT_BLOCKERS) != '\0') {

@@ -29,8 +29,8 @@ static inline bool pgsql_schema_is_usable(int64_t version, int64_t compatible)
 /* The id before all of the part's. */
 #define PGSQL_PART_FIRST_ID(number) ((int64_t)(number) << PGSQL_PART_SHIFT)
 
-/* What schema-*.sql grants; and, as an expression, what of it the role lacks, as
-   text, or NULL. */
+/* What schema-*.sql grants; what all may call, unless somebody has revoked it; and,
+   as an expression, what of both the role lacks, as text, or NULL. */
 #define PGSQL_GRANTS \
 	"('version', 'SELECT'), " \
 	"('host', 'SELECT INSERT UPDATE DELETE'), " \
@@ -43,13 +43,21 @@ static inline bool pgsql_schema_is_usable(int64_t version, int64_t compatible)
 	"('announced', 'SELECT INSERT UPDATE DELETE'), " \
 	"('message', 'SELECT INSERT UPDATE DELETE'), " \
 	"('tidy', 'SELECT UPDATE')"
+#define PGSQL_FUNCTIONS \
+	"ARRAY['pg_advisory_lock_shared(int4,int4)', " \
+	"'pg_try_advisory_lock(int4,int4)', " \
+	"'pg_advisory_unlock(int4,int4)', " \
+	"'pg_try_advisory_xact_lock(int8)', " \
+	"'pg_terminate_backend(int4,int8)', 'pg_notify(text,text)']"
 #define PGSQL_LACKS \
-	"(SELECT string_agg(r || ' on ' || t, ', ') " \
+	"(SELECT string_agg(lack, ', ') FROM (SELECT r || ' on ' || t " \
 	"FROM (VALUES "PGSQL_GRANTS") AS w (t, rights) CROSS JOIN LATERAL " \
 	"unnest(string_to_array(rights, ' ')) AS r " \
 	"LEFT JOIN pg_class AS c ON relname = t AND relnamespace = (" \
 	"SELECT oid FROM pg_namespace WHERE nspname = 'http_notify') " \
-	"WHERE has_table_privilege(c.oid, r) IS NOT TRUE)"
+	"WHERE has_table_privilege(c.oid, r) IS NOT TRUE UNION ALL " \
+	"SELECT 'EXECUTE on ' || f FROM unnest("PGSQL_FUNCTIONS") AS f " \
+	"WHERE NOT has_function_privilege(f, 'EXECUTE')) AS l (lack))"
 
 /* A row of pg_stat_activity: it has committed, but not on a synchronous standby
    yet. NULL = not known: it is another role's. */

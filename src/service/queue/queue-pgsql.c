@@ -12,6 +12,7 @@
 #include "ioloop.h"
 #include "llist.h"
 
+#include "dovecot-compat.h"
 #include "monotonic.h"
 #include "pgsql-check.h"
 #include "pgsql-commit.h"
@@ -579,8 +580,11 @@ pgsql_queue_may_use(const struct pgsql_answer *answer, void *context)
 	missing = pgsql_get_str(answer->results[1], 0, 0);
 	if (*missing != '\0') {
 		pgsql_parts_stop(queue->parts);
+		/* functions come last */
 		pgsql_conn_fail(queue->conn, t_strdup_printf("its role lacks "
-			"%s (GRANT http_notify TO the role)", missing));
+			"%s (%s)", missing, str_begins_with(missing, "EXECUTE") ?
+			"GRANT that to PUBLIC" :
+			"GRANT http_notify TO the role"));
 		return;
 	}
 	queue->clock_offset = pgsql_get_int(answer->results[0], 0, 2) -
