@@ -142,13 +142,13 @@ def test_file_shrinks_while_something_is_queued(other_endpoint):
         endpoint.status = lambda request: (
             503 if "stays" in request.body.get("subject", "") else None)
         dovecot.start()
-        for _ in range(60):
+
+        def is_small():
             dovecot.deliver("bob", message())
-            if dovecot.queue_path.stat().st_size < 20 << 20:
-                break
             time.sleep(0.5)
-        assert dovecot.queue_path.stat().st_size < 20 << 20
-        assert len(endpoint.delivered) >= 4999
+            return dovecot.queue_path.stat().st_size < 20 << 20
+        wait_for(is_small, 180, "a small file")
+        endpoint.wait(4999, 180)
         assert dovecot.queued() >= 1
         for words in "Notification lost", "not confirmed", "Queue":
             assert not dovecot.log_lines(words)

@@ -1513,9 +1513,17 @@ static void run_ioloop(void)
 	timeout_remove(&to);
 }
 
+static off_t file_size(const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(path_of(name), &st), 0);
+	return st.st_size;
+}
+
 static void wait_for_small_file(void)
 {
-	while (other_get_int("PRAGMA page_count") > 2000)
+	while (file_size("queue.sqlite") > 8*1024*1024)
 		run_ioloop();
 }
 
@@ -1560,10 +1568,7 @@ static void test_new_file_can_be_shrunk(void **state ATTR_UNUSED)
 
 static off_t log_size(void)
 {
-	struct stat st;
-
-	assert_int_equal(stat(path_of("queue.sqlite-wal"), &st), 0);
-	return st.st_size;
+	return file_size("queue.sqlite-wal");
 }
 
 static void

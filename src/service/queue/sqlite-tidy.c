@@ -10,9 +10,11 @@
    next. */
 #define TIDY_MSECS (5*1000)
 #define TIDY_STEP_MSECS 25
-/* How long a step that shrinks the file may last, and how much one cuts off the
-   log. */
+/* How long a step that shrinks the file may last. If the host is busy it cuts
+   off this number of pages nevertheless. */
 #define STEP_MAX_MSECS 4
+#define STEP_MIN_PAGES 32
+/* How much one cuts off the log. */
 #define STEP_LOG_SIZE (8*1024*1024)
 
 /* The log is written back to the file whenever it has grown by so many frames
@@ -55,6 +57,9 @@ struct sqlite_tidy {
 	/* the file was made by this version, or has been copied */
 	bool can_shrink;
 	bool shrinking;
+	/* the file has not been cut where its pages end, which a checkpoint
+	   does if it gets to the log's end */
+	bool uncut;
 	/* the last step failed */
 	bool failed;
 	/* what has been logged of this spell */
@@ -149,7 +154,8 @@ static void tidy_checkpoint_ended(int frames, int done, void *context)
 	if (stuck && is_long)
 		tidy_say_log_is_long(tidy);
 	if (frames >= 0 && !stuck && tidy->frames > done &&
-	    (is_long || tidy->reclaiming) && tidy_catch_up(tidy, is_long))
+	    (is_long || tidy->reclaiming || tidy->uncut) &&
+	    tidy_catch_up(tidy, is_long))
 		return;
 	tidy->catching_up = 0;
 	tidy_reclaimed(tidy);
@@ -215,6 +221,7 @@ static bool tidy_log(struct sqlite_tidy *tidy)
 static int tidy_shrink(struct sqlite_tidy *tidy, const char **error_r)
 {
 	int64_t deadline = http_notify_monotonic_msecs() + STEP_MAX_MSECS;
+	unsigned int pages = 0;
 	sqlite3_stmt *stmt;
 	int ret;
 
@@ -225,7 +232,8 @@ static int tidy_shrink(struct sqlite_tidy *tidy, const char **error_r)
 				 -1, &stmt, NULL);
 	while (ret == SQLITE_OK || ret == SQLITE_ROW) {
 		ret = sqlite3_step(stmt);
-		if (http_notify_monotonic_msecs() >= deadline)
+		if (++pages >= STEP_MIN_PAGES &&
+		    http_notify_monotonic_msecs() >= deadline)
 			break;
 	}
 	if (ret != SQLITE_ROW && ret != SQLITE_DONE)
@@ -246,10 +254,25 @@ static int tidy_copy(struct sqlite_tidy *tidy, const char **error_r)
 	return 0;
 }
 
+static bool tidy_file_is_longer(struct sqlite_tidy *tidy, int64_t pages)
+{
+	const int64_t page_size = tidy->frame_size - FRAME_HEADER_SIZE;
+	sqlite3_file *file;
+	sqlite3_int64 size;
+
+	return sqlite3_file_control(tidy->db->sqlite, NULL,
+				    SQLITE_FCNTL_FILE_POINTER,
+				    &file) == SQLITE_OK &&
+		file->pMethods != NULL &&
+		file->pMethods->xFileSize(file, &size) == SQLITE_OK &&
+		size > pages * page_size;
+}
+
 /* Returns FALSE if there is nothing to do. */
 static bool tidy_file(struct sqlite_tidy *tidy)
 {
 	int64_t pages, free_pages, used;
+	bool more = FALSE;
 	const char *error;
 	int ret;
 
@@ -264,20 +287,25 @@ static bool tidy_file(struct sqlite_tidy *tidy)
 	}
 	used = pages - free_pages;
 	if (!tidy->can_shrink) {
-		if (used <= COPY_MAX_PAGES)
+		more = used <= COPY_MAX_PAGES;
+		if (more)
 			ret = tidy_copy(tidy, &error);
 	} else {
 		tidy->shrinking = tidy->shrinking ?
 			free_pages > I_MAX(SHRINK_MIN_PAGES / 4, used / 2) :
 			free_pages > I_MAX(SHRINK_MIN_PAGES, used);
-		if (tidy->shrinking)
+		more = tidy->shrinking;
+		if (more)
 			ret = tidy_shrink(tidy, &error);
 	}
 	if (ret < 0) {
 		tidy_failed(tidy, error);
 		return FALSE;
 	}
-	return tidy->shrinking;
+	tidy->uncut = !more && tidy_file_is_longer(tidy, pages);
+	if (tidy->uncut)
+		sqlite_checkpoint_start(tidy->checkpoint);
+	return more;
 }
 
 /* Nothing is shrunk during a checkpoint, which would never see the log's end
@@ -301,7 +329,7 @@ static void tidy_step(struct sqlite_tidy *tidy)
 	timeout_remove(&tidy->to);
 	if (more)
 		tidy_later(tidy, TIDY_STEP_MSECS);
-	else if (tidy->unfinished || tidy->failed)
+	else if (tidy->unfinished || tidy->uncut || tidy->failed)
 		tidy_later(tidy, TIDY_MSECS);
 }
 
