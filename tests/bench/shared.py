@@ -26,6 +26,7 @@ from bench import (BODY, CONNECTIONS, DELIVERIES, NGINX_MAIN,  # noqa: E402
                    Systems, arrivals, cpu_seconds, deliver, deliver_at, fmt,
                    hand_off, resident_kb)
 from stalls import Handoffs, start  # noqa: E402
+from harness.config import IN_TIME  # noqa: E402
 from harness.dovecot import Dovecot, free_port, wait_for  # noqa: E402
 from harness.faults import network_namespace  # noqa: E402
 from harness.install import install  # noqa: E402
@@ -76,7 +77,7 @@ def host(*lines):
     """A Dovecot that is running."""
     with tempfile.TemporaryDirectory(prefix="d-") as directory:
         dovecot = Dovecot(directory, STAGE)
-        dovecot.configure(LIMIT, *lines)
+        dovecot.configure(LIMIT, IN_TIME, *lines)
         try:
             start(dovecot)
             yield dovecot

@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 
+from harness.dovecot import TIMEOUT
 from harness.endpoint import Endpoint, Handler
 
 
@@ -73,7 +74,7 @@ class CalendarEndpoint(Endpoint):
             if invitation.to is not None:
                 self.processed.append(invitation)
 
-    def wait_processed(self, count, timeout=10):
+    def wait_processed(self, count, timeout=TIMEOUT):
         deadline = time.monotonic() + timeout
         while len(self.processed) < count:
             assert time.monotonic() < deadline, "%d of %d were processed" % (

@@ -18,7 +18,7 @@ import threading
 import time
 import urllib.parse
 
-from harness.dovecot import free_port
+from harness.dovecot import TIMEOUT, free_port
 
 PATH = "/preliminary/http-notify/v1/notify"
 LOGIN, PASSWORD = "login", "pa:ss/wörd"
@@ -284,7 +284,7 @@ class Endpoint:
             "https" if self.tls else "http", userinfo,
             "localhost" if self.tls else self.address, self.port, self.path)
 
-    def wait(self, count, timeout=10):
+    def wait(self, count, timeout=TIMEOUT):
         """Wait until this many were delivered; returns them."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -295,7 +295,7 @@ class Endpoint:
         raise AssertionError("%d of %d notifications arrived in %s s" % (
             len(self.delivered), count, timeout))
 
-    def wait_attempts(self, count, timeout=10):
+    def wait_attempts(self, count, timeout=TIMEOUT):
         deadline = time.monotonic() + timeout
         while len(self.attempts) < count:
             assert time.monotonic() < deadline, "%d of %d attempts" % (

@@ -223,10 +223,8 @@ def small_disk(path, size):
     try:
         yield path
     finally:
-        deadline = time.monotonic() + 10
-        while run("umount", str(path), check=False).returncode != 0:
-            assert time.monotonic() < deadline, "%s is busy" % path
-            time.sleep(0.1)
+        wait_for(lambda: run("umount", str(path), check=False).returncode == 0,
+                 what="the end of what uses " + str(path))
 
 
 def fill_disk(path):
@@ -266,10 +264,10 @@ def service_stopped(dovecot):
         return process.returncode == 0
 
     dovecot.doveadm("service", "stop", "http-notify")
-    wait_for(lambda: not dovecot.pids("http-notify"), 20, "its end")
+    wait_for(lambda: not dovecot.pids("http-notify"), what="its end")
     yield
     dovecot.reload()
-    wait_for(answers, 30, "the service")
+    wait_for(answers, what="the service")
 
 
 # -- clocks --

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 
-from harness.dovecot import free_port, wait_for
+from harness.dovecot import TIMEOUT, free_port, wait_for
 from harness.faults import small_disk
 
 USER = "postgres"
@@ -92,7 +92,7 @@ class PostgreSQL:
                 # what hangs has to go on; connections are dropped
                 self.hang(False)
                 self.process.send_signal(signal.SIGINT)
-                self.process.wait(30)
+                self.process.wait(TIMEOUT)
             self.process = None
 
     def kill(self):

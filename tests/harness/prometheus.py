@@ -11,12 +11,12 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from harness.dovecot import free_port, wait_for
+from harness.dovecot import TIMEOUT, free_port, wait_for
 
 
 def http_get(port, path):
     with urllib.request.urlopen(
-            "http://127.0.0.1:%d%s" % (port, path), timeout=10) as answer:
+            "http://127.0.0.1:%d%s" % (port, path), timeout=TIMEOUT) as answer:
         return answer.read().decode()
 
 
@@ -78,7 +78,7 @@ class Prometheus:
         assert len(rows) <= 1, rows
         return rows[0][1] if rows else None
 
-    def wait_value(self, expr, value, timeout=20):
+    def wait_value(self, expr, value, timeout=TIMEOUT):
         wait_for(lambda: self.value(expr) == value, timeout,
                  "%s to be %s, not %s" % (expr, value, self.query(expr)))
 

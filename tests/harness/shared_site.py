@@ -21,7 +21,7 @@ from harness.shared_queue import shared_queue
 from harness.slow_link import SlowLink
 
 # what the database's server and its clients need to notice, on a busy machine
-PATIENT = 60
+PATIENT = 120
 # hosts
 ALL = range(100)
 # A delivery waits for the hand-off for no longer than 0.5 s.

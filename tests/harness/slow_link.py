@@ -103,4 +103,4 @@ class SlowLink:
     def close(self):
         self.heal()
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        self.thread.join(60)

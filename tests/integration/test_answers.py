@@ -476,7 +476,7 @@ def test_what_one_notification_gets_is_its_own(other_endpoint, status):
             time.sleep(0.5)
             return [r for r in endpoint.delivered
                     if r.body["user"] == "3@1" and r.uid == 2]
-        wait_for(taken, 60, "the user's next one")
+        wait_for(taken, what="the user's next one")
         if status != 422:
             return
         line, = dovecot.wait_log("Error: Notification lost: user=bob "
@@ -539,7 +539,7 @@ def test_endless_body_is_not_read(other_endpoint):
     endpoint.fault = says_forever(
         b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999999\r\n\r\n",
         b"x" * 4000)
-    with running_dovecot(driver(endpoint, timeout_msecs=60000)) as dovecot:
+    with running_dovecot(driver(endpoint, timeout_msecs=600000)) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         for count in (1, 2):
             dovecot.deliver("bob", message())
@@ -561,7 +561,7 @@ def test_a_reason_is_not_the_one_before(certificates):
 
         def reason(word):
             dovecot.clear_log()
-            return dovecot.wait_log("Debug: Attempt ", word, timeout=20)[0]
+            return dovecot.wait_log("Debug: Attempt ", word)[0]
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         assert "Connection refused" in dovecot.wait_log("is down")[0]
@@ -575,18 +575,18 @@ def test_a_reason_is_not_the_one_before(certificates):
         endpoint.stop()
         endpoint.tls = good
         endpoint.start()
-        endpoint.wait(1, 20)
+        endpoint.wait(1)
 
 
 def check_black_hole(dovecot, endpoint, heal):
     pid = dovecot.service_pid()
     for _ in range(2):
-        assert dovecot.deliver("bob", message()) < 1.5
+        assert dovecot.deliver("bob", message()) < 10
     line, = dovecot.wait_log("Error: Endpoint %s is down" % endpoint.authority)
     assert "time" in line.lower()
     time.sleep(1.5)
     heal()
-    assert [r.uid for r in endpoint.wait(2, 20)] == [1, 2]
+    assert [r.uid for r in endpoint.wait(2)] == [1, 2]
     dovecot.wait_log("Info: Endpoint %s is up again" % endpoint.authority)
     assert len(dovecot.wait_log(endpoint.authority, count=2)) == 2
     assert len(endpoint.attempts) == 2
@@ -657,7 +657,7 @@ def test_retry_after_is_believed_up_to_ten_minutes(other_endpoint, value):
         dovecot.start()
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
-        endpoint.wait(1, 30)
+        endpoint.wait(1)
         first, second = (r.time for r in endpoint.attempts)
         minutes = (second - first) * speed / 60
         # the upper bound leaves 10 s of real time to a busy machine
@@ -669,7 +669,7 @@ def test_retry_after_is_believed_up_to_ten_minutes(other_endpoint, value):
 @pytest.mark.parametrize("status", MISCONFIGURED + REFUSED + REDIRECTS)
 def test_misconfigured_is_tried_again(spells, status):
     case = spells.cases["misconfigured-%d" % status]
-    wait_for(case.all_delivered, 60, "the next attempt")
+    wait_for(case.all_delivered, what="the next attempt")
     check_spell(spells, case.name, "rejects all notifications")
     if status in REDIRECTS:
         assert case.other.attempts == []

@@ -43,7 +43,7 @@ def register(dovecot, *names):
     """Returns when the service has remembered for a while, in seconds."""
     for name in names:
         dovecot.setmetadata(name, "user=3@1")
-    wait_for(lambda: has_queue(dovecot), 30, "the service")
+    wait_for(lambda: has_queue(dovecot), what="the service")
     time.sleep(2)
 
 
@@ -163,7 +163,7 @@ def restart(dovecot, *lines):
     dovecot.stop()
     dovecot.configure(*lines)
     dovecot.start()
-    wait_for(lambda: has_queue(dovecot), 30, "the service")
+    wait_for(lambda: has_queue(dovecot), what="the service")
 
 
 def test_only_the_endpoint_that_lacks_it_gets_it(other_endpoint):
@@ -226,11 +226,11 @@ def test_killed_service_remembers(dovecot, other_endpoint):
         dovecot.deliver("bob", message("Message %d" % n))
         if n % 3 == 2:
             os.kill(dovecot.service_pid(), signal.SIGKILL)
-            wait_for(lambda: has_queue(dovecot), 30, "the next one")
-    wait_for(lambda: has_queue(dovecot), 30, "the service")
+            wait_for(lambda: has_queue(dovecot), what="the next one")
+    wait_for(lambda: has_queue(dovecot), what="the service")
     catch_up(dovecot)
     wait_for(lambda: len({request.uid for request in
-                          other_endpoint.delivered}) == 12, 20, "all of them")
+                          other_endpoint.delivered}) == 12, what="all of them")
     dovecot.wait_queue_empty()
     keys = {}
     for request in other_endpoint.delivered:
@@ -323,7 +323,7 @@ def test_queue_of_a_former_version(dovecot, other_endpoint):
                          "ALTER TABLE notification DROP COLUMN mailbox")
     time.sleep(1.1)
     dovecot.start()
-    wait_for(lambda: has_queue(dovecot), 30, "the service")
+    wait_for(lambda: has_queue(dovecot), what="the service")
     time.sleep(1.1)
     lose(dovecot, "bob", "Lost")
     assert "1 messages have come before" in doveadm(

@@ -66,7 +66,7 @@ def test_jumps_neither_expire_nor_stall(other_endpoint, jumps):
             old - new for old, new in zip([0] + jumps, jumps) if new < old]
         endpoint.start()
         # soon: its probes are no more than some seconds apart by now
-        requests = endpoint.wait(sent, 30)
+        requests = endpoint.wait(sent)
         assert [r.uid for r in requests] == list(range(1, sent + 1))
         assert not dovecot.log_lines("Notification lost")
 
@@ -104,7 +104,7 @@ def test_service_that_starts_after_a_jump(other_endpoint, offset):
         let_it_notice()
         assert dovecot.queued() == 4
         endpoint.start()
-        assert [r.uid for r in endpoint.wait(4, 30)] == [1, 2, 3, 4]
+        assert [r.uid for r in endpoint.wait(4)] == [1, 2, 3, 4]
         assert not dovecot.log_lines("Notification lost")
 
 
@@ -134,7 +134,7 @@ def test_host_that_boots_with_a_clock_years_ahead(other_endpoint, killed):
         let_it_notice()
         assert dovecot.queued() == 5
         endpoint.start()
-        assert [r.uid for r in endpoint.wait(5, 30)] == [1, 2, 3, 4, 5]
+        assert [r.uid for r in endpoint.wait(5)] == [1, 2, 3, 4, 5]
         assert not dovecot.log_lines("Notification lost")
 
 
@@ -147,7 +147,7 @@ def test_max_age_counts_the_time_that_passes(other_endpoint, offset):
         begin = time.monotonic()
         dovecot.deliver("bob", message())
         clock.set(offset)
-        dovecot.wait_log("Notification lost", "max_age", timeout=60)
+        dovecot.wait_log("Notification lost", "max_age")
         assert time.monotonic() - begin > 14
 
 
@@ -173,10 +173,10 @@ def test_a_retry_comes_when_it_should(other_endpoint, offset):
             if trouble == "gone":
                 endpoint.start()
             endpoint.heal()
-            endpoint.wait(count + 1, 20)
+            endpoint.wait(count + 1)
             clock.set(0)
             dovecot.deliver("bob", message())
-            endpoint.wait(count + 2, 20)
+            endpoint.wait(count + 2)
         assert not dovecot.log_lines("Notification lost")
 
 
@@ -196,7 +196,7 @@ def test_many_jumps_while_it_is_busy(other_endpoint):
         for n in range(count):
             clock.set(-n * HOUR)
             dovecot.deliver(users, message())
-        endpoint.wait(count * len(users), 60)
+        endpoint.wait(count * len(users))
         assert not dovecot.log_lines("Notification lost")
         assert not dovecot.log_lines("Panic:")
 
@@ -219,11 +219,11 @@ def test_all_of_dovecot_sees_the_jump(other_endpoint, offset):
         if offset > 0:
             # Backwards, Dovecot's own mail processes end themselves, and the
             # next ones are not started for three minutes.
-            assert dovecot.deliver("bob", message()) < 1.5
+            assert dovecot.deliver("bob", message()) < 10
             sent = 2
         let_it_notice()
         assert dovecot.queued() == sent
         endpoint.start()
-        assert [r.uid for r in endpoint.wait(sent, 30)] == list(
+        assert [r.uid for r in endpoint.wait(sent)] == list(
             range(1, sent + 1))
         assert not dovecot.log_lines("Notification lost")

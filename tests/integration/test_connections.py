@@ -93,12 +93,12 @@ def test_dead_connections_are_left_for_new_ones(certificates, protocol):
         with network.silence(dead):
             began = time.monotonic()
             dovecot.deliver(USERS[:1], message())
-            endpoint.wait(1, 30)
+            endpoint.wait(1)
             first = time.monotonic() - began
             dovecot.wait_queue_empty()
             print("%s: %.1f s" % (protocol, first))
             # the time limit, a probe's wait, the endpoint's delay, the load
-            assert first < 5
+            assert first < 20
             assert not ports(endpoint.attempts) & dead
             # nor later
             for _ in range(3):
@@ -123,16 +123,17 @@ def test_a_dead_connection_that_several_endpoints_share(certificates):
             for _ in range(8):
                 dovecot.deliver(USERS, message())
                 time.sleep(0.1)
-            endpoint.wait(8 * 8 * len(USERS), 30)
+            endpoint.wait(8 * 8 * len(USERS))
             assert not ports(endpoint.attempts) & dead
 
 
 def test_a_connection_that_answers_others_is_kept(certificates):
     """Another endpoint's attempts on it take too long."""
-    with fronted_endpoint(certificates, "HTTP/2 over TLS", {},
+    with fronted_endpoint(certificates, "HTTP/2 over TLS",
+                          {"timeout_msecs": 20000},
                           {"path": "/silent", "timeout_msecs": 2000}) as (
                               network, endpoint, dovecot):
-        endpoint.delay = 0.2
+        endpoint.delay = 1
 
         deliveries = []
 
@@ -141,11 +142,11 @@ def test_a_connection_that_answers_others_is_kept(certificates):
             deliveries.append(dovecot.deliver(USERS, message()))
             return dovecot.log_lines("is down")
 
-        wait_for(deliver, 60, "attempts that take too long")
+        wait_for(deliver, what="attempts that take too long")
         for _ in range(20):
             deliver()
         endpoint.delay = 0
-        requests = endpoint.wait(len(deliveries) * len(USERS), 60)
+        requests = endpoint.wait(len(deliveries) * len(USERS))
         assert len(ports(requests)) == 1
         assert len(endpoint.attempts) == len({r.key for r in requests})
 
@@ -192,7 +193,7 @@ def test_an_endpoint_whose_name_moves_is_followed():
         set_addresses(hosts, [new.address])
         began = time.monotonic()
         while not new.delivered:
-            assert (time.monotonic() - began) * speed < 200
+            assert (time.monotonic() - began) * speed < 600
             dovecot.deliver("bob", message())
             dovecot.wait_queue_empty()
             time.sleep(0.05)
@@ -205,7 +206,7 @@ def test_an_endpoint_whose_name_moves_is_followed():
         began = time.monotonic()
         for _ in range(6):
             dovecot.deliver("bob", message())
-        old.wait(1, 30)
+        old.wait(1)
         print("%.0f s" % ((time.monotonic() - began) * speed))
 
 
@@ -223,7 +224,7 @@ def test_an_address_that_is_a_black_hole():
                     {"timeout_msecs": 2000},
                     prefix=network.prefix) as (dovecot, _):
                 dovecot.deliver("bob", message())
-                endpoint.wait(1, 30)
+                endpoint.wait(1)
                 dovecot.wait_queue_empty()
                 assert not dovecot.log_lines("Error:")
             endpoint.clear()

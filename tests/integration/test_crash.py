@@ -16,6 +16,7 @@ import threading
 import time
 
 from conftest import driver, running_dovecot
+from harness.config import IN_TIME
 from harness.dovecot import message, wait_for
 from harness.endpoint import Endpoint
 
@@ -163,7 +164,7 @@ def test_nothing_is_lost_and_order_holds_over_crashes():
     print("HTTP_NOTIFY_CAMPAIGN_SEED=%d" % SEED)
     # not Maildir: a killed process leaves its lock file there, for which all
     # others wait two minutes
-    with running_dovecot(driver(endpoint, timeout_msecs=500),
+    with running_dovecot(driver(endpoint, timeout_msecs=500), IN_TIME,
                          mail=("sdbox", "~/sdbox")) as dovecot:
         dovecot.register({user: "user=%d@1" % n
                           for n, user in enumerate(USERS)})
@@ -209,13 +210,13 @@ def check(dovecot, endpoint, clients, campaign):
                 for r in delivered]
     # what master throttles starts with the next connection only
     begin = time.monotonic()
-    end = begin + 120
+    end = begin + 300
     while expected - {(user, uid) for user, uid, _ in arrived()}:
         assert time.monotonic() < end, "missing: %s" % sorted(
             expected - {(user, uid) for user, uid, _ in arrived()})[:20]
         dovecot.deliver("nobody", message())
         time.sleep(1)
-    wait_for(lambda: dovecot.queued() == 0, 60, "the queue to be empty")
+    wait_for(lambda: dovecot.queued() == 0, what="the queue to be empty")
     campaign.figures["seconds until all had arrived"] = round(
         time.monotonic() - begin)
 

@@ -227,7 +227,7 @@ def test_mail_is_delivered_without_the_dictionary(site, node, kind):
         proxy.dovecot.deliver(BOB, message())
         backend.wait_queue_empty()
         return len(node.delivered) > 1
-    wait_for(pushed_again, 60, "the dictionary")
+    wait_for(pushed_again, what="the dictionary")
     assert node.delivered[-1].body["user"] == "3@1"
 
 

@@ -58,7 +58,7 @@ def test_shared_queue(database, certificates, other_endpoint):
         dovecot.setmetadata("bob", "user=3@1")
         endpoint.stop()
         dovecot.deliver("bob", message())
-        wait_for(lambda: database.count() == 1, 20, "it to be stored there")
+        wait_for(lambda: database.count() == 1, what="it to be stored there")
         assert dovecot.queued() == 0
         assert database.execute("-c", (
             "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity "
@@ -72,7 +72,7 @@ def test_shared_queue(database, certificates, other_endpoint):
         assert found["PostgreSQL TLS"][1] == ""
         assert found["PostgreSQL hosts"][1].endswith(" 256")
         endpoint.start()
-        assert endpoint.wait(1, 20)[0].uid == 1
+        assert endpoint.wait(1)[0].uid == 1
 
 
 def test_server_with_another_certificate_is_not_used(database, certificates,

@@ -368,7 +368,7 @@ def test_check_endpoint_hangs(other_endpoint):
     begin = time.monotonic()
     assert "timed out after 5" in endpoint_failure(
         driver(other_endpoint, timeout_msecs=500))
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 60
 
 
 def test_check_endpoint_certificate_does_not_verify(certificates):

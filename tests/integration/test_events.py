@@ -259,7 +259,7 @@ def test_very_many_messages_take_several_notifications(endpoint):
         count = int(imap.select("many")[1][0])
         assert count == 16384
         imap.store("1:*", "+FLAGS", "(\\Seen)")
-        requests = endpoint.wait(2, timeout=30)
+        requests = endpoint.wait(2)
     uids = [uid for request in requests for uid in request.body["imap-uid"]]
     assert uids == list(range(1, count + 1))
     assert all(len(request.raw) < 65 * 1024 for request in requests)
@@ -273,14 +273,11 @@ def test_imap_does_not_wait_for_the_service(endpoint):
             pid = dovecot.service_pid()
             os.kill(pid, signal.SIGSTOP)
             try:
-                for _ in range(50):
-                    begin = time.monotonic()
-                    imap.store("1", "+FLAGS", "(\\Flagged)")
-                    imap.store("1", "-FLAGS", "(\\Flagged)")
-                    taken = time.monotonic() - begin
-                    if taken < 0.4:
-                        break
-                assert taken < 0.4
+                begin = time.monotonic()
+                imap.store("1", "+FLAGS", "(\\Flagged)")
+                imap.store("1", "-FLAGS", "(\\Flagged)")
+                # a hand-off that was waited for would take 30 s
+                assert time.monotonic() - begin < 15
             finally:
                 os.kill(pid, signal.SIGCONT)
             endpoint.wait(2)

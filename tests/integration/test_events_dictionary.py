@@ -18,8 +18,8 @@ IMAP = config.more_plugins("notify", "push_notification", "http_notify",
 # and what a script in imap files into INBOX
 SCRIPT = 'require "fileinto"; fileinto "INBOX";\n'
 # while which a script would wait
-PATIENT = "http_notify_handoff_timeout = 5s"
-SOON = 2
+PATIENT = "http_notify_handoff_timeout = 30s"
+SOON = 15
 
 
 @pytest.fixture
@@ -120,4 +120,4 @@ def test_script_in_imap_runs_for_very_many(dovecot, endpoint):
     with dovecot.imap("bob") as imap:
         imap.select("from")
         assert imap.copy("1:*", "Filed")[0] == "OK"
-        endpoint.wait(count, timeout=30)
+        endpoint.wait(count)

@@ -124,7 +124,7 @@ def test_sieve_in_imap_files_very_many(site, endpoint):
             imap.copy("1:*", "long")
         imap.create("Filed")
         assert imap.copy("1:*", "Filed")[0] == "OK"
-        endpoint.wait(count, timeout=60)
+        endpoint.wait(count)
     assert not dovecot.log_lines("Error:")
 
 

@@ -164,7 +164,7 @@ def test_dead_endpoint_leaves_room_in_bytes(endpoint, calendar):
                  what="all to be found")
         assert hand_off(9) == "FAIL\t9\t" + refused
         calendar.heal()
-        calendar.wait_processed(6, timeout=60)
+        calendar.wait_processed(6)
         wait_for(lambda: status() == [], what="nothing to be queued")
         assert hand_off(10) == "OK\t10"
 

@@ -41,7 +41,7 @@ def test_what_is_given_up_is_kept(other_endpoint, reason, options):
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message("Lost"))
         dovecot.wait_log("Notification lost: user=bob")
-        wait_for(lambda: kept(dovecot), 10, "it to be kept")
+        wait_for(lambda: kept(dovecot), what="it to be kept")
         dovecot.wait_queue_empty()
         row, = kept(dovecot)
         assert row[:4] == ("bob", "INBOX", 1, reason)
@@ -62,7 +62,7 @@ def test_what_is_refused_is_kept_without_credentials(other_endpoint):
         dovecot.deliver("bob", message("Good"))
         endpoint.wait(1)
         dovecot.deliver("bob", message("Poison"))
-        wait_for(lambda: kept(dovecot), 10, "it to be kept")
+        wait_for(lambda: kept(dovecot), what="it to be kept")
         (username, _, uid, reason, answer, _), = kept(dovecot)
         assert (username, uid, reason) == ("bob", 2, REFUSED)
         assert "422" in answer
@@ -95,7 +95,7 @@ def has_queue(dovecot):
 def lose(dovecot, endpoint, count, user_count=3, first=1, size=0):
     """Some of user0, user1 and so on were given up by a former process. Returns
     their keys, by UID."""
-    wait_for(lambda: has_queue(dovecot), 30, "the service")
+    wait_for(lambda: has_queue(dovecot), what="the service")
     enqueue(dovecot, endpoint.url, 1, first=first + count)
     endpoint.wait(1)
     dovecot.wait_queue_empty()
@@ -116,7 +116,7 @@ def lose(dovecot, endpoint, count, user_count=3, first=1, size=0):
              for uid in range(first, first + count)))
         db.commit()
     dovecot.start()
-    wait_for(lambda: has_queue(dovecot), 30, "the service")
+    wait_for(lambda: has_queue(dovecot), what="the service")
     return {uid: '"%s-%d"' % (session.hex(), uid)
             for uid in range(first, first + count)}
 
@@ -137,7 +137,7 @@ def test_lost_lists_and_filters(other_endpoint):
             "mail_event": "MessageNew",
             "reason": "refused", "attempts": 3, "id": 1}
         assert row["answer"] == "refused: 422"
-        assert row["last"] <= row["first"] < 60
+        assert row["last"] <= row["first"] < 600
         assert row["endpoint"] == rows(dovecot, "status")[0]["endpoint"]
         everything = sorted(lost(dovecot))
         assert everything == [1, 2, 3, 4, 5, 6]
@@ -198,7 +198,7 @@ def test_lost_resend_goes_before_newer_ones(other_endpoint):
             1, 2, 3, 4, 11, 12, 13, 14]
         endpoint.start()
         wait_for(lambda: doveadm(dovecot, "flush") and
-                 len(endpoint.delivered) == 8, 20, "all of them")
+                 len(endpoint.delivered) == 8, what="all of them")
         assert [r.uid for r in endpoint.delivered] == [
             1, 2, 3, 4, 11, 12, 13, 14]
 
@@ -234,7 +234,7 @@ def test_lost_drop(other_endpoint):
         dovecot.wait_log("Dropped 2 notifications that were given up")
         assert rows(dovecot, "lost", "drop", "--reason", "refused") == [
             {"count": 4}]
-        wait_for(lambda: not kept(dovecot), 10, "none to be kept")
+        wait_for(lambda: not kept(dovecot), what="none to be kept")
 
 
 def test_body(other_endpoint):
@@ -270,10 +270,10 @@ def test_many_are_resent_while_others_are_delivered(endpoint, other_endpoint):
             sent += 1
         assert process.communicate()[0].strip().endswith("count=%d" % count)
         assert sent > 0
-        assert len(endpoint.wait(sent, 30)) == sent
+        assert len(endpoint.wait(sent)) == sent
         other_endpoint.wait(count, 120)
         assert not dovecot.log_lines("not confirmed")
-        dovecot.wait_queue_empty(30)
+        dovecot.wait_queue_empty()
         uids = {}
         for request in other_endpoint.delivered:
             uids.setdefault(request.uid % 500, []).append(request.uid)
@@ -297,7 +297,7 @@ def test_killed_at_any_moment(other_endpoint):
             os.kill(pid, signal.SIGKILL)
             process.wait(30)
             wait_for(lambda: dovecot.pids("http-notify") not in ([], [pid]),
-                     30, "another service")
+                     what="another service")
         endpoint.status = 200
 
         def all_there():
@@ -308,7 +308,7 @@ def test_killed_at_any_moment(other_endpoint):
         wait_for(all_there, 120, "all of them")
         for request in endpoint.attempts:
             assert request.key == keys[request.uid]
-        dovecot.wait_queue_empty(30)
+        dovecot.wait_queue_empty()
         assert not kept(dovecot)
 
 
@@ -323,12 +323,12 @@ def test_status_counts_what_is_kept(other_endpoint):
                     row["kept_expired"], row["forgotten"]) == (6, 0, 0, 0)
         doveadm(dovecot, "lost", "resend", "-u", "user1")
         doveadm(dovecot, "lost", "drop", "-u", "user2")
-        wait_for(lambda: len(kept(dovecot)) == 2, 10, "these to be gone")
+        wait_for(lambda: len(kept(dovecot)) == 2, what="these to be gone")
         assert [row["kept_refused"] for row in rows(dovecot, "status")] == [
             2, 2]
         endpoint.wait(2)
         doveadm(dovecot, "lost", "drop", "-u", "*")
-        wait_for(lambda: not kept(dovecot), 10, "these to be gone")
+        wait_for(lambda: not kept(dovecot), what="these to be gone")
         row = rows(dovecot, "status")[-1]
         assert row["kept_refused"] == row["kept_oldest"] == 0
 
@@ -339,7 +339,7 @@ def test_too_many_are_forgotten(other_endpoint):
                          "http_notify_lost_limit = 3 1M") as dovecot:
         lose(dovecot, endpoint, 6)
         dovecot.wait_log("Warning: Too many notifications were given up")
-        wait_for(lambda: lost(dovecot) == [4, 5, 6], 10, "the limit")
+        wait_for(lambda: lost(dovecot) == [4, 5, 6], what="the limit")
         row = rows(dovecot, "status")[-1]
         assert (row["kept_refused"], row["forgotten"]) == (3, 3)
 

@@ -117,7 +117,7 @@ def test_credentials_for_the_proxy(certificates, netrc, tunnel):
 
             netrc()
             dovecot.doveadm("http-notify", "flush")
-            request, = endpoint.wait(1, timeout=60)
+            request, = endpoint.wait(1)
             assert request.pushed
             assert "Proxy-Authorization" not in request.headers
             dovecot.wait_log("is up again")
@@ -200,7 +200,7 @@ def test_file_of_no_use_is_named_and_nothing_is_sent(endpoint, netrc, machine,
         assert_no_secrets(dovecot.log())
         assert not endpoint.attempts
         netrc()
-        endpoint.wait(1, timeout=30)
+        endpoint.wait(1)
 
 
 def test_an_address_is_named_without_brackets(endpoint, netrc):
@@ -218,7 +218,7 @@ def test_proxy_that_is_down_and_up(endpoint):
     with running_dovecot(driver(
             endpoint, proxy="http://127.0.0.1:%d" % free_port())) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
-        assert dovecot.deliver("bob", message()) < 1.5
+        assert dovecot.deliver("bob", message()) < 10
         dovecot.wait_log("Error: Endpoint %s is down" % endpoint.authority)
         assert dovecot.queued() == 1
         assert not endpoint.attempts
@@ -246,7 +246,7 @@ def test_one_that_hangs_holds_up_nobody_else_of_the_host(certificates):
         with socket.create_server(("127.0.0.1", 0)) as hangs, \
                 tinyproxy("ConnectPort %d" % endpoint.port) as proxy, \
                 running_dovecot(
-                    driver(endpoint, timeout_msecs=60000, proxy="http://%s:%d"
+                    driver(endpoint, timeout_msecs=600000, proxy="http://%s:%d"
                            % hangs.getsockname()),
                     driver(endpoint), driver(endpoint, proxy=proxy.url),
                     extra="ssl_client_ca_file = %s\n" % certificates["ca"]

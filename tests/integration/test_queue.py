@@ -37,7 +37,7 @@ def test_full_queue_refuses_the_newest_and_recovers(other_endpoint):
 
         endpoint.start()
         # the oldest ones are the ones that were kept
-        assert [r.uid for r in endpoint.wait(10, 20)] == list(range(1, 11))
+        assert [r.uid for r in endpoint.wait(10)] == list(range(1, 11))
         dovecot.wait_log("Queue accepts notifications again; 5 were refused")
         dovecot.deliver("bob", message())
         assert endpoint.wait(11)[-1].uid == 16
@@ -62,7 +62,7 @@ def test_dead_endpoint_leaves_room_in_the_queue(endpoint, other_endpoint):
                                   "has its share of the queue")
         assert dead.authority in line
         dead.start()
-        assert [r.uid for r in dead.wait(15, 20)] == list(range(1, 16))
+        assert [r.uid for r in dead.wait(15)] == list(range(1, 16))
         dovecot.wait_log("Endpoint %s has room in the queue again; "
                          "10 notifications were refused" % dead.authority)
 
@@ -124,7 +124,7 @@ def test_queue_that_becomes_corrupt_is_moved_aside(other_endpoint):
                  what="the damage to be found")
         endpoint.start()
         dovecot.deliver("bob", message())
-        assert endpoint.wait(1, 20)[-1].uid == 31
+        assert endpoint.wait(1)[-1].uid == 31
         assert any("corrupt" in name for name in queue_files(dovecot))
 
 
@@ -182,12 +182,11 @@ def test_log_that_a_reader_makes_grow_is_cut_when_he_is_gone(other_endpoint):
         for _ in range(3):
             dovecot.deliver("bob", message())
         assert log.stat().st_size > 110 << 20
-        line, = dovecot.wait_log("http-notify: Warning:", "queue.sqlite-wal",
-                                 timeout=30)
+        line, = dovecot.wait_log("http-notify: Warning:", "queue.sqlite-wal")
         assert "16 MB" in line
         reader.execute("COMMIT")
         reader.close()
-        wait_for(lambda: log.stat().st_size < 30 << 20, 30, "a shorter log")
+        wait_for(lambda: log.stat().st_size < 30 << 20, what="a shorter log")
         dovecot.deliver("bob", message())
         assert [r.uid for r in endpoint.wait(5)] == [1, 2, 3, 4, 5]
         dovecot.wait_queue_empty()
@@ -215,7 +214,7 @@ def test_reload_applies_new_settings_and_loses_nothing(other_endpoint):
         dovecot.wait_log("http_notify_queue_limit = 7")
         assert dovecot.queued() == 7
         endpoint.start()
-        assert [r.uid for r in endpoint.wait(7, 20)] == list(range(1, 8))
+        assert [r.uid for r in endpoint.wait(7)] == list(range(1, 8))
 
 
 def test_many_names_can_be_looked_up_at_once(endpoint):
@@ -225,6 +224,6 @@ def test_many_names_can_be_looked_up_at_once(endpoint):
     with running_dovecot(*drivers) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
-        lines = dovecot.wait_log("is down", count=39, timeout=30)
+        lines = dovecot.wait_log("is down", count=39)
         # be the resolver fast or slow
         assert all("esolv" in line for line in lines), lines

@@ -68,7 +68,7 @@ def go_on(site, count):
     enqueue(site.dovecot, site.good.url, count)
     site.good.wait(site.sent)
     # with their answers: a request would time out
-    wait_for(lambda: site.dovecot.queued() == site.waiting, 20, "answers")
+    wait_for(lambda: site.dovecot.queued() == site.waiting, what="answers")
     site.clock.advance(INTERVAL)
     # which begins when the service looks at the time
     doveadm(site.dovecot, "report")
@@ -125,7 +125,7 @@ def site():
         clock = Clock(dovecot.dir / "clock")
         dovecot.wrap_service(**clock.environment(environment))
         dovecot.start()
-        wait_for(lambda: has_queue(dovecot), 30, "the service")
+        wait_for(lambda: has_queue(dovecot), what="the service")
         site = types.SimpleNamespace(
             dovecot=dovecot, clock=clock, good=good, dead=dead,
             forbidden=forbidden, refusing=refusing, sent=0,
@@ -210,7 +210,7 @@ def test_no_service_no_page(site):
 def test_service_that_has_just_started(other_endpoint):
     """... has nothing to show, which makes a page as well."""
     with running_dovecot(driver(other_endpoint)) as dovecot:
-        wait_for(lambda: has_queue(dovecot), 30, "the service")
+        wait_for(lambda: has_queue(dovecot), what="the service")
         page = doveadm(dovecot, "report")
     texts = Page(page).texts
     assert texts.count("none") == 5
@@ -223,7 +223,7 @@ def test_many_endpoints_are_a_number(other_endpoint):
     other_endpoint.status = lambda request: (
         401 if request.path.endswith("?51") else 200)
     with running_dovecot(driver(other_endpoint)) as dovecot:
-        wait_for(lambda: has_queue(dovecot), 30, "the service")
+        wait_for(lambda: has_queue(dovecot), what="the service")
         for number in range(53):
             notify(dovecot, "%s?%d" % (other_endpoint.url, number), "bob")
         dovecot.wait_log("rejects all notifications")
@@ -247,7 +247,7 @@ def test_losses_are_grouped(other_endpoint):
                 ("no after 234 ms: y", 3), ("no after 2 ms: x", 4)])
             db.commit()
         dovecot.start()
-        wait_for(lambda: has_queue(dovecot), 30, "the service")
+        wait_for(lambda: has_queue(dovecot), what="the service")
         page = doveadm(dovecot, "report")
     found = re.findall(r'<tr><td data-label="Kept">(\d+)</td>.*?<small>'
                        r'(.*?)</small>.*?"Last user">(.*?)</td>', page)

@@ -20,9 +20,9 @@ from harness.config import PATIENT, config
 from harness.dovecot import free_port, message, wait_for
 from harness.faults import faketime
 
-# A delivery of this long has waited for something. Far above what it takes,
-# far below the 4 s that it used to take.
-LONG = 1.5
+# A delivery of this long has waited for something. Far above what it takes on a
+# busy machine, far below what it would be held up for.
+LONG = 10
 
 
 def test_runs_as_the_internal_user_from_the_start(dovecot):
@@ -60,17 +60,16 @@ def test_connections_are_kept_alive_and_shared(dovecot, endpoint):
     assert len({r.connection for r in endpoint.wait(10)}) == 1
 
 
-def test_hung_endpoint_delays_no_delivery(dovecot, endpoint):
+def test_hung_endpoint_delays_no_delivery(other_endpoint):
+    endpoint = other_endpoint
     endpoint.hang = True
-    try:
+    with running_dovecot(driver(endpoint, timeout_msecs=20000)) as dovecot:
+        dovecot.setmetadata("bob", "user=3@1")
         for _ in range(5):
             assert dovecot.deliver("bob", message()) < LONG
-    finally:
-        endpoint.hang = False
-        endpoint.unhang.set()
-        endpoint.unhang.clear()
-    # what timed out is tried again
-    endpoint.wait(5)
+        # what has failed is tried again
+        endpoint.heal()
+        endpoint.wait(5)
 
 
 def test_outage_holds_and_resends_in_order(endpoint, other_endpoint):
@@ -85,7 +84,7 @@ def test_outage_holds_and_resends_in_order(endpoint, other_endpoint):
             assert dovecot.deliver("bob", message()) < LONG
         assert dovecot.queued() == 20
         endpoint.start()
-        requests = endpoint.wait(21, 20)
+        requests = endpoint.wait(21)
         assert [r.uid for r in requests] == list(range(1, 22))
         dovecot.wait_queue_empty()
         lines = [line for line in dovecot.log().splitlines()
@@ -139,7 +138,7 @@ def test_refused_users_do_not_make_the_endpoint_unusable(other_endpoint,
         for _ in range(5):
             dovecot.deliver("bob", message())
         # the first probe of a misconfigured one comes after half a minute
-        assert [r.uid for r in endpoint.wait(5, 60)] == [1, 2, 3, 4, 5]
+        assert [r.uid for r in endpoint.wait(5)] == [1, 2, 3, 4, 5]
 
 
 def test_next_one_is_sent_when_the_one_before_is_too_old(endpoint):
@@ -149,7 +148,7 @@ def test_next_one_is_sent_when_the_one_before_is_too_old(endpoint):
         dovecot.deliver("bob", message())
         time.sleep(3.5)
         dovecot.deliver("bob", message())
-        assert endpoint.wait(1, 20)[0].uid == 2
+        assert endpoint.wait(1)[0].uid == 2
         assert len(dovecot.wait_log("Notification lost")) == 1
 
 
@@ -158,7 +157,7 @@ def test_max_age_ends_it_and_says_what_was_lost(endpoint):
     with running_dovecot(driver(endpoint, max_age="2s")) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
-        line, = dovecot.wait_log("Notification lost", timeout=20)
+        line, = dovecot.wait_log("Notification lost")
         for words in ("user=bob", "folder=INBOX", "uid=1",
                       "endpoint=" + endpoint.authority, "max_age"):
             assert words in line
@@ -175,7 +174,7 @@ def test_max_age_also_ends_what_is_never_tried(endpoint):
             dovecot.setmetadata("bob", "user=3@1")
             for _ in range(3):
                 dovecot.deliver("bob", message())
-            lines = dovecot.wait_log("Notification lost", count=3, timeout=20)
+            lines = dovecot.wait_log("Notification lost", count=3)
             assert ["uid=%d " % uid in line for uid, line in
                     enumerate(lines, 1)] == [True] * 3
             dovecot.wait_queue_empty()
@@ -241,7 +240,7 @@ def test_killed_service_loses_nothing(endpoint, other_endpoint):
                 dovecot.deliver("bob", message())
             os.kill(dovecot.service_pid(), signal.SIGKILL)
         endpoint.start()
-        assert [r.uid for r in endpoint.wait(15, 20)] == list(range(1, 16))
+        assert [r.uid for r in endpoint.wait(15)] == list(range(1, 16))
         dovecot.wait_queue_empty()
         assert len(endpoint.delivered) == 15
         assert not dovecot.log_lines("Notification lost")
@@ -280,13 +279,13 @@ def test_restart_of_dovecot_sends_what_was_queued(other_endpoint):
 def test_stopping_waits_for_nothing_and_loses_nothing(other_endpoint):
     endpoint = other_endpoint
     endpoint.hang = True
-    with running_dovecot(driver(endpoint, timeout_msecs=60000)) as dovecot:
+    with running_dovecot(driver(endpoint, timeout_msecs=600000)) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
         endpoint.wait_attempts(1)
         begin = time.monotonic()
         dovecot.stop()
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < 60
         assert dovecot.queued() == 1
         endpoint.hang = False
         endpoint.unhang.set()
@@ -369,7 +368,7 @@ def test_reloads_send_nothing_twice(endpoint):
                 dovecot.reload()
                 new_service(dovecot, pid)
         endpoint.delay = 0
-        dovecot.wait_queue_empty(20)
+        dovecot.wait_queue_empty()
         keys = [request.key for request in endpoint.attempts]
         assert len(keys) > 20 * 8
         assert len(keys) == len(set(keys))
@@ -380,7 +379,7 @@ def test_reload_does_not_wait_for_a_hanging_endpoint(other_endpoint):
     """Mail is handed over meanwhile, to the old service and the new one. What
     hangs is sent again, and is recognisable."""
     endpoint = other_endpoint
-    with running_dovecot(driver(endpoint, timeout_msecs=60000),
+    with running_dovecot(driver(endpoint, timeout_msecs=600000),
                          PATIENT) as dovecot:
         users = ["user%d" % number for number in range(4)]
         dovecot.register({user: "user=3@1" for user in users})
@@ -396,7 +395,7 @@ def test_reload_does_not_wait_for_a_hanging_endpoint(other_endpoint):
                 new_service(dovecot, pid)
         assert failed_handoffs(dovecot) == []
         endpoint.heal()
-        dovecot.wait_queue_empty(20)
+        dovecot.wait_queue_empty()
         assert hanging <= {request.key for request in endpoint.delivered}
 
 
@@ -458,7 +457,8 @@ def test_stopped_service_costs_the_deadline_and_names_what_waits(endpoint):
 
 def test_many_recipients_wait_for_a_stopped_service_once(endpoint):
     users = ["user%d" % n for n in range(10)]
-    with running_dovecot(driver(endpoint)) as dovecot:
+    with running_dovecot(driver(endpoint),
+                         "http_notify_handoff_timeout = 3s") as dovecot:
         for user in users:
             dovecot.setmetadata(user, "user=3@1")
         pid = dovecot.service_pid()

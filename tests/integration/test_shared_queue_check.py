@@ -14,9 +14,7 @@ from harness.dovecot import message, wait_for
 from harness.postgresql import USER
 from harness.shared_queue import (MODULE, NAME, ROLE, SCHEMA, module_away,
                                   shared_queue)
-
-# as in test_shared_queue.py
-PATIENT = 40
+from harness.shared_site import PATIENT
 
 
 @pytest.fixture(scope="module")

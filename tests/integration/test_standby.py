@@ -13,6 +13,8 @@ from harness.endpoint import Endpoint
 from harness.faults import faketime, says
 
 USERS = ["bob", "carol", "dave", "erin", "frank"]
+# seconds; far below what a delivery would be held up for
+LONG = 10
 
 
 @pytest.fixture
@@ -76,13 +78,13 @@ def test_takes_over_and_hands_back(other_endpoint, standby, trouble):
     first = other_endpoint
     outage = Outage(first, trouble)
     # those that are well have to answer within that on a busy machine
-    with dovecot_with(first, standby, timeout_msecs=4000) as dovecot:
+    with dovecot_with(first, standby, timeout_msecs=20000) as dovecot:
         dovecot.deliver(USERS, message())
         first.wait(len(USERS))
         outage.begin()
         for _ in range(3):
-            assert dovecot.deliver(USERS, message()) < 1.5
-        standby.wait(3 * len(USERS), 30)
+            assert dovecot.deliver(USERS, message()) < LONG
+        standby.wait(3 * len(USERS))
         begin, = dovecot.wait_log("Error: Endpoint " + first.authority)
         assert not dovecot.log_lines("Endpoint " + standby.authority)
 
@@ -94,11 +96,11 @@ def test_takes_over_and_hands_back(other_endpoint, standby, trouble):
             dovecot.deliver(USERS, message())
             count += 1
             wait_for(lambda: len(arrived(first, standby)) ==
-                     count * len(USERS), 30, "the notifications")
+                     count * len(USERS), what="the notifications")
             return dovecot.log_lines(
                 "Info: Endpoint %s is up again" % first.authority)
         # a server that seems misconfigured is tried after half a minute
-        wait_for(handed_back, 60, "the first endpoint to be used again")
+        wait_for(handed_back, what="the first endpoint to be used again")
         standby.clear()
         dovecot.deliver(USERS, message())
         first.wait(2 * len(USERS))
@@ -132,7 +134,7 @@ def test_lost_answer_comes_again_with_the_same_key(other_endpoint, standby):
     first.fault = says(b"")
     with dovecot_with(first, standby) as dovecot:
         dovecot.deliver("bob", message())
-        request, = standby.wait(1, 20)
+        request, = standby.wait(1)
         assert [r.key for r in first.attempts] == [request.key]
 
 
@@ -142,7 +144,7 @@ def test_both_down_is_kept(other_endpoint, standby):
     standby.stop()
     with dovecot_with(first, standby) as dovecot:
         for _ in range(3):
-            assert dovecot.deliver(USERS, message()) < 1.5
+            assert dovecot.deliver(USERS, message()) < LONG
         for endpoint in (first, standby):
             dovecot.wait_log("Error: Endpoint %s is down" %
                              endpoint.authority)
@@ -195,11 +197,12 @@ def test_first_is_tried_every_minute_also_after_an_hour(other_endpoint,
         times = [r.time for r in first.attempts[-10:]]
         seconds = sorted((after - before) * speed
                          for before, after in zip(times, times[1:]))
-        # the median, and a minute for what a busy machine adds
-        assert seconds[len(seconds) // 2] <= 120
+        # the median, with what a busy machine adds; waits that grew with the
+        # outage would be half an hour by now
+        assert seconds[len(seconds) // 2] <= 600
         outage.end()
 
         def handed_back():
             dovecot.deliver("bob", message())
             return first.delivered
-        wait_for(handed_back, 20, "the first endpoint to be used again")
+        wait_for(handed_back, what="the first endpoint to be used again")

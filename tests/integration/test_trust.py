@@ -43,7 +43,7 @@ socket.send_fds(socket.socket(fileno=int(sys.argv[2])), [b"x"],
                        pass_fds=[theirs.fileno()])
         _, fds, _, _ = socket.recv_fds(ours, 1, 1)
     sock = Client(fileno=fds[0])
-    sock.settimeout(10)
+    sock.settimeout(60)
     return sock
 
 

@@ -142,7 +142,7 @@ def test_interrupted_while_an_endpoint_hangs(temporary, endpoint, signum):
     endpoint.hang = True
     process = run(sys.executable, str(TOP / "tests/try.py"), STAGE,
                   endpoint.url, "3@1", temporary=temporary)
-    endpoint.wait_attempts(1, timeout=60)
+    endpoint.wait_attempts(1)
     directory, = temporary.iterdir()
     process.send_signal(signum)
     ended(process)

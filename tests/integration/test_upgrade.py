@@ -89,7 +89,7 @@ def test_endpoints_of_version_1_are_the_same_ones(other_endpoint, options,
         dovecot.deliver("bob", message("Message 2"))
         assert endpoints(dovecot) == 1
         endpoint.status = 200
-        requests = endpoint.wait(4, 20)
+        requests = endpoint.wait(4)
         assert [request.body["subject"] for request in requests
                 if request.body["user"] == "3@1"] == [
             "Message 0", "Message 1", "Message 2"]

@@ -26,7 +26,7 @@ class Watch:
 
     def wait(self, *words):
         wait_for(lambda: any(all(word in line for word in words)
-                             for line in self.lines), 20, " ".join(words))
+                             for line in self.lines), what=" ".join(words))
 
     def events(self, word=""):
         return [line.split("event=")[1].split()[0] for line in self.lines
@@ -34,8 +34,8 @@ class Watch:
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
-        assert self.process.wait(10) == -signal.SIGINT
-        self.thread.join(10)
+        assert self.process.wait(60) == -signal.SIGINT
+        self.thread.join(60)
         assert self.process.stderr.read() == ""
         self.process.stderr.close()
         self.process.stdout.close()
@@ -56,7 +56,7 @@ def deliver_until_seen(dovecot, watch):
         dovecot.deliver("bob", message())
         return "delivered" in watch.events()
 
-    wait_for(seen, 20, "the first event")
+    wait_for(seen, what="the first event")
 
 
 def test_watch_shows_each_event_at_once(dovecot, endpoint):
@@ -96,7 +96,7 @@ def test_watch_ends_with_the_service(other_endpoint):
         watch = Watch(dovecot)
         deliver_until_seen(dovecot, watch)
         dovecot.stop()
-        assert watch.process.wait(20) == 75
+        assert watch.process.wait(60) == 75
         assert "closed the connection" in watch.process.stderr.read()
 
 
@@ -104,7 +104,7 @@ def test_watch_that_is_not_read_holds_up_nothing(dovecot, endpoint):
     with connect(dovecot, "http-notify-admin") as sock:
         sock.sendall(b"VERSION\thttp-notify-admin\t1\t0\nWATCH\t*\n")
         enqueue(dovecot, endpoint.url, 5000)
-        endpoint.wait(5000, 60)
+        endpoint.wait(5000)
         data = b""
         while select.select([sock], [], [], 1)[0]:
             data += sock.recv(65536)

@@ -140,7 +140,7 @@ def test_each_attempt_is_signed_with_the_same_id(receiver, files):
             receiver, sign_file=files.write("keys", key))) as dovecot:
         dovecot.setmetadata("bob", "user=3@1")
         dovecot.deliver("bob", message())
-        receiver.wait(1, timeout=30)
+        receiver.wait(1)
         assert len({r.headers["Webhook-Id"] for r in receiver.attempts}) == 1
         assert all(is_signed(r, key) for r in receiver.attempts)
         times = [int(r.headers["Webhook-Timestamp"])
@@ -195,7 +195,7 @@ def test_a_file_of_no_use_is_named_and_nothing_is_sent(receiver, files, option,
         assert not receiver.attempts
         # fixed: what was kept goes out
         files.write(option, new_key())
-        assert [r.uid for r in receiver.wait(2, timeout=30)] == [1, 2]
+        assert [r.uid for r in receiver.wait(2)] == [1, 2]
 
 
 def test_a_netrc_file_that_takes_long_holds_nobody_up(receiver, files,
@@ -211,7 +211,7 @@ def test_a_netrc_file_that_takes_long_holds_nobody_up(receiver, files,
         endpoint.wait(1)
         assert not dovecot.log_lines("Error: Endpoint", endpoint.authority)
         files.write("netrc", "default login a password b\n")
-        receiver.wait(1, timeout=30)
+        receiver.wait(1)
 
 
 def test_only_the_service_can_read_it(receiver, files):

@@ -48,7 +48,7 @@ def run(*command, text=""):
     return text
 
 
-def wait_for(condition, timeout=20, what="condition"):
+def wait_for(condition, timeout=120, what="condition"):
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, "timed out: %s" % what

@@ -352,7 +352,7 @@ void test_queues_init(void)
 			       "announced_since = "
 			       "extract(epoch FROM now())");
 	}
-	(void)alarm(60);
+	(void)alarm(300);
 }
 
 void test_queues_deinit(void)

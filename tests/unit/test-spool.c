@@ -155,7 +155,7 @@ static int setup(void **state ATTR_UNUSED)
 	dir = i_strdup(path);
 	guid_128_generate(session);
 	/* one that waits for ever fails */
-	(void)alarm(60);
+	(void)alarm(300);
 	engine.v = &engine_vfuncs;
 	rows = str_new(default_pool, 256);
 	away = refusing = FALSE;
