@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 
-from harness.config import Driver
+from harness.config import IN_TIME, Driver
 from harness.dovecot import message, wait_for
 from harness.handoffs import Handoffs
 from harness.hosts import kill_all, network
@@ -135,7 +135,7 @@ def shared_site(running_dovecot, count=3, replica=False, seconds=600,
                 stack.callback(links[-1].close)
                 servers = links[-1:]
             dovecot = stack.enter_context(running_dovecot(
-                Driver(recorder.url, **options),
+                Driver(recorder.url, **options), IN_TIME,
                 *database.settings_for(servers), start=False,
                 mail=("sdbox", "~/sdbox")))
             if prepare is not None:
