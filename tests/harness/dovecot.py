@@ -322,7 +322,7 @@ class Dovecot:
     # -- what the peers do --
 
     def imap(self, user):
-        imap = imaplib.IMAP4("127.0.0.1", self.imap_port)
+        imap = imaplib.IMAP4("127.0.0.1", self.imap_port, TIMEOUT)
         imap.login(user, PASSWORD)
         return imap
 

@@ -49,5 +49,6 @@ def pgbouncer(database, port, mode):
                 assert process.poll() is None, said.read()
                 yield
             finally:
-                process.terminate()
+                # versions differ in which signal makes it wait for clients
+                process.kill()
                 process.wait()

@@ -20,7 +20,7 @@ from harness.config import config
 from harness.doveadm import (EX_DATAERR, EX_NOTFOUND, EX_NOUSER, EX_TEMPFAIL,
                              EX_USAGE, SECRETS, check, doveadm, failed_check,
                              rows, users)
-from harness.dovecot import (METADATA_ENTRY, free_port, message,
+from harness.dovecot import (METADATA_ENTRY, TIMEOUT, free_port, message,
                              wait_for)
 from harness.endpoint import Endpoint
 
@@ -296,7 +296,8 @@ def api(dovecot, command, parameters, headers=None):
     if headers is None:
         headers = {"Authorization": "X-Dovecot-API " +
                    base64.b64encode(b"apikey").decode()}
-    connection = http.client.HTTPConnection("127.0.0.1", dovecot.api)
+    connection = http.client.HTTPConnection("127.0.0.1", dovecot.api,
+                                            timeout=TIMEOUT)
     with contextlib.closing(connection):
         connection.request(
             "POST", "/doveadm/v1", json.dumps([[command, parameters, "tag"]]),

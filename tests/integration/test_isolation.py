@@ -28,7 +28,7 @@ def trouble_of(endpoint, name):
     if name == "hangs":
         endpoint.hang = True
     elif name == "is slow":
-        endpoint.delay = 1
+        endpoint.delay = LONG + 1
     elif name == "babbles":
         endpoint.fault = says_forever(
             b"HTTP/1.1 200 OK\r\n", b"X-And-So-On: %s\r\n" % (b"x" * 4000))

@@ -182,7 +182,7 @@ def test_check_takes_no_port_for_an_answer(endpoint):
 @pytest.mark.parametrize("machine, said", [
     (None, "No such file or directory"),
     ("proxy.example", "has no login and password for machine 127.0.0.1"),
-    ("127.0.0.1 password", "is not a netrc file"),
+    ("127.0.0.1 password", "can't be understood as a netrc file"),
 ])
 def test_file_of_no_use_is_named_and_nothing_is_sent(endpoint, netrc, machine,
                                                      said):

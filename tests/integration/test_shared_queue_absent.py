@@ -9,7 +9,7 @@ from harness.doveadm import EX_TEMPFAIL, doveadm, failed_check, rows
 from harness.dovecot import message, wait_for
 from harness.shared_queue import module_away
 from test_shared_queue import (PATIENT, Deliveries, assert_in_order, database,
-                               host, patient, register, repeats,
+                               errors, host, patient, register, repeats,
                                shared_database, wait_for_slots)
 
 __all__ = ["database", "shared_database"]
@@ -66,7 +66,7 @@ def test_missing_module(database, endpoint):
         wait_moved(dovecot, endpoint, 3)
         deliver(dovecot, 1)
         wait_moved(dovecot, endpoint, 4)
-        assert len(dovecot.log_lines("Error:")) == 1
+        assert len(errors(dovecot)) == 1
 
 
 def test_installed_under_deliveries(database, endpoint):

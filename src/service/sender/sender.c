@@ -385,7 +385,7 @@ netrc_lookup(const char *text, const char *host, const char **username_r,
 	int ret = netrc_find(text, host, username_r, password_r);
 
 	if (ret < 0)
-		*error_r = "is not a netrc file";
+		*error_r = "can't be understood as a netrc file";
 	else if (ret == 0) {
 		*error_r = t_strdup_printf("has no login and password for "
 					   "machine %s", host);

@@ -70,39 +70,51 @@ endpoint_driver_get(struct event *event, const char *name,
 	return 0;
 }
 
-/* Set *path_r, if nothing else has, to the file that is set inside the filter,
-   unless it is what is set outside. Returns 0, or -1 if it is no file. */
-static int tls_file_get(const char *inside, const char *outside, pool_t pool,
-			const char **path_r)
+/* Returns 0, or -1 if something else than a file is set. */
+static int tls_file_get(const char *value, pool_t pool, const char **path_r)
 {
 	struct settings_file file;
 
-	if (*path_r != NULL || inside[0] == '\0' ||
-	    strcmp(inside, outside) == 0)
+	if (value[0] == '\0')
 		return 0;
-	settings_file_get(inside, pool, &file);
+	settings_file_get(value, pool, &file);
 	*path_r = file.path;
-	return file.path[0] == '\0' ? -1 : 0;
+	return file.path[0] == '/' ? 0 : -1;
 }
 
+/* What our own settings do not say already. A certificate goes with its key. */
 static int
 tls_files_get(const struct ssl_settings *inside,
 	      const struct ssl_settings *outside, pool_t pool,
 	      struct http_notify_options *options, const char **error_r)
 {
-	if (tls_file_get(inside->ssl_client_ca_file,
-			 outside->ssl_client_ca_file, pool,
-			 &options->ca_file) == 0 &&
-	    tls_file_get(inside->ssl_client_cert_file,
-			 outside->ssl_client_cert_file, pool,
-			 &options->cert_file) == 0 &&
-	    tls_file_get(inside->ssl_client_key_file,
-			 outside->ssl_client_key_file, pool,
-			 &options->key_file) == 0)
-		return 0;
-	*error_r = "ssl_client_ca_file, ssl_client_cert_file and "
-		"ssl_client_key_file in push_notification { } must be files";
-	return -1;
+	int ret = 0;
+
+	if (options->ca_file == NULL &&
+	    strcmp(inside->ssl_client_ca_file,
+		   outside->ssl_client_ca_file) != 0) {
+		ret = tls_file_get(inside->ssl_client_ca_file, pool,
+				   &options->ca_file);
+	}
+	if (ret == 0 &&
+	    options->cert_file == NULL && options->key_file == NULL &&
+	    (strcmp(inside->ssl_client_cert_file,
+		    outside->ssl_client_cert_file) != 0 ||
+	     strcmp(inside->ssl_client_key_file,
+		    outside->ssl_client_key_file) != 0)) {
+		ret = tls_file_get(inside->ssl_client_cert_file, pool,
+				   &options->cert_file);
+		if (ret == 0) {
+			ret = tls_file_get(inside->ssl_client_key_file, pool,
+					   &options->key_file);
+		}
+	}
+	if (ret < 0) {
+		*error_r = "ssl_client_ca_file, ssl_client_cert_file and "
+			"ssl_client_key_file in push_notification { } must be "
+			"files with absolute paths";
+	}
+	return ret;
 }
 
 /* Dovecot's own settings are the endpoint's as well if they are in its filter;
