@@ -6,6 +6,7 @@
 #include "delivery.h"
 #include "monotonic.h"
 #include "move-back.h"
+#include "queue-hosts.h"
 #include "queue-lost-mover.h"
 #include "queue-module.h"
 #include "queue-mover.h"
@@ -414,6 +415,8 @@ void move_back_finish(struct move_back *mb)
 	move_back_end(mb, "the service is being stopped");
 	timeout_remove(&mb->to_look);
 	timeout_remove(&mb->to_close_aside);
+	if (mb->from != NULL)
+		queue_set_message_callback(mb->from, NULL, NULL);
 	if (mb->spool != NULL)
 		spool_finish(mb->spool);
 }

@@ -666,47 +666,38 @@ static bool pgsql_commit_renew_parts(struct pgsql_commit *commit,
 	return TRUE;
 }
 
-/* All of it has been committed. */
+/* Nothing waits for it. */
 static void
 pgsql_commit_have_kept(const struct pgsql_answer *answer, void *context)
 {
-	struct pgsql_commit *commit = context;
+	struct pgsql_queue *queue = context;
 
-	if (answer->error == NULL && PQntuples(answer->results[0]) > 0) {
-		if (!commit->kept_logged) {
-			i_error("PostgreSQL keeps notifications that were "
-				"deleted, which are sent again after a restart "
-				"(has http_notify.notification a trigger, a "
-				"rule or row security?)");
-		}
-		commit->kept_logged = TRUE;
-	}
-	pgsql_commit_finish(commit, NULL);
+	if (answer->error != NULL || PQntuples(answer->results[0]) == 0 ||
+	    queue->commit->kept_logged)
+		return;
+	i_error("PostgreSQL keeps notifications that were deleted, which are "
+		"sent again after a restart (has http_notify.notification a "
+		"trigger, a rule or row security?)");
+	queue->commit->kept_logged = TRUE;
 }
 
 /* If fewer were deleted than there should be, they may be still there, or have
    been deleted before: by another host, or when that was not confirmed. */
-static bool
-pgsql_commit_has_removed(struct pgsql_commit *commit, PGresult *removed)
-{
-	unsigned int count;
-
-	if (str_to_uint(PQcmdTuples(removed), &count) < 0 ||
-	    count < array_count(&commit->changes->removed))
-		return FALSE;
-	commit->kept_logged = FALSE;
-	return TRUE;
-}
-
-static void pgsql_commit_look_for_kept(struct pgsql_commit *commit)
+static void
+pgsql_commit_took_removed(struct pgsql_commit *commit, PGresult *removed)
 {
 	struct pgsql_params params = { .count = 0 };
-	unsigned int count;
+	unsigned int done, count;
 	const int64_t *ids = array_get(&commit->changes->removed, &count);
 
+	commit->removals_refused = 0;
+	if (commit->kept_logged ||
+	    (str_to_uint(PQcmdTuples(removed), &done) == 0 && done >= count))
+		return;
 	pgsql_params_add_ints(&params, ids, count);
 	add(commit, PGSQL_KEPT, &params);
-	pgsql_commit_end_batch(commit, pgsql_commit_have_kept);
+	pgsql_conn_send(commit->queue->conn, COMMIT_MSECS,
+			pgsql_commit_have_kept, commit->queue);
 }
 
 static void
@@ -716,7 +707,6 @@ pgsql_commit_answered(const struct pgsql_answer *answer, void *context)
 	struct queue_changes *changes = commit->changes;
 	struct queue_item *item;
 	unsigned int idx = 0;
-	bool removed = TRUE;
 
 	if (pgsql_commit_renew_parts(commit, answer))
 		return;
@@ -727,10 +717,8 @@ pgsql_commit_answered(const struct pgsql_answer *answer, void *context)
 	if (!array_is_empty(&commit->parts))
 		pgsql_commit_took_parts(commit, answer->results[idx++]);
 	pgsql_lost_changed(changes, answer, &idx);
-	if (!array_is_empty(&changes->removed)) {
-		removed = pgsql_commit_has_removed(commit,
-						   answer->results[idx++]);
-	}
+	if (!array_is_empty(&changes->removed))
+		pgsql_commit_took_removed(commit, answer->results[idx++]);
 	pgsql_commit_took_resent(commit, answer, &idx);
 	array_foreach_elem(&changes->added, item)
 		idx += queue_item_is_lost(item) ? 1 : 0;
@@ -738,14 +726,9 @@ pgsql_commit_answered(const struct pgsql_answer *answer, void *context)
 	if (!array_is_empty(&changes->forgotten))
 		pgsql_commit_took_forgotten(commit, answer->results[idx++]);
 	pgsql_commit_took_items(commit);
-	if (!array_is_empty(&changes->removed))
-		commit->removals_refused = 0;
 	if (commit->removals_refused == 0)
 		pgsql_queue_stored(commit->queue, TRUE);
-	if (removed)
-		pgsql_commit_finish(commit, NULL);
-	else
-		pgsql_commit_look_for_kept(commit);
+	pgsql_commit_finish(commit, NULL);
 }
 
 /* First come those whose results are looked at. */

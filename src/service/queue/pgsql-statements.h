@@ -57,7 +57,8 @@ static inline bool pgsql_schema_is_usable(int64_t version, int64_t compatible)
 	"SELECT oid FROM pg_namespace WHERE nspname = 'http_notify') " \
 	"WHERE has_table_privilege(c.oid, r) IS NOT TRUE UNION ALL " \
 	"SELECT 'EXECUTE on ' || f FROM unnest("PGSQL_FUNCTIONS") AS f " \
-	"WHERE NOT has_function_privilege(f, 'EXECUTE')) AS l (lack))"
+	"WHERE NOT has_function_privilege(to_regprocedure(f), 'EXECUTE')) " \
+	"AS l (lack))"
 
 /* A row of pg_stat_activity: it has committed, but not on a synchronous standby
    yet. NULL = not known: it is another role's. */

@@ -60,6 +60,8 @@ struct sqlite_tidy {
 	/* the file has not been cut where its pages end, which a checkpoint
 	   does if it gets to the log's end */
 	bool uncut;
+	/* a reader holds up the checkpoint, or it has failed */
+	bool stuck;
 	/* the last step failed */
 	bool failed;
 	/* what has been logged of this spell */
@@ -151,6 +153,7 @@ static void tidy_checkpoint_ended(int frames, int done, void *context)
 	tidy->unfinished = frames < 0 || done < frames;
 	if (!tidy->unfinished)
 		tidy->log_is_long = FALSE;
+	tidy->stuck = stuck || frames < 0;
 	if (stuck && is_long)
 		tidy_say_log_is_long(tidy);
 	if (frames >= 0 && !stuck && tidy->frames > done &&
@@ -312,7 +315,7 @@ static bool tidy_file(struct sqlite_tidy *tidy)
    then. */
 static void tidy_step(struct sqlite_tidy *tidy)
 {
-	bool more = TRUE;
+	bool more = !tidy->stuck;
 
 	tidy->failed = FALSE;
 	if (tidy->unfinished)
