@@ -181,7 +181,11 @@ def add_endpoint(endpoint):
     """What the admin has to do, and a user's registration."""
     CONFIG.write_text(CONFIG.read_text() + ENDPOINT[line()] % url(endpoint))
     run_reloading("doveadm", "reload")
-    run("doveadm", "http-notify", "register", "-u", "bob", "3@1")
+    # the process that knows the users may be one that is just ending, if two
+    # reloads follow each other
+    wait_for(lambda: subprocess.call(
+        ["doveadm", "http-notify", "register", "-u", "bob", "3@1"]) == 0,
+        what="the registration")
 
 
 def deliver(*subjects):
