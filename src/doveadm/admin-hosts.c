@@ -264,26 +264,42 @@ admin_hosts_start(struct admin_hosts *hosts,
 	}
 }
 
+/* Returns 1 if there was a row, 0 and count_r if its answer has ended, or -1 if
+   it has failed. */
+static int
+admin_host_read(const struct admin_hosts *hosts, struct admin_host *host,
+		unsigned int timeout_msecs, unsigned int columns_count,
+		admin_hosts_row_callback_t *callback, void *context,
+		uint64_t *count_r)
+{
+	const char *const *row, *error;
+	int ret;
+
+	T_BEGIN {
+		ret = admin_client_read(host->client, timeout_msecs,
+					columns_count, &row, count_r, &error);
+		if (ret > 0)
+			callback(host->name, row, context);
+		else
+			admin_host_end(hosts, host, ret < 0 ? error : NULL);
+	} T_END;
+	return ret;
+}
+
 static bool
 admin_host_read_all(const struct admin_hosts *hosts, struct admin_host *host,
 		    unsigned int columns_count,
 		    admin_hosts_row_callback_t *callback, void *context,
 		    uint64_t *sum)
 {
-	const char *const *row, *error;
 	uint64_t count;
 	int ret;
 
-	do T_BEGIN {
-		ret = admin_client_read(host->client, host->here ?
+	do {
+		ret = admin_host_read(hosts, host, host->here ?
 			ANSWER_TIMEOUT_MSECS : RELAYED_TIMEOUT_MSECS,
-			columns_count, &row, &count, &error);
-		if (ret > 0)
-			callback(host->name, row, context);
-		else
-			admin_host_end(hosts, host,
-				       ret < 0 ? error : NULL);
-	} T_END; while (ret > 0);
+			columns_count, callback, context, &count);
+	} while (ret > 0);
 	if (ret == 0)
 		*sum += count;
 	return ret == 0;
@@ -315,20 +331,12 @@ admin_host_read_some(const struct admin_hosts *hosts, struct admin_host *host,
 		     unsigned int columns_count,
 		     admin_hosts_row_callback_t *callback, void *context)
 {
-	const char *const *row, *error;
 	uint64_t count;
-	int ret;
 
-	while (host->client != NULL &&
-	       admin_client_has_answer(host->client)) T_BEGIN {
-		ret = admin_client_read(host->client, ANSWER_TIMEOUT_MSECS,
-					columns_count, &row, &count, &error);
-		if (ret > 0)
-			callback(host->name, row, context);
-		else
-			admin_host_end(hosts, host,
-				       ret < 0 ? error : NULL);
-	} T_END;
+	while (host->client != NULL && admin_client_has_answer(host->client)) {
+		(void)admin_host_read(hosts, host, ANSWER_TIMEOUT_MSECS,
+				      columns_count, callback, context, &count);
+	}
 }
 
 /* Returns FALSE if none is left to wait for. */
